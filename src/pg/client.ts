@@ -1,0 +1,185 @@
+// One connection to a PostgreSQL server, with every setting that changes what a value looks like pinned.
+import pg from 'pg';
+import { SluiceError, toSluiceError } from '../base/errors.ts';
+import type { Sql } from './sql.ts';
+
+/** What pg needs to connect; made by peers/connect for a peer. */
+export type ClientConfig = pg.ClientConfig & { readonly replication?: 'database' };
+
+// A role or database may carry hostile values for each of these (ALTER ROLE … SET).
+// https://www.postgresql.org/docs/18/runtime-config-client.html
+const pinned = [
+  "set datestyle = 'ISO, MDY'",
+  "set intervalstyle = 'postgres'",
+  "set timezone = 'UTC'",
+  "set client_encoding = 'UTF8'",
+  "set bytea_output = 'hex'",
+  'set extra_float_digits = 3',
+  'set standard_conforming_strings = on',
+  "set search_path = ''",
+  "set xmloption = 'content'",
+  'set statement_timeout = 0',
+  'set lock_timeout = 0',
+  'set idle_in_transaction_session_timeout = 0',
+  'set row_security = off',
+  'set synchronize_seqscans = off',
+  'set client_min_messages = warning',
+  'set default_transaction_read_only = off',
+  "set default_transaction_isolation = 'read committed'",
+  'set default_transaction_deferrable = off',
+].join('; ');
+
+// Settings that not every supported version has; unknown ones are skipped by asking pg_settings.
+const pinnedWhereKnown = `select set_config(name, '0', false) from pg_catalog.pg_settings
+  where name in ('idle_session_timeout', 'transaction_timeout')`;
+
+export interface QueryResult<Row> {
+  readonly rows: readonly Row[];
+  /** Rows that the command says it touched; 0 where it says none. */
+  readonly rowCount: number;
+}
+
+/** A connection. Close it with `await using` or `close()`. Values of numeric, int8 and dates come as text, never rounded. */
+export class Connection implements AsyncDisposable {
+  readonly #client: pg.Client;
+  readonly #lost = new AbortController();
+  #closing = false;
+
+  private constructor(client: pg.Client) {
+    this.#client = client;
+    client.on('error', (error) => this.#lose(error));
+    client.on('end', () => this.#lose(new Error('connection closed')));
+  }
+
+  /**
+   * Connects and pins the settings.
+   * @param signal aborting it breaks the connection off, also while it is being made and later while a query runs
+   * @throws `login_refused`, `unreachable`, `upstream`
+   */
+  static async open(config: ClientConfig, signal?: AbortSignal): Promise<Connection> {
+    if (signal?.aborted) throw new SluiceError('stopped', 'stopped');
+    const client = new pg.Client({ connectionTimeoutMillis: 15_000, keepAlive: true, ...config, types: textTypes });
+    const connection = new Connection(client);
+    const abort = () => connection.destroy();
+    signal?.addEventListener('abort', abort, { once: true });
+    try {
+      await client.connect();
+      await client.query(pinned);
+      if (config.replication === undefined) await client.query(pinnedWhereKnown);
+    } catch (error) {
+      connection.destroy();
+      if (signal?.aborted) throw new SluiceError('stopped', 'stopped', { cause: error });
+      throw connectError(error, config);
+    }
+    client.once('end', () => signal?.removeEventListener('abort', abort));
+    return connection;
+  }
+
+  /** The pg client below, for COPY, pipelines and raw frames. */
+  get client(): pg.Client {
+    return this.#client;
+  }
+
+  /** Aborted when the connection is gone, whoever closed it. */
+  get lost(): AbortSignal {
+    return this.#lost.signal;
+  }
+
+  /** The server's process id for this connection. */
+  get pid(): number {
+    return (this.#client as unknown as { readonly processID: number | null }).processID ?? 0;
+  }
+
+  /** Runs one statement. @throws `upstream` with all fields, `connection_lost` */
+  async run<Row = Record<string, unknown>>(statement: Sql): Promise<QueryResult<Row>> {
+    try {
+      const { text, values } = statement;
+      const result = await this.#client.query(values.length === 0 ? text : { text, values: [...values] });
+      return { rows: result.rows as Row[], rowCount: result.rowCount ?? 0 };
+    } catch (error) {
+      throw this.#error(error);
+    }
+  }
+
+  /** Runs one statement and gives its rows. */
+  async query<Row = Record<string, unknown>>(statement: Sql): Promise<readonly Row[]> {
+    return (await this.run<Row>(statement)).rows;
+  }
+
+  /** Runs one statement and gives its only row. @throws `internal` if there is not exactly one */
+  async one<Row = Record<string, unknown>>(statement: Sql): Promise<Row> {
+    const rows = await this.query<Row>(statement);
+    const row = rows[0];
+    if (row === undefined || rows.length > 1) throw new SluiceError('internal', `expected one row, got ${rows.length}`);
+    return row;
+  }
+
+  /** Runs `work` in a transaction; commits when it returns, rolls back when it throws. `begin` may say more than `begin`. */
+  async transaction<T>(work: () => Promise<T>, begin = 'begin'): Promise<T> {
+    await this.run({ text: begin, values: [] });
+    try {
+      const value = await work();
+      await this.run({ text: 'commit', values: [] });
+      return value;
+    } catch (error) {
+      if (!this.lost.aborted) await this.run({ text: 'rollback', values: [] }).catch(() => this.destroy());
+      throw error;
+    }
+  }
+
+  /** Says goodbye and waits until the socket is closed. */
+  async close(): Promise<void> {
+    if (this.#closing) return;
+    this.#closing = true;
+    if (this.lost.aborted) return;
+    const gone = new Promise<void>((resolve) => this.lost.addEventListener('abort', () => resolve(), { once: true }));
+    // A server that does not answer must not hold us up: break off after a moment.
+    const impatience = setTimeout(() => this.destroy(), 2_000);
+    void this.#client.end().catch(() => this.destroy());
+    await gone;
+    clearTimeout(impatience);
+  }
+
+  /** Breaks the socket off at once; a running query fails with `connection_lost`. */
+  destroy(): void {
+    this.#closing = true;
+    const { connection } = this.#client as unknown as { readonly connection: { readonly stream: { destroy(): void } } };
+    connection.stream.destroy();
+    this.#lose(new Error('connection broken off'));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #lose(error: Error): void {
+    if (!this.#lost.signal.aborted) this.#lost.abort(error);
+  }
+
+  #error(error: unknown): SluiceError {
+    const known = toSluiceError(error);
+    if (known.kind === 'internal' && this.lost.aborted) {
+      return new SluiceError('connection_lost', 'the connection to the server was lost', { cause: error });
+    }
+    return known;
+  }
+}
+
+function connectError(error: unknown, config: ClientConfig): SluiceError {
+  const known = toSluiceError(error);
+  if (known.kind !== 'internal') return known;
+  return new SluiceError('unreachable', `cannot connect to ${config.host}:${config.port}: ${known.message}`, {
+    cause: error,
+  });
+}
+
+// Everything stays the text that the server sent, but for what JavaScript holds exactly: booleans, small integers, json.
+// https://www.postgresql.org/docs/18/catalog-pg-type.html
+const exact: ReadonlySet<number> = new Set([16, 21, 23, 26, 114, 3802, 1009, 1005, 1007, 1028]);
+const asText = (value: string | Buffer) => value;
+const textTypes: pg.CustomTypesConfig = {
+  getTypeParser: ((oid: number, format?: string) =>
+    format !== 'binary' && exact.has(oid)
+      ? pg.types.getTypeParser(oid, 'text')
+      : asText) as pg.CustomTypesConfig['getTypeParser'],
+};

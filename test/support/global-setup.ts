@@ -1,0 +1,42 @@
+// Starts one throwaway PostgreSQL of each tested major before the tests and ends them after.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestProject } from 'vitest/node';
+import { findBinaries } from '../../src/pg/binaries.ts';
+import { type EmbeddedPostgres, removeEmbedded, startEmbedded } from '../../src/pg/embedded.ts';
+import { type ServerAddress, serverPackages, serverSettings, type TestedMajor } from './servers.ts';
+
+declare module 'vitest' {
+  export interface ProvidedContext {
+    servers: Readonly<Record<TestedMajor, ServerAddress>>;
+  }
+}
+
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const home = mkdtempSync(join(tmpdir(), 'sluice-test-'));
+  const running: { readonly server: EmbeddedPostgres; readonly dataDir: string }[] = [];
+  const end = async () => {
+    for (const { server, dataDir } of running) {
+      await server.stop('immediate');
+      removeEmbedded(dataDir);
+    }
+    rmSync(home, { recursive: true, force: true });
+  };
+  try {
+    const start = async (major: TestedMajor): Promise<ServerAddress> => {
+      const dataDir = join(home, String(major));
+      const binaries = findBinaries(serverPackages[major]);
+      const server = await startEmbedded({ dataDir, binaries, throwaway: true, settings: serverSettings });
+      running.push({ server, dataDir });
+      const { host, port, user, password } = server.config();
+      return { host, port, user, password };
+    };
+    const [pg14, pg18] = await Promise.all([start(14), start(18)]);
+    project.provide('servers', { 14: pg14, 18: pg18 });
+  } catch (error) {
+    await end();
+    throw error;
+  }
+  return end;
+}

