@@ -29,7 +29,10 @@ export interface ColumnType {
   readonly builtin: boolean;
   /** Element type's OID and kind, for arrays. */
   readonly element: { readonly oid: number; readonly kind: ColumnType['kind']; readonly builtin: boolean } | null;
-  /** Whether the binary form is the same on the other side: built-in types (and arrays of them), enums, and domains over those. */
+  /**
+   * Whether the binary form means the same on the other side: built-in types (and arrays of them), enums, and domains over
+   * those. Not: arrays and composites of user-defined types (they carry OIDs), and reg* types (they are OIDs).
+   */
   readonly binarySafe: boolean;
 }
 
@@ -56,6 +59,8 @@ export interface Column {
 export interface PrimaryKey {
   readonly constraint: string;
   readonly columns: readonly string[];
+  /** Columns that ride along in the index (INCLUDE). */
+  readonly include: readonly string[];
   /** pg_get_constraintdef, e.g. `PRIMARY KEY (id) INCLUDE (x)`. */
   readonly definition: string;
 }
@@ -80,9 +85,12 @@ export interface Table extends TableName {
   readonly primaryKey: PrimaryKey | null;
   /** relreplident: d default (primary key), n nothing, f full, i an index. */
   readonly replicaIdentity: 'd' | 'n' | 'f' | 'i';
-  /** Columns that identify a row in the stream: the primary key, or the replica identity's index; null if there are none. */
+  /**
+   * Columns that identify a row: the replica identity's index or the primary key; with FULL the primary key if there is one
+   * (the old row then carries every column), else null. Null as well for NOTHING, and for a deferrable primary key, which the
+   * server does not take for a replica identity.
+   */
   readonly identityColumns: readonly string[] | null;
-  /** Whether publishing updates and deletes of it is possible: identityColumns, or FULL. */
   readonly partitioning: Partitioning | null;
   readonly partitionOf: PartitionOf | null;
   /** Names of the tables it inherits from (not partitions). */
@@ -93,6 +101,8 @@ export interface Table extends TableName {
 
 export interface Leaf extends TableName {
   readonly oid: number;
+  /** A foreign table may be a partition; it has no pages to cut. */
+  readonly kind: 'r' | 'f';
   /** Present pages of the main fork (pg_relation_size / block size), not relpages. */
   readonly pages: number;
   /** reltuples scaled to the present pages; 0 for an empty table. */

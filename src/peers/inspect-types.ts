@@ -1,0 +1,78 @@
+// What the types of columns are, down to what they are made of, and whether their binary form travels.
+import type { Connection } from '../pg/client.ts';
+import { sql } from '../pg/sql.ts';
+import type { ColumnType } from '../pg/table.ts';
+
+/** One row of pg_type, with what the type rests on. https://www.postgresql.org/docs/18/catalog-pg-type.html */
+export interface TypeFacts {
+  readonly oid: number;
+  readonly schema: string;
+  readonly name: string;
+  readonly kind: ColumnType['kind'];
+  /** Element type of a true array, else 0. */
+  readonly element: number;
+  /** What a domain is over, else 0. */
+  readonly base: number;
+  /** Subtype of a range; the range of a multirange; else 0. */
+  readonly subtype: number;
+  /** pg_class entry of a composite, else 0. */
+  readonly relation: number;
+  /** Whether there are binary input and output functions. */
+  readonly binary: boolean;
+}
+
+// Below this every object has the same OID on every server (FirstGenbkiObjectId).
+// https://www.postgresql.org/docs/18/system-catalog-initial-data.html
+const firstOwnOid = 10_000;
+
+/** Whether an OID means the same type on every server. */
+export function isBuiltin(oid: number): boolean {
+  return oid > 0 && oid < firstOwnOid;
+}
+
+/** The types with these OIDs and all that they rest on: elements, base types, subtypes, attributes. One round trip. */
+export async function readTypes(db: Connection, oids: readonly number[]): Promise<ReadonlyMap<number, TypeFacts>> {
+  const rows = await db.query<TypeFacts>(sql`
+    with recursive used(oid) as (
+      select pg_catalog.unnest(${[...oids]}::oid[])
+      union
+      select part.oid from used
+        join pg_catalog.pg_type t on t.oid = used.oid
+        cross join lateral (
+          select t.typelem as oid where t.typcategory = 'A'
+          union all select t.typbasetype
+          union all select r.rngsubtype from pg_catalog.pg_range r where r.rngtypid = t.oid
+          union all select r.rngtypid from pg_catalog.pg_range r where r.rngmultitypid = t.oid
+          union all select a.atttypid from pg_catalog.pg_attribute a
+            where t.typtype = 'c' and a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
+        ) part where part.oid <> 0)
+    select t.oid::oid as oid, n.nspname::text as schema, t.typname::text as name, t.typtype::text as kind,
+      case when t.typcategory = 'A' then t.typelem else 0::oid end as element,
+      t.typbasetype as base,
+      coalesce((select r.rngsubtype from pg_catalog.pg_range r where r.rngtypid = t.oid),
+        (select r.rngtypid from pg_catalog.pg_range r where r.rngmultitypid = t.oid), 0::oid) as subtype,
+      t.typrelid as relation,
+      t.typsend::oid <> 0 and t.typreceive::oid <> 0 as binary
+    from used join pg_catalog.pg_type t on t.oid = used.oid
+    join pg_catalog.pg_namespace n on n.oid = t.typnamespace`);
+  return new Map(rows.map((row) => [row.oid, row]));
+}
+
+// Their binary form is an OID, which is another object on another server; as text they are names.
+// regproc regprocedure regoper regoperator regclass regtype regconfig regdictionary regnamespace regrole regcollation,
+// then the arrays of them: https://www.postgresql.org/docs/18/datatype-oid.html
+const objectTypes: ReadonlySet<number> = new Set([
+  24, 2202, 2203, 2204, 2205, 2206, 3734, 3769, 4089, 4096, 4191, 1008, 2207, 2208, 2209, 2210, 2211, 3735, 3770, 4090,
+  4097, 4192,
+]);
+
+/** Whether a value's binary form is read as the same value by another server that has a type of that name. */
+export function isBinarySafe(oid: number, types: ReadonlyMap<number, TypeFacts>): boolean {
+  const type = types.get(oid);
+  if (type === undefined || objectTypes.has(oid)) return false;
+  if (type.kind === 'd') return isBinarySafe(type.base, types);
+  // An enum travels as its label.
+  if (type.kind === 'e') return true;
+  if (!isBuiltin(oid) || !type.binary) return false;
+  return type.element === 0 || isBinarySafe(type.element, types);
+}

@@ -1,0 +1,280 @@
+// What tables there are and how they are made, read from pg_catalog only, in few round trips however many there are.
+import type { Connection } from '../pg/client.ts';
+import { sql } from '../pg/sql.ts';
+import type { Column, ColumnType, Leaf, PrimaryKey, Table, TableName } from '../pg/table.ts';
+import { isBinarySafe, isBuiltin, readTypes, type TypeFacts } from './inspect-types.ts';
+
+// Rows of columns of that many tables are held at a time.
+const tablesPerTrip = 2_000;
+
+/**
+ * The tables that a person would move: plain tables and roots of partitioned ones, ordered by name. Not partitions, temporary
+ * tables, tables of extensions, tables of the system or of our own bookkeeping; unlogged ones only when asked for, as no
+ * change of theirs is in the log.
+ * @param schema only tables of that schema
+ */
+export async function listTables(
+  db: Connection,
+  schema?: string,
+  include: { readonly unlogged?: boolean } = {},
+): Promise<readonly TableName[]> {
+  return await db.query<TableName>(sql`
+    select n.nspname::text as schema, c.relname::text as name
+    from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    where c.relkind in ('r', 'p') and not c.relispartition
+      and (c.relpersistence = 'p' or c.relpersistence = 'u' and ${include.unlogged ?? false}::boolean)
+      and n.nspname not in ('pg_catalog', 'information_schema', '_sluice') and n.nspname not like 'pg\\_%'
+      and (${schema ?? null}::text is null or n.nspname = ${schema ?? null}::text)
+      and not exists (select from pg_catalog.pg_depend d
+        where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.objid = c.oid and d.deptype = 'e')
+    order by n.nspname, c.relname`);
+}
+
+/**
+ * Reads the tables of these names, partitions too; any kind of relation that has rows. The search_path of the connection must
+ * be empty (Connection.open pins it), so that types and expressions come qualified.
+ * @returns in the order of `names`; one that does not exist is left out
+ */
+export async function inspectTables(db: Connection, names: readonly TableName[]): Promise<readonly Table[]> {
+  const tables: Table[] = [];
+  for (let at = 0; at < names.length; at += tablesPerTrip) {
+    tables.push(...(await inspectSome(db, names.slice(at, at + tablesPerTrip))));
+  }
+  return tables;
+}
+
+/** Every partition below these tables, intermediate ones too, parents before their children. */
+export async function inspectPartitions(db: Connection, roots: readonly Table[]): Promise<readonly Table[]> {
+  const oids = roots.filter((root) => root.kind === 'p').map((root) => root.oid);
+  if (oids.length === 0) return [];
+  const names = await db.query<TableName>(sql`
+    select n.nspname::text as schema, c.relname::text as name
+    from pg_catalog.unnest(${oids}::oid[]) with ordinality as root(oid, place)
+    cross join lateral pg_catalog.pg_partition_tree(root.oid) tree
+    join pg_catalog.pg_class c on c.oid = tree.relid join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    where tree.level > 0 order by root.place, tree.level, n.nspname, c.relname`);
+  return await inspectTables(db, names);
+}
+
+interface TableRow {
+  readonly oid: number;
+  readonly schema: string;
+  readonly name: string;
+  readonly kind: Table['kind'];
+  readonly persistence: Table['persistence'];
+  readonly replica_identity: Table['replicaIdentity'];
+  readonly partition_key: string | null;
+  readonly bound: string | null;
+  readonly parents: readonly TableName[] | null;
+  readonly primary_key: (PrimaryKey & { readonly immediate: boolean }) | null;
+  readonly identity_index: readonly string[] | null;
+}
+
+async function inspectSome(db: Connection, names: readonly TableName[]): Promise<readonly Table[]> {
+  const tables = await readTables(db, names);
+  const oids = tables.map((table) => table.oid);
+  const [columns, leaves] = [await readColumns(db, oids), await readLeaves(db, oids)];
+  return tables.map((row) => {
+    const own = columns.get(row.oid) ?? [];
+    const parents = row.parents ?? [];
+    const [parent] = parents;
+    return {
+      oid: row.oid,
+      schema: row.schema,
+      name: row.name,
+      kind: row.kind,
+      persistence: row.persistence,
+      columns: own,
+      primaryKey: row.primary_key && {
+        constraint: row.primary_key.constraint,
+        columns: row.primary_key.columns,
+        include: row.primary_key.include,
+        definition: row.primary_key.definition,
+      },
+      replicaIdentity: row.replica_identity,
+      identityColumns: identityColumns(row),
+      partitioning: row.partition_key === null ? null : { key: row.partition_key },
+      partitionOf: row.bound === null || parent === undefined ? null : { parent, bound: row.bound },
+      inherits: row.bound === null ? parents : [],
+      leaves: (leaves.get(row.oid) ?? []).map((leaf) => withEstimate(leaf, own)),
+    };
+  });
+}
+
+function identityColumns(row: TableRow): readonly string[] | null {
+  if (row.replica_identity === 'n') return null;
+  if (row.replica_identity === 'i') return row.identity_index;
+  if (row.replica_identity === 'f') return row.primary_key?.columns ?? null;
+  return row.primary_key?.immediate ? row.primary_key.columns : null;
+}
+
+async function readTables(db: Connection, names: readonly TableName[]): Promise<readonly TableRow[]> {
+  const schemas = names.map((name) => name.schema);
+  const tables = names.map((name) => name.name);
+  return await db.query<TableRow>(sql`
+    select c.oid, n.nspname::text as schema, c.relname::text as name, c.relkind::text as kind,
+      c.relpersistence::text as persistence, c.relreplident::text as replica_identity,
+      case when c.relkind = 'p' then pg_catalog.pg_get_partkeydef(c.oid) end as partition_key,
+      case when c.relispartition then pg_catalog.pg_get_expr(c.relpartbound, c.oid) end as bound,
+      (select pg_catalog.json_agg(pg_catalog.json_build_object('schema', pn.nspname, 'name', p.relname) order by i.inhseqno)
+        from pg_catalog.pg_inherits i join pg_catalog.pg_class p on p.oid = i.inhparent
+        join pg_catalog.pg_namespace pn on pn.oid = p.relnamespace
+        where i.inhrelid = c.oid) as parents,
+      (select pg_catalog.json_build_object('constraint', k.conname, 'definition', pg_catalog.pg_get_constraintdef(k.oid),
+          'immediate', x.indimmediate,
+          'columns', (select pg_catalog.json_agg(a.attname order by key.place)
+            from pg_catalog.unnest(x.indkey) with ordinality as key(attnum, place)
+            join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum = key.attnum
+            where key.place <= x.indnkeyatts),
+          'include', (select coalesce(pg_catalog.json_agg(a.attname order by key.place), '[]')
+            from pg_catalog.unnest(x.indkey) with ordinality as key(attnum, place)
+            join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum = key.attnum
+            where key.place > x.indnkeyatts))
+        from pg_catalog.pg_index x join pg_catalog.pg_constraint k on k.conindid = x.indexrelid and k.contype = 'p'
+        where x.indrelid = c.oid and x.indisprimary) as primary_key,
+      (select pg_catalog.json_agg(a.attname order by key.place)
+        from pg_catalog.pg_index x
+        cross join lateral pg_catalog.unnest(x.indkey) with ordinality as key(attnum, place)
+        join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum = key.attnum
+        where x.indrelid = c.oid and x.indisreplident and key.place <= x.indnkeyatts) as identity_index
+    from rows from (pg_catalog.unnest(${schemas}::text[]), pg_catalog.unnest(${tables}::text[]))
+      with ordinality as wanted(schema, name, place)
+    join pg_catalog.pg_namespace n on n.nspname = wanted.schema
+    join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = wanted.name
+    where c.relkind in ('r', 'p', 'f', 'v', 'm')
+    order by wanted.place`);
+}
+
+interface ColumnRow {
+  readonly table: number;
+  readonly name: string;
+  readonly attnum: number;
+  readonly type: number;
+  readonly type_text: string;
+  readonly not_null: boolean;
+  readonly default: string | null;
+  readonly identity: Column['identity'];
+  readonly generated: Column['generated'];
+  readonly collation: TableName | null;
+  readonly storage: Column['storage'];
+  readonly compression: Column['compression'];
+  readonly statistics: number;
+}
+
+async function readColumns(db: Connection, oids: readonly number[]): Promise<ReadonlyMap<number, readonly Column[]>> {
+  // A NOT NULL that is not validated (18) promises nothing about the rows that are there.
+  const rows = await db.query<ColumnRow>(sql`
+    select a.attrelid::oid as table, a.attname::text as name, a.attnum, a.atttypid::oid as type,
+      pg_catalog.format_type(a.atttypid, a.atttypmod) as type_text,
+      a.attnotnull and not exists (select from pg_catalog.pg_constraint k
+        where k.conrelid = a.attrelid and k.contype = 'n' and not k.convalidated and k.conkey[1] = a.attnum) as not_null,
+      pg_catalog.pg_get_expr(d.adbin, d.adrelid) as default,
+      a.attidentity::text as identity, a.attgenerated::text as generated,
+      case when a.attcollation <> t.typcollation and a.attcollation <> 0 then (
+        select pg_catalog.json_build_object('schema', cn.nspname, 'name', co.collname) from pg_catalog.pg_collation co
+        join pg_catalog.pg_namespace cn on cn.oid = co.collnamespace where co.oid = a.attcollation) end as collation,
+      case when a.attstorage <> t.typstorage then a.attstorage::text else '' end as storage,
+      a.attcompression::text as compression,
+      coalesce(a.attstattarget, -1)::int as statistics
+    from pg_catalog.pg_attribute a join pg_catalog.pg_type t on t.oid = a.atttypid
+    left join pg_catalog.pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+    where a.attrelid = any(${[...oids]}::oid[]) and a.attnum > 0 and not a.attisdropped
+    order by a.attrelid, a.attnum`);
+  const types = await readTypes(db, [...new Set(rows.map((row) => row.type))]);
+  const shared = new Map<string, ColumnType>();
+  const columns = new Map<number, Column[]>();
+  for (const row of rows) {
+    const key = `${row.type} ${row.type_text}`;
+    const type = shared.get(key) ?? columnType(row, types);
+    shared.set(key, type);
+    const column = toColumn(row, type);
+    const list = columns.get(row.table);
+    if (list === undefined) columns.set(row.table, [column]);
+    else list.push(column);
+  }
+  return columns;
+}
+
+function columnType(row: ColumnRow, types: ReadonlyMap<number, TypeFacts>): ColumnType {
+  const facts = types.get(row.type);
+  const element = types.get(facts?.element ?? 0);
+  return {
+    oid: row.type,
+    text: row.type_text,
+    kind: facts?.kind ?? 'b',
+    builtin: isBuiltin(row.type),
+    element: element === undefined ? null : { oid: element.oid, kind: element.kind, builtin: isBuiltin(element.oid) },
+    binarySafe: isBinarySafe(row.type, types),
+  };
+}
+
+function toColumn(row: ColumnRow, type: ColumnType): Column {
+  return {
+    name: row.name,
+    attnum: row.attnum,
+    type,
+    notNull: row.not_null,
+    default: row.default,
+    identity: row.identity,
+    generated: row.generated,
+    collation: row.collation,
+    storage: row.storage,
+    compression: row.compression,
+    statisticsTarget: row.statistics,
+  };
+}
+
+interface LeafRow extends TableName {
+  readonly root: number;
+  readonly oid: number;
+  readonly kind: Leaf['kind'];
+  readonly pages: string;
+  readonly bytes: string;
+  /** relpages and reltuples as of the last VACUUM or ANALYZE; reltuples is -1 if there was none. */
+  readonly known_pages: number;
+  readonly known_rows: string;
+}
+
+async function readLeaves(db: Connection, oids: readonly number[]): Promise<ReadonlyMap<number, readonly LeafRow[]>> {
+  // Sizes are null for a table that was dropped a moment ago.
+  const rows = await db.query<LeafRow>(sql`
+    select c.root::oid as root, l.oid, n.nspname::text as schema, l.relname::text as name,
+      case when l.relkind = 'f' then 'f' else 'r' end as kind,
+      coalesce(pg_catalog.pg_relation_size(l.oid), 0) / pg_catalog.current_setting('block_size')::int as pages,
+      coalesce(pg_catalog.pg_table_size(l.oid), 0) as bytes,
+      l.relpages as known_pages, l.reltuples as known_rows
+    from (
+      select r.oid as root, tree.relid as leaf from pg_catalog.pg_class r
+        cross join lateral pg_catalog.pg_partition_tree(r.oid) tree
+        where r.oid = any(${[...oids]}::oid[]) and r.relkind = 'p' and tree.isleaf and tree.relid <> r.oid
+      union all
+      select r.oid, r.oid from pg_catalog.pg_class r where r.oid = any(${[...oids]}::oid[]) and r.relkind <> 'p'
+    ) c join pg_catalog.pg_class l on l.oid = c.leaf join pg_catalog.pg_namespace n on n.oid = l.relnamespace
+    where l.relkind <> 'p'
+    order by c.root, n.nspname, l.relname`);
+  const leaves = new Map<number, LeafRow[]>();
+  for (const row of rows) {
+    const list = leaves.get(row.root);
+    if (list === undefined) leaves.set(row.root, [row]);
+    else list.push(row);
+  }
+  return leaves;
+}
+
+function withEstimate(row: LeafRow, columns: readonly Column[]): Leaf {
+  const pages = Number(row.pages);
+  const { oid, schema, name, kind } = row;
+  return { oid, schema, name, kind, pages, rows: estimateRows(row, pages, columns), bytes: Number(row.bytes) };
+}
+
+// As the planner does: the density that was last seen, over the pages that are there now; never seen: a guess by width.
+function estimateRows(row: LeafRow, pages: number, columns: readonly Column[]): number {
+  const knownRows = Number(row.known_rows);
+  if (row.kind === 'f') return Math.max(0, knownRows);
+  if (knownRows >= 0 && row.known_pages > 0) return Math.round((knownRows / row.known_pages) * pages);
+  const width = columns.reduce(
+    (sum, column) => sum + (column.type.element === null && column.type.builtin ? 8 : 24),
+    0,
+  );
+  return Math.round(pages * (8_168 / (28 + width)));
+}
