@@ -1,0 +1,58 @@
+// The environment: defaults, bounds, secrets that are made once, and a gateway that is not opened by accident.
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { describeEnvironment, environment, readConfig } from '../../src/config.ts';
+
+function folder() {
+  const path = mkdtempSync(join(tmpdir(), 'sluice-config-'));
+  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
+}
+
+test('an empty environment gives a gateway on the loopback address with a password that was made', () => {
+  using home = folder();
+  const config = readConfig({ SLUICE_DATA_DIR: home.path });
+  expect(config).toMatchObject({ host: '127.0.0.1', port: 9900, httpPort: 3000, passwordMade: true, logLevel: 'info' });
+  expect(config.catalogUrl).toBeUndefined();
+  expect(config.password).not.toBe(config.secretKey);
+});
+
+test('secrets are made once, kept with mode 0600 and the same at the next start', () => {
+  using home = folder();
+  const first = readConfig({ SLUICE_DATA_DIR: home.path });
+  const second = readConfig({ SLUICE_DATA_DIR: home.path });
+  expect([second.password, second.secretKey]).toEqual([first.password, first.secretKey]);
+  for (const name of ['password', 'secret.key']) expect(statSync(join(home.path, name)).mode & 0o777).toBe(0o600);
+});
+
+test('an address that others can reach needs a password that was set', () => {
+  using home = folder();
+  const env = { SLUICE_DATA_DIR: home.path, SLUICE_HOST: '0.0.0.0' };
+  expect(() => readConfig(env)).toThrow('needs a password');
+  expect(readConfig({ ...env, SLUICE_PASSWORD: 'chosen' })).toMatchObject({ password: 'chosen', passwordMade: false });
+});
+
+test('a variable that is unknown, ill-typed or out of bounds is refused by name', () => {
+  using home = folder();
+  const base = { SLUICE_DATA_DIR: home.path };
+  expect(() => readConfig({ ...base, SLUICE_PROT: '1' })).toThrow('SLUICE_PROT');
+  expect(() => readConfig({ ...base, SLUICE_PORT: 'many' })).toThrow('SLUICE_PORT');
+  expect(() => readConfig({ ...base, SLUICE_PORT: '70000' })).toThrow('SLUICE_PORT');
+  expect(() => readConfig({ ...base, SLUICE_SECRET_KEY: 'short' })).toThrow('SLUICE_SECRET_KEY');
+  expect(() => readConfig({ ...base, SLUICE_TLS_CERT: 'a.pem' })).toThrow('go together');
+});
+
+test('certificate and key are read from their files', () => {
+  using home = folder();
+  const [cert, key] = [join(home.path, 'c.pem'), join(home.path, 'k.pem')];
+  writeFileSync(cert, 'CERT');
+  writeFileSync(key, 'KEY');
+  const config = readConfig({ SLUICE_DATA_DIR: home.path, SLUICE_TLS_CERT: cert, SLUICE_TLS_KEY: key });
+  expect(config.tls).toEqual({ cert: 'CERT', key: 'KEY' });
+});
+
+test('the help names every variable', () => {
+  const help = describeEnvironment();
+  for (const name of Object.keys(environment)) expect(help).toContain(name);
+});
