@@ -6,21 +6,24 @@ import type { Sql } from './sql.ts';
 /** What pg needs to connect; made by peers/connect for a peer. */
 export type ClientConfig = pg.ClientConfig & { readonly replication?: 'database' };
 
-// A role or database may carry hostile values for each of these (ALTER ROLE … SET).
+// A role or database may carry hostile values for each of these (ALTER ROLE … SET). Timeouts first: they may be a millisecond.
 // https://www.postgresql.org/docs/18/runtime-config-client.html
 const pinned = [
+  'set statement_timeout = 0',
+  'set idle_in_transaction_session_timeout = 0',
+  'set idle_session_timeout = 0',
+  'set lock_timeout = 0',
   "set datestyle = 'ISO, MDY'",
   "set intervalstyle = 'postgres'",
   "set timezone = 'UTC'",
   "set client_encoding = 'UTF8'",
   "set bytea_output = 'hex'",
   'set extra_float_digits = 3',
+  "set lc_monetary = 'C'",
   'set standard_conforming_strings = on',
+  'set array_nulls = on',
   "set search_path = ''",
   "set xmloption = 'content'",
-  'set statement_timeout = 0',
-  'set lock_timeout = 0',
-  'set idle_in_transaction_session_timeout = 0',
   'set row_security = off',
   'set synchronize_seqscans = off',
   'set client_min_messages = warning',
@@ -29,9 +32,11 @@ const pinned = [
   'set default_transaction_deferrable = off',
 ].join('; ');
 
-// Settings that not every supported version has; unknown ones are skipped by asking pg_settings.
-const pinnedWhereKnown = `select set_config(name, '0', false) from pg_catalog.pg_settings
-  where name in ('idle_session_timeout', 'transaction_timeout')`;
+// transaction_timeout came with 17. And a commit that the server calls durable must be: `off` would have us acknowledge to
+// the source what a crash of the target takes back.
+const pinnedWhereNeeded = `select set_config(name, case name when 'synchronous_commit' then 'on' else '0' end, false)
+  from pg_catalog.pg_settings
+  where name = 'transaction_timeout' or (name = 'synchronous_commit' and setting = 'off')`;
 
 export interface QueryResult<Row> {
   readonly rows: readonly Row[];
@@ -65,7 +70,7 @@ export class Connection implements AsyncDisposable {
     try {
       await client.connect();
       await client.query(pinned);
-      if (config.replication === undefined) await client.query(pinnedWhereKnown);
+      await client.query(pinnedWhereNeeded);
     } catch (error) {
       connection.destroy();
       if (signal?.aborted) throw new SluiceError('stopped', 'stopped', { cause: error });
