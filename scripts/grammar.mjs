@@ -10,6 +10,7 @@ for (const file of readdirSync(from).filter((name) => name.endsWith('.peggy'))) 
   const source = readFileSync(new URL(file, from), 'utf8');
   const code = peggy.generate(source, { output: 'source', format: 'es', grammarSource: file });
   const declaration = [
+    "import type { Reader } from '../reader.ts';",
     "import type { Statement } from '../statement.ts';",
     'export interface SourcePoint { readonly offset: number; readonly line: number; readonly column: number }',
     'export class SyntaxError extends Error {',
@@ -17,7 +18,7 @@ for (const file of readdirSync(from).filter((name) => name.endsWith('.peggy'))) 
     '  readonly expected: readonly { readonly type: string; readonly text?: string; readonly description?: string }[] | null;',
     '  readonly found: string | null;',
     '}',
-    'export function parse(input: string, options?: { readonly startRule?: string }): Statement;',
+    'export function parse(input: string, options: { readonly reader: Reader }): Statement;',
     '',
   ].join('\n');
   writeIfChanged(new URL(`${name}.js`, to), code);
