@@ -96,7 +96,7 @@ export function readGivenOptions<const D extends OptionDeclarations>(
     const declaration = Object.hasOwn(declarations, option.name) ? declarations[option.name] : undefined;
     if (declaration === undefined) {
       throw new SluiceError('invalid_option', `unknown ${subject} option "${option.name}"`, {
-        hint: `Known options: ${Object.keys(declarations).join(', ')}.`,
+        hint: knownOptions(declarations),
         position: option.namePosition,
       });
     }
@@ -124,6 +124,11 @@ export function shownValue(declaration: OptionDeclaration, value: OptionValue | 
   if (value === undefined) return '';
   if (declaration.secret) return '********';
   return Array.isArray(value) ? value.join(', ') : String(value);
+}
+
+function knownOptions(declarations: OptionDeclarations): string {
+  const names = Object.keys(declarations);
+  return names.length === 0 ? 'No options are known here.' : `Known options: ${names.join(', ')}.`;
 }
 
 const booleanWords: Readonly<Record<string, boolean>> = {
@@ -167,12 +172,14 @@ function readValue(declaration: OptionDeclaration, option: WrittenOption): Optio
       return number;
     }
     case 'boolean': {
-      const word = booleanWords[String(value).toLowerCase()];
+      const word = Array.isArray(value) ? undefined : booleanWords[String(value).toLowerCase()];
       return word ?? refuse('true or false');
     }
     case 'choice': {
       const word = String(value).toLowerCase();
-      return declaration.choices.includes(word) ? word : refuse(`one of ${declaration.choices.join(', ')}`);
+      return !Array.isArray(value) && declaration.choices.includes(word)
+        ? word
+        : refuse(`one of ${declaration.choices.join(', ')}`);
     }
     case 'json':
       return typeof value === 'string' && isJsonObject(value) ? value : refuse('a JSON object');

@@ -54,6 +54,8 @@ test.each([
   ['name', 'ärger'],
   ['facts', '[1]'],
   ['facts', '{'],
+  ['mode', ['append']],
+  ['on', ['true']],
 ])('an ill-typed or unbounded value is refused at its place: %s = %s', (name, value) => {
   expect(() => read(name, value)).toThrow(expect.objectContaining({ sqlstate: '22023', position: 14 }));
 });
