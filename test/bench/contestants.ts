@@ -1,0 +1,154 @@
+// Who takes part: Sluice itself, and the programs people use today, each moving one source database into an empty target.
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { ident, literal, sql } from '../../src/pg/sql.ts';
+import { createPeer, type Gateway, isInstalled, runProgram } from '../support/gateway.ts';
+import { until } from '../support/wait.ts';
+import type { Database } from './servers.ts';
+
+export interface Race {
+  readonly source: Database;
+  readonly target: Database;
+  /** Makes the empty tables on the target, for those who do not do it themselves. Not timed. */
+  readonly createTables: () => Promise<void>;
+  readonly gateway: Gateway;
+  readonly scratch: string;
+}
+
+export interface Contestant {
+  readonly name: string;
+  /** Why it cannot take part here; undefined if it can. */
+  readonly missing: string | undefined;
+  /** Moves everything and gives the milliseconds that it took. */
+  move(race: Race): Promise<number>;
+}
+
+const minutes = 60_000;
+
+async function timed(work: () => Promise<unknown>): Promise<number> {
+  const began = performance.now();
+  await work();
+  return performance.now() - began;
+}
+
+async function runOrFail(program: string, args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+  const done = await runProgram(program, { args, env });
+  if (done.code !== 0) throw new Error(`${program} ended with ${done.code}: ${done.stderr.slice(-2000)}`);
+}
+
+/** Says CREATE PEER for both sides, CREATE MIRROR, and waits until it has that status; drops all of it afterwards, untimed. */
+async function sluice(race: Race, options: string, status: string): Promise<number> {
+  const { gateway, source, target } = race;
+  await gateway.query(createPeer('bench_from', source.config));
+  await gateway.query(createPeer('bench_to', target.config));
+  const took = await timed(async () => {
+    await gateway.query(`create mirror bench from bench_from to bench_to for all tables ${options}`);
+    await untilStatus(gateway, 'bench', status);
+  });
+  await dropMirror(gateway, 'bench');
+  await gateway.query('drop peer bench_from; drop peer bench_to');
+  return took;
+}
+
+/** Waits for a mirror's status; a mirror that failed ends the benchmark. */
+export async function untilStatus(gateway: Gateway, mirror: string, status: string): Promise<void> {
+  await until(
+    `mirror ${mirror} is ${status}`,
+    async () => {
+      const [row] = await gateway.query<{ status: string; trouble: string | null }>(
+        `select status, trouble from sluice.mirrors where name = '${mirror}'`,
+      );
+      if (row?.status === 'failed') throw new Error(`the mirror failed: ${row.trouble}`);
+      return row?.status === status;
+    },
+    30 * minutes,
+  );
+}
+
+export async function dropMirror(gateway: Gateway, mirror: string): Promise<void> {
+  await gateway.query(`drop mirror ${mirror}`);
+  await until('the mirror is gone', async () => {
+    const rows = await gateway.query(`select 1 from sluice.mirrors where name = '${mirror}'`);
+    return rows.length === 0;
+  });
+}
+
+/** What PostgreSQL's own logical replication is told on the target. */
+export async function createSubscription(race: Pick<Race, 'source' | 'target'>, name: string): Promise<void> {
+  const { source, target } = race;
+  const { host, port, user, password, database } = source.config;
+  const connection = `host=${host} port=${port} user=${user} password=${password} dbname=${database}`;
+  await source.connection.run(sql`create publication ${ident(name)} for all tables`);
+  await target.connection.run(
+    sql`create subscription ${ident(name)} connection ${literal(connection)} publication ${ident(name)}`,
+  );
+}
+
+export async function untilSynced(target: Database): Promise<void> {
+  await until(
+    'every table of the subscription is ready',
+    async () => {
+      const { synced } = await target.connection.one<{ synced: boolean }>(
+        sql`select coalesce(bool_and(srsubstate = 'r'), false) as synced from pg_catalog.pg_subscription_rel`,
+      );
+      return synced;
+    },
+    30 * minutes,
+  );
+}
+
+export async function dropSubscription(race: Pick<Race, 'source' | 'target'>, name: string): Promise<void> {
+  await race.target.connection.run(sql`drop subscription ${ident(name)}`);
+  await race.source.connection.run(sql`drop publication ${ident(name)}`);
+}
+
+export const sluiceCopy: Contestant = {
+  name: 'Sluice, copy only',
+  missing: undefined,
+  move: (race) => sluice(race, 'with (initial_copy_only = true)', 'completed'),
+};
+
+export const sluiceFollow: Contestant = {
+  name: 'Sluice, copy and follow',
+  missing: undefined,
+  move: (race) => sluice(race, '', 'running'),
+};
+
+export const dumpAndRestore: Contestant = {
+  name: 'pg_dump -Fd -j2 + pg_restore -j2',
+  missing: isInstalled('pg_dump') && isInstalled('pg_restore') ? undefined : 'pg_dump or pg_restore is not installed',
+  move: (race) => {
+    const folder = join(race.scratch, 'dump');
+    rmSync(folder, { recursive: true, force: true });
+    return timed(async () => {
+      await runOrFail('pg_dump', ['-Fd', '-j2', '-Z0', '-f', folder, '-d', race.source.url]);
+      await runOrFail('pg_restore', ['-j2', '-d', race.target.url, folder]);
+    });
+  },
+};
+
+export const pgcopydb: Contestant = {
+  name: 'pgcopydb clone (2 table jobs, 2 index jobs)',
+  missing: isInstalled('pgcopydb') ? undefined : 'pgcopydb is not installed',
+  move: (race) => {
+    const folder = join(race.scratch, 'pgcopydb');
+    rmSync(folder, { recursive: true, force: true });
+    const jobs = ['--table-jobs', '2', '--index-jobs', '2'];
+    const sides = ['--source', race.source.url, '--target', race.target.url];
+    return timed(() => runOrFail('pgcopydb', ['clone', ...sides, ...jobs, '--dir', folder]));
+  },
+};
+
+export const subscription: Contestant = {
+  name: 'CREATE SUBSCRIPTION (tables made before)',
+  missing: undefined,
+  move: async (race) => {
+    await race.createTables();
+    const took = await timed(async () => {
+      await createSubscription(race, 'bench');
+      await untilSynced(race.target);
+    });
+    await dropSubscription(race, 'bench');
+    return took;
+  },
+};
