@@ -1,7 +1,7 @@
 // What a peer is: a named PostgreSQL and how to reach it. The option declarations that SQL, HTTP and forms read.
 import { SluiceError } from '../base/errors.ts';
 import type { OptionDeclarations, Options, WrittenOption } from '../base/options.ts';
-import { readOptions } from '../base/options.ts';
+import { readOptions, shownValue } from '../base/options.ts';
 
 /** https://www.postgresql.org/docs/18/libpq-ssl.html#LIBPQ-SSL-PROTECTION */
 export const sslModes = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
@@ -19,7 +19,10 @@ export const peerOptions = {
     doc: 'postgres://user:password@host:port/database?sslmode=… in place of the single options, which override it.',
   },
   sslmode: { type: 'choice', choices: sslModes, doc: "libpq's sslmode; prefer unless told." },
-  root_ca: { type: 'text', doc: 'PEM certificates that sign the server certificate.' },
+  root_ca: {
+    type: 'text',
+    doc: 'PEM certificates that sign the server certificate; verify-full without it trusts what this machine trusts.',
+  },
   tls_host: { type: 'text', doc: 'Name that the server certificate must carry, if it is not the host.' },
   client_tls: {
     type: 'json',
@@ -54,7 +57,7 @@ export interface SshConfig {
   readonly hostKey?: string | undefined;
 }
 
-/** A peer's connection settings, complete and checked. Holds secrets: never log or show it; `showPeerConfig` is for that. */
+/** A peer's connection settings, complete and checked. Holds secrets: never log or show it; shownPeerOptions is for that. */
 export interface PeerConfig {
   readonly host: string;
   readonly port: number;
@@ -77,13 +80,61 @@ export interface Peer {
 }
 
 /**
- * Reads `WITH (…)` of CREATE PEER, or of ALTER PEER over the options given before.
- * @returns the config and the options as written (secrets included), which is what is sealed and kept
+ * Reads `WITH (…)` of CREATE PEER, or what mergePeerOptions made of ALTER PEER. An empty text is an option not given.
  * @throws `invalid_option`
  */
 export function readPeerOptions(written: readonly WrittenOption[]): PeerConfig {
-  return peerConfig(readOptions('peer', peerOptions, written), written);
+  return peerConfig(readOptions('peer', peerOptions, written.filter(isGiven)), written);
 }
+
+function isGiven(option: WrittenOption): boolean {
+  return option.value !== '' || !Object.hasOwn(peerOptions, option.name);
+}
+
+// Ways to say the same thing: the later word replaces the earlier ones.
+const replacedBy: Readonly<Record<string, readonly string[]>> = {
+  url: ['host', 'port', 'user', 'password', 'database', 'sslmode', 'require_tls', 'disable_tls'],
+  sslmode: ['require_tls', 'disable_tls', 'skip_cert_verification'],
+  require_tls: ['sslmode', 'disable_tls'],
+  disable_tls: ['sslmode', 'require_tls'],
+};
+
+/**
+ * What a peer is made of after ALTER PEER … SET: options that were given before, under those that are given now. An empty
+ * text takes an option back; a url takes the place of the single options that say the same.
+ */
+export function mergePeerOptions(
+  before: readonly WrittenOption[],
+  given: readonly WrittenOption[],
+): readonly WrittenOption[] {
+  const replaced = new Set(given.flatMap(({ name }) => [name, ...(replacedBy[name] ?? [])]));
+  const kept = before.filter(({ name }) => !replaced.has(name));
+  return [...kept, ...given.filter(isGiven)];
+}
+
+/** A peer's options as people may see them, in the order of their declaration; secrets as `********`. Unset ones are left out. */
+export function shownPeerOptions(
+  options: readonly WrittenOption[],
+  config: PeerConfig,
+): readonly { readonly name: string; readonly value: string }[] {
+  const given = new Map(options.map((option) => [option.name, option.value]));
+  const effective: Readonly<Record<string, string>> = {
+    host: config.host,
+    port: String(config.port),
+    user: config.user,
+    database: config.database,
+    sslmode: config.sslMode,
+    metadata_schema: config.metadataSchema,
+    ...(config.password === undefined ? {} : { password: hidden }),
+  };
+  return Object.entries(peerOptions).flatMap(([name, declaration]) => {
+    const value = given.get(name);
+    const shown = value === undefined ? effective[name] : (effective[name] ?? shownValue(declaration, value));
+    return shown === undefined ? [] : [{ name, value: shown }];
+  });
+}
+
+const hidden = '********';
 
 function peerConfig(options: PeerOptions, written: readonly WrittenOption[]): PeerConfig {
   const url = options.url === undefined ? {} : readUrl(options.url, written);
@@ -91,13 +142,21 @@ function peerConfig(options: PeerOptions, written: readonly WrittenOption[]): Pe
   const user = options.user ?? url.user;
   if (host === undefined || host === '') throw missing('host');
   if (user === undefined || user === '') throw missing('user');
+  const sslMode = readSslMode(options, url.sslMode);
+  if (sslMode === 'verify-ca' && options.root_ca === undefined) {
+    // Anybody can have a certificate of a public authority; libpq refuses it as well.
+    throw new SluiceError('invalid_option', 'sslmode verify-ca needs root_ca', {
+      hint: 'Give the PEM certificate of the authority that signed the server certificate, or sslmode verify-full.',
+      position: written.find((option) => option.name === 'sslmode')?.valuePosition,
+    });
+  }
   return {
     host,
     port: options.port ?? url.port ?? 5432,
     user,
     password: options.password ?? url.password,
     database: options.database ?? url.database ?? user,
-    sslMode: readSslMode(options, url.sslMode),
+    sslMode,
     rootCa: options.root_ca,
     tlsHost: options.tls_host,
     clientTls: readClientTls(options.client_tls),
