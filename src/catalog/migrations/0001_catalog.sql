@@ -42,8 +42,8 @@ create table sluice_private.mirrors (
 
   wanted text not null default 'run' check (wanted in ('run', 'pause', 'drop')),
   wanted_at timestamptz not null default now(),
-  -- When RESUME MIRROR last asked to try again; trouble that is older is over.
-  retry_asked_at timestamptz,
+  -- How often RESUME MIRROR asked to try again; the runner says below how much of that it has seen.
+  retries_asked bigint not null default 0,
   keep_slot boolean not null default false,
 
   phase text not null default 'new',
@@ -51,6 +51,7 @@ create table sluice_private.mirrors (
   token bigint not null default 0,
   working boolean not null default false,
   trouble jsonb,
+  retries_seen bigint not null default 0,
   -- After a drop: what could not be removed, on which server, and the statement that removes it.
   leftovers jsonb not null default '[]');
 create unique index mirrors_live_name on sluice_private.mirrors (name) where phase <> 'dropped';
@@ -97,7 +98,6 @@ create table sluice_private.parts (
   rows_estimated bigint not null,
   rows_copied bigint not null default 0,
   bytes_copied bigint not null default 0,
-  restarts integer not null default 0,
   started_at timestamptz,
   finished_at timestamptz,
   primary key (mirror_id, source_table, part));
@@ -156,7 +156,7 @@ begin
 end $$;
 create trigger announce_new after insert on sluice_private.mirrors
   for each row execute function sluice_private.announce();
-create trigger announce_change after update of wanted, retry_asked_at, phase, working, trouble on sluice_private.mirrors
+create trigger announce_change after update of wanted, retries_asked, phase, working, trouble on sluice_private.mirrors
   for each row execute function sluice_private.announce();
 
 -- The word that people read; the same as statusWord in src/mirror/phase.ts, and a test compares the two.
@@ -220,7 +220,7 @@ create view sluice.tables as
 
 create view sluice.parts as
   select m.name as mirror, p.source_table, p.part, p.what, p.state, p.rows_estimated, p.rows_copied, p.bytes_copied,
-    p.restarts, p.started_at, p.finished_at
+    p.started_at, p.finished_at
   from sluice_private.parts p join sluice_private.mirrors m on m.id = p.mirror_id where m.phase <> 'dropped';
 
 create view sluice.batches as
@@ -278,7 +278,7 @@ create view peerdb_stats.qrep_partitions as
     md5(m.id::text || p.source_table || '/' || p.part) as partition_uuid, p.what as partition_start,
     null::text as partition_end, p.rows_estimated as rows_in_partition, p.rows_copied as rows_synced,
     p.started_at at time zone 'UTC' as start_time, p.finished_at at time zone 'UTC' as pull_end_time,
-    p.finished_at at time zone 'UTC' as end_time, p.restarts as restart_count, m.name as parent_mirror_name
+    p.finished_at at time zone 'UTC' as end_time, 0 as restart_count, m.name as parent_mirror_name
   from sluice_private.parts p join sluice_private.mirrors m on m.id = p.mirror_id where m.phase <> 'dropped';
 
 create view peerdb_stats.peer_slot_size as

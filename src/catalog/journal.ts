@@ -1,0 +1,37 @@
+// The journal: what was said and what happened, to whom, when, by whose word.
+import type { Connection } from '../pg/client.ts';
+import { sql } from '../pg/sql.ts';
+
+/** `statement`: said by a person. `phase`, `trouble`, `recovered`, `paused`, `resumed`: the runner's doings. `note`: an engine's remark. */
+export type JournalEvent = 'statement' | 'phase' | 'trouble' | 'recovered' | 'paused' | 'resumed' | 'note';
+
+export interface JournalEntry {
+  readonly event: JournalEvent;
+  readonly message: string;
+  readonly mirror?: { readonly id: string | null; readonly name: string };
+  readonly details?: Readonly<Record<string, unknown>>;
+  readonly by?: { readonly user: string; readonly remote: string };
+  /** When it happened; now unless told. */
+  readonly at?: Date;
+}
+
+/** Writes entries in their order, on the caller's connection and so in its transaction. Texts must hold no secret. */
+export async function writeJournal(db: Connection, entries: readonly JournalEntry[]): Promise<void> {
+  if (entries.length === 0) return;
+  const rows = entries.map((entry) => ({
+    at: entry.at?.toISOString() ?? null,
+    mirror_id: entry.mirror?.id ?? null,
+    mirror_name: entry.mirror?.name ?? null,
+    event: entry.event,
+    message: entry.message.replaceAll('\0', ''),
+    details: entry.details ?? {},
+    by_user: entry.by?.user ?? null,
+    by_remote: entry.by?.remote ?? null,
+  }));
+  await db.run(sql`insert into sluice_private.journal
+      (at, mirror_id, mirror_name, event, message, details, by_user, by_remote)
+    select coalesce(v.at, now()), v.mirror_id, v.mirror_name, v.event, v.message, v.details, v.by_user, v.by_remote
+    from rows from (jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as (at timestamptz, mirror_id uuid,
+      mirror_name text, event text, message text, details jsonb, by_user text, by_remote text)) with ordinality as v
+    order by v.ordinality`);
+}

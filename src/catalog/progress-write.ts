@@ -1,0 +1,143 @@
+// Gathered progress to rows: few statements whatever the number of tables, parts and batches.
+import type { Connection } from '../pg/client.ts';
+import { formatLsn, type Lsn } from '../pg/lsn.ts';
+import { sql } from '../pg/sql.ts';
+import { writeJournal } from './journal.ts';
+import type { Gathered } from './progress.ts';
+
+/** Writes what gathered, in the caller's transaction, and lets batches go that are more than `keptBatches` old. */
+export async function writeProgress(
+  db: Connection,
+  mirrorId: string,
+  what: { readonly taken: Gathered; readonly keptBatches: number },
+): Promise<void> {
+  const { taken } = what;
+  if (taken.planned.size > 0) await writePlans(db, mirrorId, taken.planned);
+  if (taken.parts.size > 0) await writeParts(db, mirrorId, taken.parts);
+  if (taken.finished.size > 0) await writeFinished(db, mirrorId, [...taken.finished]);
+  const latestBatch = taken.batches.length > 0 ? await writeBatches(db, mirrorId, what) : '0';
+  if (taken.counts.size > 0) await writeCounts(db, mirrorId, { counts: taken.counts, latestBatch });
+  if (taken.position !== undefined || taken.batches.length > 0) await writePosition(db, mirrorId, taken);
+  await writeJournal(db, taken.journal);
+}
+
+async function writePlans(db: Connection, mirrorId: string, planned: Gathered['planned']): Promise<void> {
+  const tables = [...planned].map(([table, { rows, bytes }]) => ({ table, rows: Math.round(rows), bytes }));
+  const parts = [...planned].flatMap(([table, plan]) =>
+    plan.parts.map(({ part, what, rows }) => ({ table, part, what, rows: Math.round(rows) })),
+  );
+  await db.run(sql`delete from sluice_private.parts
+    where mirror_id = ${mirrorId} and source_table = any(${[...planned.keys()]}::text[])`);
+  await db.run(sql`insert into sluice_private.parts (mirror_id, source_table, part, what, rows_estimated)
+    select ${mirrorId}, v."table", v.part, v.what, v.rows
+    from jsonb_to_recordset(${JSON.stringify(parts)}::jsonb) as v ("table" text, part integer, what text, rows bigint)`);
+  await db.run(sql`update sluice_private.table_progress g set state = 'copying', rows_estimated = v.rows,
+      bytes_estimated = v.bytes, started_at = coalesce(g.started_at, now()), finished_at = null, changed_at = now()
+    from jsonb_to_recordset(${JSON.stringify(tables)}::jsonb) as v ("table" text, rows bigint, bytes bigint)
+    where g.mirror_id = ${mirrorId} and g.source_table = v."table"`);
+}
+
+async function writeParts(db: Connection, mirrorId: string, parts: Gathered['parts']): Promise<void> {
+  const rows = [...parts].flatMap(([table, ofTable]) => [...ofTable].map(([part, now]) => ({ table, part, ...now })));
+  await db.run(sql`update sluice_private.parts p set state = v.state, rows_copied = v.rows, bytes_copied = v.bytes,
+      started_at = coalesce(p.started_at, now()), finished_at = case when v.state = 'copied' then now() end
+    from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb)
+      as v ("table" text, part integer, state text, rows bigint, bytes bigint)
+    where p.mirror_id = ${mirrorId} and p.source_table = v."table" and p.part = v.part`);
+}
+
+async function writeFinished(db: Connection, mirrorId: string, tables: readonly string[]): Promise<void> {
+  await db.run(sql`update sluice_private.table_progress set state = 'copied', changed_at = now(),
+      started_at = coalesce(started_at, now()), finished_at = coalesce(finished_at, now())
+    where mirror_id = ${mirrorId} and source_table = any(${tables}::text[])`);
+}
+
+async function writeBatches(
+  db: Connection,
+  mirrorId: string,
+  what: { readonly taken: Gathered; readonly keptBatches: number },
+): Promise<string> {
+  const rows = what.taken.batches.map((batch) => ({
+    start_lsn: formatLsn(batch.startLsn),
+    end_lsn: formatLsn(batch.endLsn),
+    transactions: batch.transactions,
+    changes: batch.changes,
+    source_committed_at: batch.sourceCommittedAt.toISOString(),
+    received_at: batch.receivedAt.toISOString(),
+    committed_at: batch.committedAt.toISOString(),
+  }));
+  const written = await db.query<{ id: string }>(sql`insert into sluice_private.batches (mirror_id, start_lsn, end_lsn,
+      transactions, changes, source_committed_at, received_at, committed_at)
+    select ${mirrorId}, v.* from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as v (start_lsn pg_lsn, end_lsn pg_lsn,
+      transactions bigint, changes bigint, source_committed_at timestamptz, received_at timestamptz,
+      committed_at timestamptz)
+    returning id`);
+  const latest = written.at(-1)?.id ?? '0';
+  // Every hundredth id or so, so that the history is cut rarely and is never far too long.
+  if (written.some(({ id }) => BigInt(id) % 100n === 0n)) {
+    await db.run(sql`delete from sluice_private.batches where mirror_id = ${mirrorId} and id <=
+      (select id from sluice_private.batches where mirror_id = ${mirrorId} order by id desc
+       offset ${what.keptBatches} limit 1)`);
+  }
+  return latest;
+}
+
+async function writeCounts(
+  db: Connection,
+  mirrorId: string,
+  what: { readonly counts: Gathered['counts']; readonly latestBatch: string },
+): Promise<void> {
+  const rows = [...what.counts].map(([table, counts]) => ({ table, ...counts }));
+  await db.run(sql`update sluice_private.table_progress g set inserts = g.inserts + v.inserts,
+      updates = g.updates + v.updates, deletes = g.deletes + v.deletes, truncates = g.truncates + v.truncates,
+      latest_batch = greatest(g.latest_batch, ${what.latestBatch}::bigint), changed_at = now()
+    from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb)
+      as v ("table" text, inserts bigint, updates bigint, deletes bigint, truncates bigint)
+    where g.mirror_id = ${mirrorId} and g.source_table = v."table"`);
+}
+
+async function writePosition(db: Connection, mirrorId: string, taken: Gathered): Promise<void> {
+  const { position } = taken;
+  const [received, durable, sourceEnd] = position
+    ? [position.received, position.durable, position.sourceEnd].map(formatLsn)
+    : [null, null, null];
+  const committedAt = taken.batches.at(-1)?.sourceCommittedAt.toISOString() ?? null;
+  await db.run(sql`insert into sluice_private.positions as p
+      (mirror_id, received_lsn, durable_lsn, source_lsn, source_committed_at)
+    values (${mirrorId}, ${received}, ${durable}, ${sourceEnd}, ${committedAt})
+    on conflict (mirror_id) do update set received_lsn = coalesce(excluded.received_lsn, p.received_lsn),
+      durable_lsn = coalesce(excluded.durable_lsn, p.durable_lsn),
+      source_lsn = coalesce(excluded.source_lsn, p.source_lsn),
+      source_committed_at = coalesce(excluded.source_committed_at, p.source_committed_at), changed_at = now()`);
+}
+
+/** Says that every table's copy is there, whatever progress was lost on the way. */
+export async function writeAllCopied(db: Connection, mirrorId: string): Promise<void> {
+  await db.run(sql`update sluice_private.parts set state = 'copied', finished_at = coalesce(finished_at, now())
+    where mirror_id = ${mirrorId} and state <> 'copied'`);
+  await db.run(sql`update sluice_private.table_progress set state = 'copied', changed_at = now(),
+      finished_at = coalesce(finished_at, now()) where mirror_id = ${mirrorId} and state <> 'copied'`);
+}
+
+export interface ObservedSlot {
+  readonly slot: string;
+  readonly active: boolean;
+  readonly walStatus: string | null;
+  readonly safeWalBytes: number | null;
+  readonly lagBytes: number | null;
+  readonly restartLsn: Lsn | null;
+  readonly confirmedLsn: Lsn | null;
+}
+
+/** One look at a slot; looks older than a week go. */
+export async function writeObservedSlot(db: Connection, mirrorId: string, slot: ObservedSlot): Promise<void> {
+  const lsn = (value: Lsn | null) => (value === null ? null : formatLsn(value));
+  const sourceLsn =
+    slot.confirmedLsn === null || slot.lagBytes === null ? null : slot.confirmedLsn + BigInt(slot.lagBytes);
+  await db.run(sql`insert into sluice_private.slots
+      (mirror_id, slot, active, wal_status, safe_wal_bytes, lag_bytes, restart_lsn, confirmed_lsn, source_lsn)
+    values (${mirrorId}, ${slot.slot}, ${slot.active}, ${slot.walStatus}, ${slot.safeWalBytes}, ${slot.lagBytes},
+      ${lsn(slot.restartLsn)}, ${lsn(slot.confirmedLsn)}, ${lsn(sourceLsn)}) on conflict do nothing`);
+  await db.run(sql`delete from sluice_private.slots
+    where mirror_id = ${mirrorId} and observed_at < now() - interval '7 days'`);
+}

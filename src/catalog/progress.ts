@@ -1,0 +1,180 @@
+// Progress of a mirror on its way to the catalog: gathered in memory, written a few times a second, never in the stream's way.
+import { toSluiceError } from '../base/errors.ts';
+import type { Log } from '../base/log.ts';
+import { pause } from '../base/retry.ts';
+import type { Lsn } from '../pg/lsn.ts';
+import type { JournalEntry } from './journal.ts';
+import type { Pool } from './pool.ts';
+import { writeProgress } from './progress-write.ts';
+
+export interface PlannedTable {
+  readonly rows: number;
+  readonly bytes: number;
+  readonly parts: readonly { readonly part: number; readonly what: string; readonly rows: number }[];
+}
+
+export interface PartProgress {
+  readonly state: 'copying' | 'copied';
+  readonly rows: number;
+  readonly bytes: number;
+}
+
+export interface ChangeCounts {
+  readonly inserts: number;
+  readonly updates: number;
+  readonly deletes: number;
+  readonly truncates: number;
+}
+
+export interface BatchProgress {
+  readonly startLsn: Lsn;
+  readonly endLsn: Lsn;
+  readonly transactions: number;
+  readonly changes: number;
+  readonly receivedAt: Date;
+  readonly committedAt: Date;
+  readonly sourceCommittedAt: Date;
+  /** By source table, as showTable prints it. */
+  readonly tables: ReadonlyMap<string, ChangeCounts>;
+}
+
+export interface Position {
+  readonly received: Lsn;
+  readonly durable: Lsn;
+  readonly sourceEnd: Lsn;
+}
+
+/** What gathered since the last write. A table that is planned anew forgets what was gathered of it. */
+export interface Gathered {
+  readonly planned: Map<string, PlannedTable>;
+  /** By table, then part. */
+  readonly parts: Map<string, Map<number, PartProgress>>;
+  readonly finished: Set<string>;
+  readonly counts: Map<string, ChangeCounts>;
+  readonly batches: Omit<BatchProgress, 'tables'>[];
+  readonly journal: JournalEntry[];
+  position: Position | undefined;
+}
+
+// The history that is kept; older batches go.
+const keptBatches = 10_000;
+const writeEveryMs = 250;
+
+function nothing(): Gathered {
+  return {
+    planned: new Map(),
+    parts: new Map(),
+    finished: new Set(),
+    counts: new Map(),
+    batches: [],
+    journal: [],
+    position: undefined,
+  };
+}
+
+function isEmpty(gathered: Gathered): boolean {
+  const { planned, parts, finished, counts, batches, journal, position } = gathered;
+  return planned.size + parts.size + finished.size + counts.size + batches.length + journal.length === 0 && !position;
+}
+
+/** Takes progress in at any speed and writes it behind. While the catalog is away it gathers, in bounded memory. */
+export class Progress {
+  readonly #pool: Pool;
+  readonly #mirror: { readonly id: string; readonly name: string };
+  readonly #log: Log;
+  #gathered: Gathered = nothing();
+  #writing: Promise<void> = Promise.resolve();
+
+  constructor(pool: Pool, mirror: { readonly id: string; readonly name: string }, log: Log) {
+    this.#pool = pool;
+    this.#mirror = mirror;
+    this.#log = log;
+  }
+
+  planned(table: string, plan: PlannedTable): void {
+    this.#gathered.parts.delete(table);
+    this.#gathered.finished.delete(table);
+    this.#gathered.planned.set(table, plan);
+  }
+
+  part(table: string, part: number, now: PartProgress): void {
+    const parts = this.#gathered.parts.get(table) ?? new Map<number, PartProgress>();
+    this.#gathered.parts.set(table, parts.set(part, now));
+  }
+
+  finished(table: string): void {
+    this.#gathered.finished.add(table);
+  }
+
+  batch(batch: BatchProgress): void {
+    const { tables, ...facts } = batch;
+    this.#gathered.batches.push(facts);
+    if (this.#gathered.batches.length > keptBatches) this.#gathered.batches.shift();
+    for (const [table, counts] of tables) addCounts(this.#gathered.counts, table, counts);
+  }
+
+  position(position: Position): void {
+    this.#gathered.position = position;
+  }
+
+  note(message: string): void {
+    this.#gathered.journal.push({ event: 'note', message, mirror: this.#mirror, at: new Date() });
+    if (this.#gathered.journal.length > 1_000) this.#gathered.journal.shift();
+  }
+
+  /** Writes a few times a second until stopped; then once more. Never throws: progress is for people, the target knows the truth. */
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await pause(writeEveryMs, signal).catch(() => undefined);
+      await this.flush();
+    }
+  }
+
+  /** Writes what has gathered; keeps it for the next time if the catalog is away. */
+  flush(): Promise<void> {
+    this.#writing = this.#writing.then(() => this.#write());
+    return this.#writing;
+  }
+
+  async #write(): Promise<void> {
+    if (isEmpty(this.#gathered)) return;
+    const taken = this.#gathered;
+    this.#gathered = nothing();
+    try {
+      await this.#pool.transaction((db) => writeProgress(db, this.#mirror.id, { taken, keptBatches }));
+    } catch (error) {
+      this.#gathered = together(taken, this.#gathered);
+      this.#log.debug({ err: toSluiceError(error) }, 'progress could not be written yet');
+    }
+  }
+}
+
+function addCounts(all: Map<string, ChangeCounts>, table: string, more: ChangeCounts): void {
+  const before = all.get(table) ?? { inserts: 0, updates: 0, deletes: 0, truncates: 0 };
+  all.set(table, {
+    inserts: before.inserts + more.inserts,
+    updates: before.updates + more.updates,
+    deletes: before.deletes + more.deletes,
+    truncates: before.truncates + more.truncates,
+  });
+}
+
+function together(older: Gathered, newer: Gathered): Gathered {
+  for (const table of newer.planned.keys()) {
+    older.parts.delete(table);
+    older.finished.delete(table);
+  }
+  const parts = new Map(older.parts);
+  for (const [table, fresh] of newer.parts) parts.set(table, new Map([...(parts.get(table) ?? []), ...fresh]));
+  const counts = new Map(older.counts);
+  for (const [table, more] of newer.counts) addCounts(counts, table, more);
+  return {
+    planned: new Map([...older.planned, ...newer.planned]),
+    parts,
+    finished: new Set([...older.finished, ...newer.finished]),
+    counts,
+    batches: [...older.batches, ...newer.batches].slice(-keptBatches),
+    journal: [...older.journal, ...newer.journal].slice(-1_000),
+    position: newer.position ?? older.position,
+  };
+}

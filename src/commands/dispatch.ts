@@ -1,0 +1,96 @@
+// Every statement of the language to the command that does it; SQL and HTTP both come through here.
+import { SluiceError } from '../base/errors.ts';
+import { writeJournal } from '../catalog/journal.ts';
+import type { Catalog } from '../catalog/open.ts';
+import { PeerTable } from '../catalog/peers.ts';
+import { peerOptions } from '../mirror/peer.ts';
+import { printRedacted } from '../sql/print.ts';
+import { commandTag, type Statement } from '../sql/statement.ts';
+import { notBuilt, refuseAlter, refuseCutover, refuseResync } from './later.ts';
+import { createMirror, explainMirror } from './mirror-create.ts';
+import { dropMirror, pauseMirror, resumeMirror } from './mirror-lifecycle.ts';
+import { showMirror, showMirrors } from './mirror-show.ts';
+import { alterPeer, createPeer, dropPeer, showPeer, showPeers, validatePeer } from './peers.ts';
+import type { CommandContext, CommandResult } from './result.ts';
+
+export interface CommandDeps {
+  readonly catalog: Catalog;
+}
+
+/**
+ * Does one statement. What changes something is written to the journal, with who said it and from where.
+ * @throws SluiceError of any kind; then nothing is left behind
+ */
+export async function runStatement(
+  deps: CommandDeps,
+  statement: Statement,
+  context: CommandContext,
+): Promise<CommandResult> {
+  const result = await run(deps, statement, context);
+  if (journaledHere.has(statement.kind)) {
+    const entry = {
+      event: 'statement' as const,
+      message: printRedacted(statement, peerOptions),
+      by: { user: context.user, remote: context.remote },
+    };
+    await deps.catalog.pool.use((db) => writeJournal(db, [entry]));
+  }
+  return result;
+}
+
+// Statements about a mirror write their row in the transaction that changes it.
+const journaledHere: ReadonlySet<Statement['kind']> = new Set(['create_peer', 'alter_peer', 'drop_peer']);
+
+async function run({ catalog }: CommandDeps, statement: Statement, context: CommandContext): Promise<CommandResult> {
+  const { pool } = catalog;
+  const peers = new PeerTable(catalog);
+  switch (statement.kind) {
+    case 'create_peer':
+      return createPeer({ peers }, statement, context);
+    case 'alter_peer':
+      return alterPeer({ peers }, statement, context);
+    case 'drop_peer':
+      return dropPeer({ peers }, statement);
+    case 'validate_peer':
+      return validatePeer({ peers }, statement, context);
+    case 'show_peers':
+      return showPeers({ peers });
+    case 'show_peer':
+      return showPeer({ peers }, statement);
+    case 'create_mirror':
+      return createMirror({ pool, peers }, statement, context);
+    case 'explain':
+      return explainMirror({ pool, peers }, statement.statement, context);
+    case 'pause_mirror':
+      return pauseMirror({ pool }, statement, context);
+    case 'resume_mirror':
+      return resumeMirror({ pool }, statement, context);
+    case 'drop_mirror':
+      return dropMirror({ pool }, statement, context);
+    case 'show_mirrors':
+      return showMirrors(pool);
+    case 'show_mirror':
+      return showMirror(pool, statement.name);
+    case 'resync_mirror':
+      return refuseResync(statement);
+    case 'cutover_mirror':
+      return refuseCutover(statement);
+    case 'alter_mirror':
+      return refuseAlter(statement);
+    case 'verify_mirror':
+    case 'repair_mirror':
+    case 'reverse_mirror':
+    case 'complete_mirror':
+    case 'execute_mirror':
+    case 'create_user':
+    case 'alter_user':
+    case 'drop_user':
+      throw notBuilt(commandTag(statement));
+    case 'show_users':
+      throw notBuilt('SHOW USERS');
+    case 'execute_peer':
+      throw new SluiceError('internal', 'EXECUTE peer is relayed by the gateway');
+    default:
+      return statement satisfies never;
+  }
+}

@@ -1,0 +1,218 @@
+// CREATE MIRROR: what was said is made exact (tables, names, options), checked on both servers and written down; EXPLAIN stops before that.
+import { randomUUID } from 'node:crypto';
+import { SluiceError } from '../base/errors.ts';
+import { optionNotices } from '../base/options.ts';
+import { Scope } from '../base/scope.ts';
+import { writeJournal } from '../catalog/journal.ts';
+import { findMirror, insertMirror } from '../catalog/mirrors.ts';
+import type { PeerTable } from '../catalog/peers.ts';
+import type { Pool } from '../catalog/pool.ts';
+import { type MirrorOptions, mirrorOptions, readMirrorOptions } from '../mirror/options.ts';
+import { type Peer, peerOptions } from '../mirror/peer.ts';
+import { readQueryMirrorOptions } from '../mirror/query-options.ts';
+import type { MirroredTable, MirrorWork } from '../mirror/work.ts';
+import { connectPeer } from '../peers/connect.ts';
+import { listTables } from '../peers/inspect.ts';
+import { preflight } from '../peers/preflight.ts';
+import { type Finding, throwFirstError } from '../peers/preflight-finding.ts';
+import type { Connection } from '../pg/client.ts';
+import { showTable } from '../pg/table.ts';
+import { printRedacted } from '../sql/print.ts';
+import type { CreateMirror, MirrorScope } from '../sql/statement.ts';
+import { notBuilt } from './later.ts';
+import { checkMirrorName, publicationName, slotName } from './mirror-names.ts';
+import type { CommandContext, CommandResult } from './result.ts';
+
+export interface CreateDeps {
+  readonly pool: Pool;
+  readonly peers: Pick<PeerTable, 'find'>;
+}
+
+type Plan = Pick<MirrorWork, 'name' | 'options' | 'tables' | 'publication' | 'slot' | 'source' | 'target'>;
+
+/**
+ * Writes a mirror down after looking at both sides; changes nothing on them. The runner does the rest.
+ * @throws whatever the checks find first: `undefined_object`, `undefined_table`, `wrong_state`, `duplicate_object`, …
+ */
+export async function createMirror(
+  deps: CreateDeps,
+  statement: CreateMirror,
+  context: CommandContext,
+): Promise<CommandResult> {
+  const tag = 'CREATE MIRROR';
+  const { name } = statement;
+  const options = readOptionsOf(statement);
+  const notices = [...optionNotices(mirrorOptions, statement.options)];
+  if (await deps.pool.use((db) => findMirror(db, name))) {
+    if (!statement.ifNotExists) throw new SluiceError('duplicate_object', `mirror "${name}" already exists`);
+    return { tag, notices: [...notices, `mirror "${name}" already exists, skipping`] };
+  }
+  const [source, target] = await findPeers(deps, statement);
+  const { plan, findings } = await look(statement, { options, source, target }, context.signal);
+  throwFirstError(findings);
+  for (const finding of findings) if (finding.state === 'warning') notices.push(inWords(finding));
+  const mirror = {
+    ...{ id: randomUUID(), name, options, tables: plan.tables, publication: plan.publication, slot: plan.slot },
+    kind: plan.slot === null ? ('copy' as const) : ('cdc' as const),
+    statement: printRedacted(statement, peerOptions),
+    by: { user: context.user, remote: context.remote },
+    ...{ sourceId: source.id, sourceName: source.name, targetId: target.id, targetName: target.name },
+  };
+  await deps.pool.transaction(async (db) => {
+    await insertMirror(db, mirror);
+    await writeJournal(db, [{ event: 'statement', message: mirror.statement, mirror, by: mirror.by }]);
+  });
+  return { tag, notices };
+}
+
+const explainColumns = [
+  { name: 'check', type: 'text' },
+  { name: 'state', type: 'text' },
+  { name: 'message', type: 'text' },
+  { name: 'detail', type: 'text' },
+  { name: 'hint', type: 'text' },
+] as const;
+
+/** What CREATE MIRROR would do and what it would run into; changes nothing. @throws if a peer cannot be asked */
+export async function explainMirror(
+  deps: CreateDeps,
+  statement: CreateMirror,
+  context: CommandContext,
+): Promise<CommandResult> {
+  const options = readOptionsOf(statement);
+  const [source, target] = await findPeers(deps, statement);
+  const { plan, findings } = await look(statement, { options, source, target }, context.signal);
+  const taken = await deps.pool.use((db) => findMirror(db, statement.name));
+  const name: Finding =
+    taken === undefined
+      ? { check: 'name', state: 'ok', message: `"${statement.name}" is free` }
+      : { check: 'name', state: 'error', kind: 'duplicate_object', message: `"${statement.name}" is taken` };
+  const rows = [
+    ...intentions(plan).map((message) => ['plan', 'would', message, null, null]),
+    ...[name, ...findings].map((finding) => [
+      finding.check,
+      finding.state,
+      finding.message,
+      finding.detail ?? null,
+      finding.hint ?? null,
+    ]),
+  ];
+  const notices = optionNotices(mirrorOptions, statement.options);
+  return { tag: 'EXPLAIN', notices, columns: explainColumns, rows };
+}
+
+function readOptionsOf(statement: CreateMirror): MirrorOptions {
+  checkMirrorName(statement.name);
+  if (statement.scope.kind === 'query') {
+    readQueryMirrorOptions(statement.options, statement.scope.query);
+    throw notBuilt('CREATE MIRROR … FOR $$ query $$');
+  }
+  return readMirrorOptions(statement.options);
+}
+
+async function findPeers(deps: CreateDeps, statement: CreateMirror): Promise<readonly [Peer, Peer]> {
+  const [source, target] = await Promise.all([deps.peers.find(statement.source), deps.peers.find(statement.target)]);
+  const missing = [
+    ...(source === undefined ? [statement.source] : []),
+    ...(target === undefined && statement.target !== statement.source ? [statement.target] : []),
+  ];
+  if (source !== undefined && target !== undefined) return [source, target];
+  const names = missing.map((name) => `"${name}"`).join(' and ');
+  throw new SluiceError(
+    'undefined_object',
+    `${missing.length > 1 ? 'peers' : 'peer'} ${names} ${missing.length > 1 ? 'do' : 'does'} not exist`,
+    {
+      hint: 'CREATE PEER makes one; SHOW PEERS lists them.',
+    },
+  );
+}
+
+/** Looks at both servers: which tables are meant, and what stands in the way. */
+async function look(
+  statement: CreateMirror,
+  means: { readonly options: MirrorOptions; readonly source: Peer; readonly target: Peer },
+  signal: AbortSignal,
+): Promise<{ plan: Plan; findings: readonly Finding[] }> {
+  const { name } = statement;
+  const { options } = means;
+  await using scope = new Scope();
+  const open = async (peer: Peer) => {
+    const connection = await connectPeer(peer.config, { application: 'sluice create mirror' }, signal);
+    scope.defer(() => connection.close());
+    return connection;
+  };
+  // Both at once, so that nobody waits twice for two servers that are away; the source's failure is told first.
+  const [source, target] = await Promise.allSettled([open(means.source), open(means.target)]);
+  if (source.status === 'rejected') throw source.reason;
+  if (target.status === 'rejected') throw target.reason;
+  const { publication_name: publication, replication_slot_name: slot } = options;
+  const plan: Plan = {
+    ...{ name, options, source: means.source.config, target: means.target.config },
+    tables: await tablesOf(statement.scope, { db: source.value, options, source: means.source }),
+    publication: { name: publication ?? publicationName(name), made: publication === undefined },
+    slot: options.initial_copy_only ? null : { name: slot ?? slotName(name), made: slot === undefined },
+  };
+  const { findings } = await preflight(source.value, target.value, plan);
+  return { plan, findings };
+}
+
+async function tablesOf(
+  scope: MirrorScope,
+  from: { readonly db: Connection; readonly options: MirrorOptions; readonly source: Peer },
+): Promise<readonly MirroredTable[]> {
+  const whole = { key: null, exclude: [], where: null };
+  // Changes of an unlogged table are in no log: it can be copied, not followed.
+  const include = { unlogged: from.options.initial_copy_only };
+  switch (scope.kind) {
+    case 'tables':
+      return scope.mappings.map(({ from: source, to, key, exclude, where }) => ({
+        ...{ from: source, to, exclude },
+        key: key ?? null,
+        where: where ?? null,
+      }));
+    case 'schemas': {
+      const lists = [];
+      for (const pair of scope.pairs) {
+        const found = await listTables(from.db, pair.from, include);
+        if (found.length === 0) {
+          throw new SluiceError(
+            'undefined_table',
+            `schema "${pair.from}" of peer "${from.source.name}" has no tables`,
+            {
+              hint: 'Names of schemas fold to lower case unless quoted.',
+              position: pair.position,
+            },
+          );
+        }
+        lists.push(...found.map((table) => ({ ...whole, from: table, to: { schema: pair.to, name: table.name } })));
+      }
+      return lists;
+    }
+    case 'all': {
+      const found = await listTables(from.db, undefined, include);
+      const mirrored = found.filter((table) => table.schema !== from.source.config.metadataSchema);
+      return mirrored.map((table) => ({ ...whole, from: table, to: table }));
+    }
+    case 'query':
+      throw notBuilt('CREATE MIRROR … FOR $$ query $$');
+    default:
+      return scope satisfies never;
+  }
+}
+
+function intentions({ tables, publication, slot, options }: Plan): readonly string[] {
+  const shown = tables.slice(0, 20).map(({ from, to }) => `${showTable(from)} to ${showTable(to)}`);
+  const more = tables.length > shown.length ? `, and ${tables.length - shown.length} more` : '';
+  const made = (what: string, object: { readonly name: string; readonly made: boolean }) =>
+    `${object.made ? 'make' : 'use'} ${what} "${object.name}" on the source`;
+  return [
+    ...(slot === null ? [] : [made('publication', publication), made('replication slot', slot)]),
+    `${options.do_initial_copy ? 'copy' : 'follow without a copy'} ${tables.length} tables: ${shown.join(', ')}${more}`,
+    slot === null ? 'complete when the copy is there' : 'follow every change after that',
+  ];
+}
+
+function inWords(finding: Finding): string {
+  const sentences = [finding.message, finding.detail, finding.hint].filter((part) => part !== undefined);
+  return sentences.join(' — ');
+}

@@ -1,0 +1,98 @@
+// The end of a mirror: slot, publication and checkpoint go; what cannot be reached is named, with the statement that removes it.
+import { type SluiceError, toSluiceError } from '../base/errors.ts';
+import type { Log } from '../base/log.ts';
+import { backoffMs, pause, throwIfStopped } from '../base/retry.ts';
+import type { Leftover, Mirror } from '../catalog/mirrors.ts';
+import { applicationName, type MirrorWork } from '../mirror/work.ts';
+import { dropCheckpoint } from '../peers/checkpoint.ts';
+import { connectPeer } from '../peers/connect.ts';
+import { dropPublication } from '../peers/publication.ts';
+import { dropSlot } from '../peers/slot.ts';
+import type { Connection } from '../pg/client.ts';
+import { quoteLiteral, quoteName } from '../pg/sql.ts';
+
+export interface DropDeps {
+  readonly mirror: Mirror;
+  readonly work: MirrorWork;
+  readonly log: Log;
+}
+
+interface Removal {
+  readonly peer: 'source' | 'target';
+  readonly what: string;
+  readonly statement: string;
+  readonly remove: (db: Connection) => Promise<unknown>;
+}
+
+// A server that is away must not hold a person up: a moment's trouble is waited out, more is not.
+const attempts = 3;
+
+/** Removes what the mirror made. @returns what could not be removed @throws `stopped` only */
+export async function runDrop(deps: DropDeps, signal: AbortSignal): Promise<readonly Leftover[]> {
+  const all = removals(deps, signal);
+  const [source, target] = await Promise.all([
+    removeOn('source', { ...deps, removals: all }, signal),
+    removeOn('target', { ...deps, removals: all }, signal),
+  ]);
+  return [...source, ...target];
+}
+
+/** What we made, in the order in which it must go. */
+function removals({ mirror, work }: DropDeps, signal: AbortSignal): readonly Removal[] {
+  const { slot, publication } = mirror;
+  const list: Removal[] = [];
+  if (slot?.made && !mirror.keepSlot) {
+    list.push({
+      peer: 'source',
+      what: `replication slot "${slot.name}"`,
+      statement: `select pg_drop_replication_slot(${quoteLiteral(slot.name)});`,
+      remove: (db) => dropSlot(db, slot.name, signal),
+    });
+  }
+  // A slot decodes its past with the publication of that time, so a kept slot keeps its publication.
+  if (publication.made && slot !== null && !mirror.keepSlot) {
+    list.push({
+      peer: 'source',
+      what: `publication "${publication.name}"`,
+      statement: `drop publication if exists ${quoteName(publication.name)};`,
+      remove: (db) => dropPublication(db, publication.name),
+    });
+  }
+  const { metadataSchema } = work.target;
+  const rows = ['parts', 'copied_tables', 'checkpoints'].map(
+    (table) => `delete from ${quoteName(metadataSchema, table)} where mirror_id = ${quoteLiteral(mirror.id)};`,
+  );
+  list.push({
+    peer: 'target',
+    what: `checkpoint rows in schema "${metadataSchema}"`,
+    statement: rows.join(' '),
+    remove: (db) => dropCheckpoint(db, work),
+  });
+  return list;
+}
+
+async function removeOn(
+  peer: 'source' | 'target',
+  deps: DropDeps & { readonly removals: readonly Removal[] },
+  signal: AbortSignal,
+): Promise<readonly Leftover[]> {
+  const left = deps.removals.filter((each) => each.peer === peer);
+  let failure: SluiceError | undefined;
+  for (let attempt = 0; attempt < attempts && left.length > 0; attempt++) {
+    if (attempt > 0) await pause(backoffMs(attempt - 1), signal);
+    try {
+      await using db = await connectPeer(deps.work[peer], { application: applicationName('drop', deps.work) }, signal);
+      while (left[0] !== undefined) {
+        await left[0].remove(db);
+        left.shift();
+      }
+    } catch (error) {
+      throwIfStopped(signal);
+      failure = toSluiceError(error);
+      deps.log.warn({ err: failure, peer }, 'a drop could not remove everything yet');
+      if (failure.retry !== 'backoff') break;
+    }
+  }
+  const name = peer === 'source' ? deps.mirror.sourceName : deps.mirror.targetName;
+  return left.map(({ what, statement }) => ({ peer: name, what: `${what} (${failure?.message})`, statement }));
+}

@@ -1,0 +1,51 @@
+// What engines say on their way, handed to the catalog's progress; every word is also a sign of life.
+import type { BatchProgress, PartProgress, PlannedTable, Position, Progress } from '../catalog/progress.ts';
+import type { MirroredTable } from '../mirror/work.ts';
+import { showTable } from '../pg/table.ts';
+
+export interface ReportDeps {
+  readonly progress: Progress;
+  /** Called with every report: whatever was in the way is not any more. */
+  readonly alive: () => void;
+}
+
+/** For `prepareTarget`, `runSnapshot` and `finishSnapshot`. Each call returns at once. */
+export function snapshotReport({ progress, alive }: ReportDeps) {
+  return {
+    async planned(table: MirroredTable, plan: PlannedTable): Promise<void> {
+      alive();
+      progress.planned(showTable(table.from), plan);
+    },
+    async part(table: MirroredTable, part: number, now: PartProgress): Promise<void> {
+      alive();
+      progress.part(showTable(table.from), part, now);
+    },
+    async finished(table: MirroredTable): Promise<void> {
+      alive();
+      progress.finished(showTable(table.from));
+    },
+    async note(message: string): Promise<void> {
+      alive();
+      progress.note(message);
+    },
+  };
+}
+
+/** For `runCdc`. `consistent` is awaited by the engine; all else returns at once. */
+export function cdcReport({ progress, alive }: ReportDeps, consistent: () => Promise<void>) {
+  return {
+    batch(batch: BatchProgress): void {
+      alive();
+      progress.batch(batch);
+    },
+    position(position: Position): void {
+      alive();
+      progress.position(position);
+    },
+    consistent,
+    async note(message: string): Promise<void> {
+      alive();
+      progress.note(message);
+    },
+  };
+}

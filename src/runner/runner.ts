@@ -1,0 +1,210 @@
+// One mirror, for as long as we own it: looks at what the catalog says, does the next step, writes down what stands in the way.
+import { SluiceError, toSluiceError } from '../base/errors.ts';
+import type { Log } from '../base/log.ts';
+import { backoffMs } from '../base/retry.ts';
+import { Scope } from '../base/scope.ts';
+import {
+  finishDrop,
+  type Mirror,
+  moveMirror,
+  readMirror,
+  readTables,
+  takeMirror,
+  writeRetriesSeen,
+  writeTrouble,
+  writeWorking,
+} from '../catalog/mirrors.ts';
+import type { PeerTable } from '../catalog/peers.ts';
+import type { Pool } from '../catalog/pool.ts';
+import { Progress } from '../catalog/progress.ts';
+import type { MirrorWork } from '../mirror/work.ts';
+import type { Bell } from './bell.ts';
+import { type StepName, situation, troubleOf } from './situation.ts';
+import type { runStep } from './steps.ts';
+
+export interface RunnerDeps {
+  readonly pool: Pool;
+  readonly peers: PeerTable;
+  readonly log: Log;
+  /** Rings when the catalog says that the mirror changed. */
+  readonly bell: Bell;
+  readonly runStep: typeof runStep;
+}
+
+// Besides the bell: a notification may be lost with its connection.
+const lookEveryMs = 2_000;
+// A step that ran this long without a failure has overcome what was in the way, also if it had nothing to report.
+const recoveredAfterMs = 10_000;
+
+/**
+ * Runs a mirror until there is nothing to do (paused, completed, dropped, waiting for a person) or it is stopped.
+ * The caller holds the mirror's lock.
+ * @throws `fenced` if another took it, or the catalog's failure
+ */
+export async function runMirror(deps: RunnerDeps, id: string, signal: AbortSignal): Promise<void> {
+  const mirror = await deps.pool.use((db) => takeMirror(db, id));
+  const log = deps.log.child({ mirror: mirror.name });
+  const progress = new Progress(deps.pool, mirror, log);
+  await using scope = new Scope(signal);
+  scope.run((stop) => progress.run(stop));
+  const runner = new Runner({ ...deps, log, progress, owned: mirror });
+  try {
+    await runner.run(signal);
+  } finally {
+    scope.stop();
+    await progress.flush();
+  }
+}
+
+interface RunnerParts extends RunnerDeps {
+  readonly progress: Progress;
+  readonly owned: Mirror;
+}
+
+class Runner {
+  readonly #parts: RunnerParts;
+  /** Failures since the last sign of life; the wait grows with them. */
+  #failures = 0;
+  #inTrouble = false;
+
+  constructor(parts: RunnerParts) {
+    this.#parts = parts;
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { pool, owned, bell } = this.#parts;
+    while (!signal.aborted) {
+      const mirror = await this.#look();
+      const next = situation({ ...mirror, retryAsked: mirror.retriesAsked > mirror.retriesSeen }, new Date());
+      switch (next.do) {
+        case 'rest': {
+          const paused = next.why === 'paused' && { event: 'paused' as const, message: 'paused', mirror: owned };
+          if (mirror.phase === 'dropped') return;
+          return pool.use((db) => writeWorking(db, owned, false, paused || undefined));
+        }
+        case 'wait':
+          await bell.wait(Math.min(lookEveryMs, Math.max(0, next.until.getTime() - Date.now())), signal);
+          break;
+        case 'move':
+          await pool.use((db) => moveMirror(db, owned, { from: mirror.phase, to: next.to }));
+          break;
+        case 'step':
+          await this.#attend(next.step, mirror, signal);
+          break;
+        default:
+          next satisfies never;
+      }
+    }
+    await pool.use((db) => writeWorking(db, owned, false)).catch(() => undefined);
+  }
+
+  async #look(): Promise<Mirror> {
+    const { pool, owned } = this.#parts;
+    const mirror = await pool.use((db) => readMirror(db, owned.id));
+    if (mirror.token === owned.token) return mirror;
+    throw new SluiceError('fenced', `mirror "${owned.name}" is owned by another process now`);
+  }
+
+  /** Does a step, and stops it as soon as people want something else. */
+  async #attend(step: StepName, mirror: Mirror, signal: AbortSignal): Promise<void> {
+    const { pool, owned, log } = this.#parts;
+    if (mirror.retriesAsked > mirror.retriesSeen) {
+      this.#failures = 0;
+      await pool.use((db) => writeRetriesSeen(db, owned, mirror.retriesAsked));
+    }
+    this.#inTrouble = mirror.trouble !== null;
+    await using attempt = new Scope(signal);
+    attempt.run((stop) => this.#watch(mirror, attempt, stop));
+    const started = Date.now();
+    let failure: unknown;
+    try {
+      const work = await this.#work(mirror);
+      if (attempt.signal.aborted) return;
+      log.debug({ step }, 'step begins');
+      await this.#parts.runStep(step, this.#context(mirror, work, attempt), attempt.signal);
+    } catch (error) {
+      failure = error;
+    }
+    const stopped = attempt.signal.aborted;
+    attempt.stop();
+    await attempt.join();
+    if (failure === undefined) return;
+    if (stopped) return log.debug({ err: toSluiceError(failure) }, 'step was stopped');
+    if (Date.now() - started > recoveredAfterMs) this.#failures = 0;
+    await this.#fail(failure);
+  }
+
+  #context(mirror: Mirror, work: MirrorWork, attempt: Scope) {
+    const { pool, owned, progress, log } = this.#parts;
+    const state = { phase: mirror.phase };
+    return {
+      ...{ mirror, work, pool, progress, log },
+      move: async (to: Mirror['phase']) => {
+        await pool.use((db) => moveMirror(db, owned, { from: state.phase, to }));
+        log.info({ from: state.phase, to }, 'moved');
+        state.phase = to;
+        this.#inTrouble = false;
+        this.#failures = 0;
+      },
+      finishDrop: (leftovers: Mirror['leftovers']) => pool.use((db) => finishDrop(db, owned, leftovers)),
+      alive: () => {
+        this.#failures = 0;
+        if (!this.#inTrouble) return;
+        this.#inTrouble = false;
+        attempt.run(() => this.#recovered());
+      },
+    };
+  }
+
+  async #recovered(): Promise<void> {
+    const { pool, owned, log } = this.#parts;
+    log.info('works again');
+    await pool.use((db) => writeTrouble(db, owned, { trouble: null, journal: true }));
+  }
+
+  // Ends the attempt when the wish is another one than the one it began with.
+  async #watch(before: Mirror, attempt: Scope, signal: AbortSignal): Promise<void> {
+    const { bell } = this.#parts;
+    while (!signal.aborted) {
+      await bell.wait(lookEveryMs, signal);
+      if (signal.aborted) return;
+      const now = await this.#look();
+      if (now.wanted !== before.wanted) attempt.stop();
+    }
+  }
+
+  async #work(mirror: Mirror): Promise<MirrorWork> {
+    const { pool, peers, owned } = this.#parts;
+    const { sourceId, targetId } = mirror;
+    const found = await peers.findById([sourceId, targetId].filter((peer) => peer !== null));
+    const source = sourceId === null ? undefined : found.get(sourceId);
+    const target = targetId === null ? undefined : found.get(targetId);
+    if (source === undefined || target === undefined) {
+      throw new SluiceError('undefined_object', `a peer of mirror "${mirror.name}" is gone`);
+    }
+    const tables = await pool.use((db) => readTables(db, mirror.id));
+    const { id, name, options, publication, slot } = mirror;
+    return {
+      ...{ id, name, options, publication, slot, tables },
+      token: owned.token,
+      source: source.config,
+      target: target.config,
+    };
+  }
+
+  async #fail(failure: unknown): Promise<void> {
+    const { pool, owned, log } = this.#parts;
+    const error = toSluiceError(failure);
+    if (error.kind === 'fenced') throw error;
+    const mirror = await this.#look();
+    const { trouble, news } = troubleOf(error, {
+      now: new Date(),
+      waitMs: backoffMs(this.#failures++),
+      before: mirror.trouble,
+    });
+    // Only a defect of ours is worth its stack.
+    const shown = error.kind === 'internal' ? { err: error } : { sqlstate: error.sqlstate, detail: error.detail };
+    log[news ? 'warn' : 'debug']({ ...shown, retryAt: trouble.retryAt }, error.message);
+    await pool.use((db) => writeTrouble(db, owned, { trouble, journal: news }));
+  }
+}

@@ -1,0 +1,98 @@
+// Which engine does a phase's work, and which phase comes after it: the only place that knows that cdc follows snapshot.
+import type { Log } from '../base/log.ts';
+import { Scope } from '../base/scope.ts';
+import type { Leftover, Mirror } from '../catalog/mirrors.ts';
+import type { Pool } from '../catalog/pool.ts';
+import type { Progress } from '../catalog/progress.ts';
+import { writeAllCopied } from '../catalog/progress-write.ts';
+import { runCdc } from '../cdc/run.ts';
+import type { Phase } from '../mirror/phase.ts';
+import { applicationName, type MirrorWork } from '../mirror/work.ts';
+import { claimCheckpoint, ensureCheckpointTables } from '../peers/checkpoint.ts';
+import { connectPeer } from '../peers/connect.ts';
+import { finishSnapshot, prepareTarget, runSnapshot } from '../snapshot/run.ts';
+import { runDrop } from './drop.ts';
+import { cdcReport, snapshotReport } from './reports.ts';
+import type { StepName } from './situation.ts';
+import { watchSlot } from './slot-watch.ts';
+
+export interface StepContext {
+  /** As it was when the step began. */
+  readonly mirror: Mirror;
+  readonly work: MirrorWork;
+  readonly pool: Pool;
+  readonly progress: Progress;
+  readonly log: Log;
+  /** Moves the mirror; throws `fenced` if it is not ours any more. */
+  readonly move: (to: Phase) => Promise<void>;
+  readonly finishDrop: (leftovers: readonly Leftover[]) => Promise<void>;
+  readonly alive: () => void;
+}
+
+/**
+ * Does one step and moves the mirror on. May be killed at any line and called again: engines look at what is there.
+ * @throws whatever stands in the way; nothing when it was stopped or is done
+ */
+export async function runStep(step: StepName, context: StepContext, signal: AbortSignal): Promise<void> {
+  switch (step) {
+    case 'prepare':
+      return prepare(context, signal);
+    case 'snapshot':
+      return snapshot(context, signal);
+    case 'finish':
+      return finish(context, signal);
+    case 'follow':
+      return follow(context, signal);
+    case 'drop':
+      return context.finishDrop(await runDrop(context, signal));
+    default:
+      return step satisfies never;
+  }
+}
+
+function deps(context: StepContext) {
+  return { work: context.work, report: snapshotReport(context), log: context.log };
+}
+
+// Before any write: the target learns our token, and an owner from before is shut out there.
+async function claim({ work }: StepContext, signal: AbortSignal): Promise<void> {
+  await using target = await connectPeer(work.target, { application: applicationName('claim', work) }, signal);
+  await ensureCheckpointTables(target, work.target.metadataSchema);
+  await claimCheckpoint(target, work);
+}
+
+async function prepare(context: StepContext, signal: AbortSignal): Promise<void> {
+  await claim(context, signal);
+  await prepareTarget(deps(context), signal);
+  if (!signal.aborted) await context.move(context.work.options.do_initial_copy ? 'snapshotting' : 'catching_up');
+}
+
+async function snapshot(context: StepContext, signal: AbortSignal): Promise<void> {
+  await claim(context, signal);
+  await runSnapshot(deps(context), signal);
+  if (signal.aborted) return;
+  await context.progress.flush();
+  await context.pool.use((db) => writeAllCopied(db, context.work.id));
+  await context.move('finishing');
+}
+
+async function finish(context: StepContext, signal: AbortSignal): Promise<void> {
+  await claim(context, signal);
+  await finishSnapshot(deps(context), signal);
+  if (!signal.aborted) await context.move(context.work.slot === null ? 'completed' : 'catching_up');
+}
+
+async function follow(context: StepContext, signal: AbortSignal): Promise<void> {
+  const { work, log, pool, mirror } = context;
+  await claim(context, signal);
+  let consistent = mirror.phase === 'streaming';
+  const report = cdcReport(context, async () => {
+    if (consistent) return;
+    consistent = true;
+    await context.move('streaming');
+  });
+  await using scope = new Scope(signal);
+  scope.run((stop) => runCdc({ work, report, log }, stop).finally(() => scope.stop()));
+  scope.run((stop) => watchSlot({ work, pool, log }, stop));
+  await scope.join();
+}

@@ -1,0 +1,140 @@
+// All mirrors: for each that has something to do and no owner, takes its lock in the catalog and runs it.
+import { createHash } from 'node:crypto';
+import { toSluiceError } from '../base/errors.ts';
+import type { Log } from '../base/log.ts';
+import { backoffMs, pause } from '../base/retry.ts';
+import { Scope } from '../base/scope.ts';
+import { liveMirrors, type Mirror } from '../catalog/mirrors.ts';
+import type { Catalog } from '../catalog/open.ts';
+import { PeerTable } from '../catalog/peers.ts';
+import type { Connection } from '../pg/client.ts';
+import { sql } from '../pg/sql.ts';
+import { Bell } from './bell.ts';
+import { runMirror } from './runner.ts';
+import { situation } from './situation.ts';
+import { runStep } from './steps.ts';
+
+export interface SupervisorDeps {
+  readonly catalog: Catalog;
+  readonly log: Log;
+}
+
+// Besides notifications: one may be lost, an owner elsewhere may have died, a wait may be over.
+const lookEveryMs = 2_000;
+// A mirror whose runner failed (not its step: the catalog, or another owner) is left alone for this long.
+const restartAfterMs = 1_000;
+// A catalog that answers nothing for this long is as good as gone: its locks may be another's already.
+const answerWithinMs = 15_000;
+
+/** Runs mirrors until stopped; outlives restarts of the catalog. */
+export async function runSupervisor(deps: SupervisorDeps, signal: AbortSignal): Promise<void> {
+  for (let attempt = 0; !signal.aborted; attempt++) {
+    const started = Date.now();
+    try {
+      await supervise(deps, signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      if (Date.now() - started > 10_000) attempt = 0;
+      deps.log.warn({ err: toSluiceError(error) }, 'the catalog is away; mirrors wait');
+      await pause(Math.min(2_000, backoffMs(attempt)), signal).catch(() => undefined);
+    }
+  }
+}
+
+interface Running {
+  readonly bell: Bell;
+}
+
+// One connection holds the locks of all our mirrors and hears of changes. When it is lost, so are the locks: every
+// runner stops, and what another process took meanwhile stays with it.
+async function supervise(deps: SupervisorDeps, signal: AbortSignal): Promise<void> {
+  await using owner = await connectOwner(deps.catalog, signal);
+  const running = new Map<string, Running>();
+  const restartAt = new Map<string, number>();
+  const bell = new Bell();
+  owner.client.on('notification', ({ payload }) => {
+    if (payload !== undefined) running.get(payload)?.bell.ring();
+    bell.ring();
+  });
+  await owner.run(sql`listen sluice_mirrors`);
+  await using scope = new Scope(signal);
+  const gone = () => scope.stop(owner.lost.reason);
+  owner.lost.addEventListener('abort', gone, { once: true });
+
+  const start = (mirror: Mirror) => {
+    const mine: Running = { bell: new Bell() };
+    running.set(mirror.id, mine);
+    const { catalog, log } = deps;
+    const parts = { pool: catalog.pool, peers: new PeerTable(catalog), log, bell: mine.bell, runStep };
+    scope.run(async (stop) => {
+      try {
+        await runMirror(parts, mirror.id, stop);
+      } catch (error) {
+        if (!stop.aborted) log.warn({ err: toSluiceError(error), mirror: mirror.name }, 'runner ended');
+        restartAt.set(mirror.id, Date.now() + restartAfterMs);
+      } finally {
+        running.delete(mirror.id);
+        await unlock(owner, mirror.id);
+        bell.ring();
+      }
+    });
+  };
+
+  while (!scope.signal.aborted) {
+    const now = new Date();
+    for (const mirror of await answered(owner, liveMirrors(owner))) {
+      if (running.has(mirror.id) || !needsRunner(mirror, now)) continue;
+      if ((restartAt.get(mirror.id) ?? 0) > now.getTime()) continue;
+      restartAt.delete(mirror.id);
+      if (await answered(owner, tryLock(owner, mirror.id))) start(mirror);
+    }
+    await bell.wait(lookEveryMs, scope.signal);
+  }
+  await scope.join();
+  if (!signal.aborted) throw toSluiceError(owner.lost.reason);
+}
+
+/** A mirror that rests needs nobody, unless somebody died and left it looking busy. */
+function needsRunner(mirror: Mirror, now: Date): boolean {
+  const next = situation({ ...mirror, retryAsked: mirror.retriesAsked > mirror.retriesSeen }, now);
+  return next.do !== 'rest' || mirror.working;
+}
+
+// The signal may break off the connecting, but not the connection: the locks must outlast the runners.
+async function connectOwner(catalog: Catalog, signal: AbortSignal): Promise<Connection> {
+  const connecting = new AbortController();
+  const stop = () => connecting.abort();
+  if (signal.aborted) stop();
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    return await catalog.connect(connecting.signal);
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+}
+
+async function answered<T>(owner: Connection, answer: Promise<T>): Promise<T> {
+  const impatience = setTimeout(() => owner.destroy(), answerWithinMs);
+  try {
+    return await answer;
+  } finally {
+    clearTimeout(impatience);
+  }
+}
+
+/** The key of a mirror's lock: 64 bits of a hash, so that it is unlike any other's. */
+function lockKey(id: string): bigint {
+  return createHash('sha256').update(`sluice mirror ${id}`).digest().readBigInt64BE();
+}
+
+async function tryLock(owner: Connection, id: string): Promise<boolean> {
+  const { locked } = await owner.one<{ locked: boolean }>(
+    sql`select pg_catalog.pg_try_advisory_lock(${lockKey(id)}) as locked`,
+  );
+  return locked;
+}
+
+async function unlock(owner: Connection, id: string): Promise<void> {
+  if (owner.lost.aborted) return;
+  await owner.run(sql`select pg_catalog.pg_advisory_unlock(${lockKey(id)})`).catch(() => owner.destroy());
+}

@@ -1,0 +1,37 @@
+// What SHOW MIRROR says of a table.
+import { expect, test } from 'vitest';
+import { type TableFacts, tableLine } from '../../../src/commands/mirror-show.ts';
+
+const table: TableFacts = {
+  source_table: 'public.orders',
+  target_table: 'shop.orders',
+  state: 'waiting',
+  rows_estimated: null,
+  rows_copied: '0',
+  seconds: null,
+  inserts: '0',
+  updates: '0',
+  deletes: '0',
+  truncates: '0',
+};
+
+test('a table that waits says where it will go', () => {
+  expect(tableLine(table)).toBe('waiting to shop.orders');
+});
+
+test('a table that is copied tells how far, how fast and how long', () => {
+  const now = { ...table, state: 'copying', rows_copied: '1200', rows_estimated: '4800', seconds: '2' };
+  expect(tableLine(now)).toBe('copying to shop.orders: 1,200 of about 4,800 (25 %) rows, 600 rows/s, 6 s left');
+});
+
+test('a copied table tells its rows and what changed since', () => {
+  const now = {
+    ...table,
+    state: 'copied',
+    rows_copied: '1234567',
+    rows_estimated: '9999999',
+    seconds: '10',
+    inserts: '1000',
+  };
+  expect(tableLine(now)).toBe('copied to shop.orders: 1,234,567 rows, 123,457 rows/s, 1,000 inserts');
+});
