@@ -6,11 +6,14 @@ import { Scope } from './base/scope.ts';
 import { type Catalog, openCatalog } from './catalog/open.ts';
 import { PeerTable } from './catalog/peers.ts';
 import { runStatement } from './commands/dispatch.ts';
+import type { CommandContext } from './commands/result.ts';
 import type { Config } from './config.ts';
 import { runGateway } from './gateway/gateway.ts';
 import { peerClientConfig } from './peers/connect.ts';
 import { sql } from './pg/sql.ts';
+import { runStep } from './runner/steps.ts';
 import { runSupervisor } from './runner/supervisor.ts';
+import type { Statement } from './sql/statement.ts';
 
 /** A server that takes connections. Disposing stops it; an embedded catalog that nobody else uses stops with it. */
 export interface RunningServer extends AsyncDisposable {
@@ -60,7 +63,7 @@ async function start(config: Config, log: Log, parts: Scope): Promise<RunningSer
     failures.push(ended);
     return ended;
   };
-  run((signal) => runSupervisor({ catalog, log }, signal));
+  run((signal) => runSupervisor({ catalog, log, runStep }, signal));
   const ready = async () => {
     await catalog.pool.use((db) => db.run(sql`select 1`));
   };
@@ -95,14 +98,13 @@ function gatewayDeps(given: {
   return {
     config: { host, port, tls, password },
     log,
-    run: (...said: Parameters<typeof runStatement> extends [unknown, ...infer Rest] ? Rest : never) =>
-      runStatement({ catalog }, ...said),
-    peerExists: async (name: string) => (await peers.find(name)) !== undefined,
-    upstream: async (name: string) => {
-      if (name === 'catalog') {
-        await given.ready(); // an embedded catalog that died is started again, on another port
-        return catalog.readerConfig();
-      }
+    run: (statement: Statement, context: CommandContext) => runStatement({ catalog }, statement, context),
+    peerExists: (name: string) => peers.exists(name),
+    catalog: async () => {
+      await given.ready(); // an embedded catalog that died is started again, on another port
+      return catalog.readerConfig();
+    },
+    peer: async (name: string) => {
       const peer = await peers.find(name);
       return peer && peerClientConfig(peer.config, { application: 'sluice gateway' });
     },

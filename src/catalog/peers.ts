@@ -41,6 +41,13 @@ export class PeerTable {
     return rows[0] && opened(rows[0], seal);
   }
 
+  async exists(name: string): Promise<boolean> {
+    const rows = await this.#catalog.pool.use((db) =>
+      db.query(sql`select 1 as found from sluice_private.peers where name = ${name}`),
+    );
+    return rows.length > 0;
+  }
+
   /** Those of the ids that are there. */
   async findById(ids: readonly string[]): Promise<ReadonlyMap<string, StoredPeer>> {
     const { pool, seal } = this.#catalog;

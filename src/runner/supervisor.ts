@@ -12,11 +12,12 @@ import { sql } from '../pg/sql.ts';
 import { Bell } from './bell.ts';
 import { runMirror } from './runner.ts';
 import { situation } from './situation.ts';
-import { runStep } from './steps.ts';
+import type { runStep } from './steps.ts';
 
 export interface SupervisorDeps {
   readonly catalog: Catalog;
   readonly log: Log;
+  readonly runStep: typeof runStep;
 }
 
 // Besides notifications: one may be lost, an owner elsewhere may have died, a wait may be over.
@@ -65,7 +66,7 @@ async function supervise(deps: SupervisorDeps, signal: AbortSignal): Promise<voi
     const mine: Running = { bell: new Bell() };
     running.set(mirror.id, mine);
     const { catalog, log } = deps;
-    const parts = { pool: catalog.pool, peers: new PeerTable(catalog), log, bell: mine.bell, runStep };
+    const parts = { ...deps, pool: catalog.pool, peers: new PeerTable(catalog), bell: mine.bell };
     scope.run(async (stop) => {
       try {
         await runMirror(parts, mirror.id, stop);
@@ -82,13 +83,13 @@ async function supervise(deps: SupervisorDeps, signal: AbortSignal): Promise<voi
 
   while (!scope.signal.aborted) {
     const now = new Date();
+    for (const [id, at] of restartAt) if (at <= now.getTime()) restartAt.delete(id);
     for (const mirror of await answered(owner, liveMirrors(owner))) {
       if (running.has(mirror.id) || !needsRunner(mirror, now)) continue;
-      if ((restartAt.get(mirror.id) ?? 0) > now.getTime()) continue;
-      restartAt.delete(mirror.id);
+      if (restartAt.has(mirror.id)) continue;
       if (await answered(owner, tryLock(owner, mirror.id))) start(mirror);
     }
-    await bell.wait(lookEveryMs, scope.signal);
+    await bell.wait(restartAt.size > 0 ? restartAfterMs : lookEveryMs, scope.signal);
   }
   await scope.join();
   if (!signal.aborted) throw toSluiceError(owner.lost.reason);
