@@ -1,0 +1,261 @@
+// The extended query: prepared statements and portals, each at the upstream that owns it or with us.
+import { SluiceError } from '../base/errors.ts';
+import type { CommandResult } from '../commands/result.ts';
+import type { Statement } from '../sql/statement.ts';
+import * as say from '../wire/backend.ts';
+import type { BindMessage, ExecuteMessage, Named, ParseMessage } from '../wire/frontend.ts';
+import type { Client } from '../wire/house.ts';
+import { controlKinds } from './act.ts';
+import { describeColumns, sendRows } from './answer.ts';
+import { type Classifier, type PlainPiece, textOf } from './classify.ts';
+import { changesNothing, type OwnStatements } from './own.ts';
+import type { Shift } from './route.ts';
+import type { Switchboard } from './switchboard.ts';
+import type { ClientText } from './text.ts';
+import { place } from './transaction.ts';
+import { asked, type Upstream } from './upstream.ts';
+
+type Prepared =
+  | { readonly kind: 'empty' }
+  | { readonly kind: 'own'; readonly statement: Statement }
+  /** BEGIN, COMMIT, SET and the like: no rows, no parameters, and where they go is known only when they run. */
+  | { readonly kind: 'control'; readonly client: ClientText; readonly plain: PlainPiece }
+  | { readonly kind: 'upstream'; readonly upstream: Upstream; readonly shift?: Shift };
+
+type Portal =
+  | Exclude<Prepared, { readonly kind: 'own' }>
+  | {
+      readonly kind: 'own';
+      readonly statement: Statement;
+      readonly formats: readonly number[];
+      result: CommandResult | undefined;
+      sent: number;
+    };
+
+export interface ExtendedDeps {
+  readonly board: Switchboard;
+  readonly own: OwnStatements;
+  readonly client: Client;
+  readonly classifier: Classifier;
+  /** Runs a plain statement of its own; false: it failed and the client knows. */
+  readonly runPlain: (client: ClientText, plain: PlainPiece) => Promise<boolean>;
+  readonly isSkipping: () => boolean;
+  /** From here to the next Sync everything is skipped. */
+  readonly skip: () => Promise<void>;
+}
+
+// https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-FLOW-EXT-QUERY
+export class ExtendedQuery {
+  readonly #deps: ExtendedDeps;
+  readonly #statements = new Map<string, Prepared>();
+  readonly #portals = new Map<string, Portal>();
+  readonly #held = new Set<string>();
+
+  constructor(deps: ExtendedDeps) {
+    this.#deps = deps;
+  }
+
+  /** The upstream where a prepared statement or cursor of that name lives. */
+  homeOf(name: string): string | undefined {
+    const known = this.#portals.get(name) ?? this.#statements.get(name);
+    return known?.kind === 'upstream' && !known.upstream.closed ? known.upstream.name : undefined;
+  }
+
+  /** PREPARE has made it. */
+  prepared(name: string, upstream: Upstream): void {
+    this.#statements.set(name, { kind: 'upstream', upstream });
+  }
+
+  /** DECLARE has made it. */
+  declared(name: string, upstream: Upstream, hold: boolean): void {
+    this.#portals.set(name, { kind: 'upstream', upstream });
+    if (hold) this.#held.add(name);
+  }
+
+  forget(name: string): void {
+    this.#statements.delete(name);
+  }
+
+  forgetStatements(): void {
+    this.#statements.clear();
+  }
+
+  /** The transaction is over, and with it all portals but cursors WITH HOLD. */
+  forgetPortals(): void {
+    for (const name of this.#portals.keys()) if (!this.#held.has(name)) this.#portals.delete(name);
+  }
+
+  forgetAll(): void {
+    this.#statements.clear();
+    this.#portals.clear();
+    this.#held.clear();
+  }
+
+  async parse(message: ParseMessage, raw: Buffer): Promise<void> {
+    const { name } = message;
+    const { board, classifier } = this.#deps;
+    const client = classifier.read(message.query);
+    if (client === undefined) {
+      throw new SluiceError('limit', 'statement is too long', { sqlstate: '54000' });
+    }
+    const { pieces } = client;
+    if (pieces.length > 1) {
+      throw new SluiceError('syntax', 'cannot insert multiple commands into a prepared statement');
+    }
+    const known = name === '' ? undefined : this.#statements.get(name);
+    const taken = known !== undefined && (known.kind !== 'upstream' || !known.upstream.closed);
+    const classified = pieces[0] === undefined ? undefined : await classifier.classify(pieces[0]);
+    if (classified?.kind === 'plain' && !controlKinds.has(classified.act.kind)) {
+      const target = place(classified, board.transaction, board.home) ?? board.home;
+      if (taken && (known.kind !== 'upstream' || known.upstream.name !== target)) throw alreadyExists(name);
+      const { bytes, cuts, shift } = textOf(client, [classified]);
+      const forwarded = cuts.length === 0 ? raw : say.parseMessage(name, bytes, message.types);
+      await this.#prepareAt(target, { name, forwarded, shift });
+      return;
+    }
+    if (classified?.kind === 'raw') {
+      if (taken) throw alreadyExists(name);
+      const forwarded = say.parseMessage(name, Buffer.from(classified.query), message.types);
+      await this.#prepareAt(classified.peer, { name, forwarded, shift: classified.shift });
+      return;
+    }
+    if (taken) throw alreadyExists(name);
+    if (classified === undefined) this.#statements.set(name, { kind: 'empty' });
+    else if (classified.kind === 'own') this.#statements.set(name, classified);
+    else this.#statements.set(name, { kind: 'control', client, plain: classified });
+    await this.#say(say.parseComplete);
+  }
+
+  async bind(message: BindMessage, raw: Buffer): Promise<void> {
+    const prepared = this.#statement(message.statement);
+    if (prepared.kind === 'upstream') {
+      const upstream = await this.#ask(prepared.upstream, raw, asked('bind', { shift: prepared.shift }));
+      this.#portals.set(message.portal, prepared);
+      await upstream.drained();
+      return;
+    }
+    if (message.parameters > 0) {
+      throw new SluiceError(
+        'protocol',
+        `bind message supplies ${message.parameters} parameters, but prepared statement "${message.statement}" requires 0`,
+      );
+    }
+    const portal: Portal =
+      prepared.kind === 'own' ? { ...prepared, formats: message.resultFormats, result: undefined, sent: 0 } : prepared;
+    this.#portals.set(message.portal, portal);
+    await this.#say(say.bindComplete);
+  }
+
+  async describe(message: Named, raw: Buffer): Promise<void> {
+    const known = message.what === 'S' ? this.#statement(message.name) : this.#portal(message.name);
+    if (known.kind === 'upstream') {
+      const kind = message.what === 'S' ? 'describe_statement' : 'describe_portal';
+      await this.#ask(known.upstream, raw, asked(kind, { shift: known.shift }));
+      return;
+    }
+    let result: CommandResult | undefined;
+    if (known.kind === 'own' && changesNothing(known.statement)) {
+      // Only running it tells its columns; as it changes nothing it may run early.
+      await this.#deps.board.drain();
+      result = await this.#deps.own.run(known.statement, this.#deps.board.status);
+    }
+    const portal = message.what === 'P' ? this.#portals.get(message.name) : undefined;
+    const formats = portal?.kind === 'own' ? portal.formats : [];
+    if (portal?.kind === 'own') portal.result = result;
+    const columns = result?.columns === undefined ? say.noData : describeColumns(result.columns, formats);
+    await this.#say(...(message.what === 'S' ? [say.noParameters, columns] : [columns]));
+  }
+
+  async execute(message: ExecuteMessage, raw: Buffer): Promise<void> {
+    const portal = this.#portal(message.portal);
+    switch (portal.kind) {
+      case 'upstream':
+        await this.#ask(portal.upstream, raw, asked('execute', { shift: portal.shift }));
+        return;
+      case 'empty':
+        await this.#say(say.emptyQueryResponse);
+        return;
+      case 'control': {
+        await this.#deps.board.drain();
+        const succeeded = await this.#deps.runPlain(portal.client, portal.plain);
+        if (!succeeded) await this.#deps.skip();
+        return;
+      }
+      case 'own':
+        await this.#executeOwn(portal, message.maxRows);
+        return;
+      default:
+        portal satisfies never;
+    }
+  }
+
+  async close(message: Named, raw: Buffer): Promise<void> {
+    const names = message.what === 'S' ? this.#statements : this.#portals;
+    const known = names.get(message.name);
+    names.delete(message.name);
+    if (known?.kind !== 'upstream' || known.upstream.closed) {
+      await this.#say(say.closeComplete);
+      return;
+    }
+    // Closing takes no part in a transaction.
+    const upstream = await this.#deps.board.join(known.upstream.name);
+    upstream.ask(raw, asked('close'));
+  }
+
+  async #executeOwn(portal: Extract<Portal, { readonly kind: 'own' }>, maxRows: number): Promise<void> {
+    const { board, own, client } = this.#deps;
+    await board.drain();
+    portal.result ??= await own.run(portal.statement, this.#deps.board.status);
+    const { result } = portal;
+    // A statement that said it has no rows must send none.
+    const all = changesNothing(portal.statement) ? (result.rows?.length ?? 0) : 0;
+    const to = maxRows === 0 ? all : Math.min(all, portal.sent + maxRows);
+    await sendRows(result, { from: portal.sent, to, formats: portal.formats }, client.outbox);
+    portal.sent = to;
+    client.outbox.send(maxRows > 0 && to < all ? say.portalSuspended : say.commandComplete(result.tag));
+  }
+
+  async #prepareAt(
+    target: string,
+    { name, forwarded, shift }: { readonly name: string; readonly forwarded: Buffer; readonly shift: Shift },
+  ): Promise<void> {
+    const upstream = await this.#deps.board.reach(target);
+    upstream.ask(forwarded, asked('parse', { name, shift }));
+    this.#statements.set(name, { kind: 'upstream', upstream, shift });
+    await upstream.drained();
+  }
+
+  async #ask(owner: Upstream, raw: Buffer, question: Parameters<Upstream['ask']>[1]): Promise<Upstream> {
+    const upstream = await this.#deps.board.reach(owner.name);
+    upstream.ask(raw, question);
+    return upstream;
+  }
+
+  /** Says it after all that was asked before is answered. */
+  async #say(...messages: readonly Buffer[]): Promise<void> {
+    await this.#deps.board.drain();
+    // What was asked before has failed: this is part of what is skipped.
+    if (this.#deps.isSkipping()) return;
+    for (const message of messages) this.#deps.client.outbox.send(message);
+  }
+
+  #statement(name: string): Prepared {
+    const known = this.#statements.get(name);
+    if (known !== undefined && (known.kind !== 'upstream' || !known.upstream.closed)) return known;
+    const shown = name === '' ? 'unnamed prepared statement' : `prepared statement "${name}"`;
+    throw new SluiceError('undefined_object', `${shown} does not exist`, { sqlstate: '26000' });
+  }
+
+  #portal(name: string): Portal {
+    const known = this.#portals.get(name);
+    if (known !== undefined && (known.kind !== 'upstream' || !known.upstream.closed)) return known;
+    // A function may have opened a cursor that nobody told us of.
+    const { active } = this.#deps.board;
+    if (active !== undefined && this.#deps.board.status !== 'I') return { kind: 'upstream', upstream: active };
+    throw new SluiceError('undefined_object', `portal "${name}" does not exist`, { sqlstate: '34000' });
+  }
+}
+
+function alreadyExists(name: string): SluiceError {
+  return new SluiceError('duplicate_object', `prepared statement "${name}" already exists`, { sqlstate: '42P05' });
+}

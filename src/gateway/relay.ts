@@ -1,0 +1,282 @@
+// A session's conversation: splits what the client says into ours and others', and sends each statement where it belongs.
+import { SluiceError } from '../base/errors.ts';
+import type { Statement } from '../sql/statement.ts';
+import { commandComplete, emptyQueryResponse, type TransactionStatus } from '../wire/backend.ts';
+import { noticeResponse } from '../wire/failure.ts';
+import type { Frame } from '../wire/frames.ts';
+import type { BindMessage, ExecuteMessage, Named, ParseMessage } from '../wire/frontend.ts';
+import type { Client } from '../wire/house.ts';
+import type { Backend } from '../wire/session.ts';
+import { describeColumns, sendRows } from './answer.ts';
+import { Classifier, type PlainPiece, textOf } from './classify.ts';
+import { ExtendedQuery } from './extended.ts';
+import type { OwnStatements } from './own.ts';
+import { remember } from './remember.ts';
+import type { Router } from './route.ts';
+import type { Switchboard } from './switchboard.ts';
+import type { ClientText } from './text.ts';
+import { after, noTransaction, place, transactionFailed } from './transaction.ts';
+import { asked } from './upstream.ts';
+
+export interface RelayDeps {
+  readonly client: Client;
+  readonly board: Switchboard;
+  readonly own: OwnStatements;
+  readonly router: Router;
+  readonly isPeer: (name: string) => Promise<boolean>;
+}
+
+export class Relay implements Backend {
+  readonly #deps: RelayDeps;
+  readonly #board: Switchboard;
+  readonly #classifier: Classifier;
+  readonly #extended: ExtendedQuery;
+  #skipping = false;
+
+  constructor(deps: RelayDeps) {
+    this.#deps = deps;
+    this.#board = deps.board;
+    const { router, isPeer, board, own, client } = deps;
+    this.#classifier = new Classifier({ router, isPeer, board, homeOf: (name) => this.#extended.homeOf(name) });
+    this.#extended = new ExtendedQuery({
+      board,
+      own,
+      client,
+      classifier: this.#classifier,
+      runPlain: (text, plain) => this.#runPlain(text, plain),
+      isSkipping: () => this.skipping,
+      skip: () => this.fail('extended'),
+    });
+    this.#board.notPrepared = (_, name) => this.#extended.forget(name);
+  }
+
+  get status(): TransactionStatus {
+    return this.#board.status;
+  }
+
+  get skipping(): boolean {
+    return this.#skipping || this.#board.active?.failed === true;
+  }
+
+  get over(): boolean {
+    return this.#board.over;
+  }
+
+  async query(bytes: Buffer): Promise<void> {
+    await this.#serve(async () => {
+      await this.#board.drain();
+      const client = this.#classifier.read(bytes);
+      if (client === undefined) return void (await this.#tooLong(bytes));
+      const { pieces } = client;
+      if (pieces.length === 0) this.#deps.client.outbox.send(emptyQueryResponse);
+      for (let at: number | undefined = 0; at !== undefined && at < pieces.length; ) at = await this.#step(client, at);
+    });
+  }
+
+  /** large objects of libpq and the like; answered where the session is at home or in a transaction. */
+  async functionCall(raw: Buffer): Promise<void> {
+    await this.#serve(async () => {
+      const { transaction, home } = this.#board;
+      const upstream = await this.#board.reach(transaction.at === 'owned' ? transaction.owner : home);
+      const question = upstream.ask(raw, asked('function'));
+      await this.#board.settle(upstream, question);
+      this.#board.note(upstream, []);
+    });
+  }
+
+  async parse(message: ParseMessage, raw: Buffer): Promise<void> {
+    await this.#serve(() => this.#extended.parse(message, raw));
+  }
+
+  async bind(message: BindMessage, raw: Buffer): Promise<void> {
+    await this.#serve(() => this.#extended.bind(message, raw));
+  }
+
+  async describe(message: Named, raw: Buffer): Promise<void> {
+    await this.#serve(() => this.#extended.describe(message, raw));
+  }
+
+  async execute(message: ExecuteMessage, raw: Buffer): Promise<void> {
+    await this.#serve(() => this.#extended.execute(message, raw));
+  }
+
+  async close(message: Named, raw: Buffer): Promise<void> {
+    await this.#serve(() => this.#extended.close(message, raw));
+  }
+
+  async flush(): Promise<void> {
+    if (this.#board.active?.dirty) this.#board.active.flush();
+  }
+
+  async sync(): Promise<boolean> {
+    return this.#serve(async () => {
+      const ended = await this.#board.sync();
+      if (ended) {
+        this.#skipping = false;
+        if (this.#board.status === 'I') this.#extended.forgetPortals();
+      }
+      return ended;
+    });
+  }
+
+  async copy(frame: Frame): Promise<void> {
+    const board = this.#board;
+    if (frame.kind === 'copy' && !frame.begins) board.copyTarget?.send(frame.raw);
+    else {
+      const upstream = board.active;
+      // Data may come before we know that the server wants it.
+      await board.drain();
+      const wanted = upstream?.copyIn ? upstream : undefined;
+      if (frame.kind === 'copy') board.copyTarget = wanted;
+      // Outside a COPY the protocol takes these messages as nothing.
+      wanted?.send(frame.raw);
+      if (wanted !== undefined && frame.kind === 'message') wanted.copyIn = false;
+    }
+    await board.copyTarget?.drained();
+  }
+
+  async fail(protocol: 'simple' | 'extended'): Promise<void> {
+    if (protocol === 'extended') this.#skipping = true;
+    if (this.over) return;
+    // If the server is gone, so is its transaction.
+    await this.#serve(() => this.#board.poison()).catch(() => {});
+  }
+
+  /** Runs one plain statement; its answers but for ReadyForQuery go to the client. @returns whether it succeeded */
+  async #runPlain(client: ClientText, plain: PlainPiece): Promise<boolean> {
+    const target = place(plain, this.#board.transaction, this.#board.home);
+    if (target === undefined) {
+      this.#answerWaiting(client, plain);
+      return true;
+    }
+    return this.#runGroup(client, target, [plain]);
+  }
+
+  async #serve<T>(work: () => Promise<T>): Promise<T> {
+    const board = this.#board;
+    board.serving = true;
+    try {
+      const value = await work();
+      if (board.over) throw new SluiceError('connection_lost', 'the connection to the server was lost');
+      return value;
+    } finally {
+      board.serving = false;
+      if (!board.active?.busy) board.sendStrays();
+    }
+  }
+
+  /** @returns the next statement's index, or undefined after an error that the client has been told */
+  async #step(client: ClientText, at: number): Promise<number | undefined> {
+    const board = this.#board;
+    const first = await this.#classifier.classify(client.pieces[at]!);
+    if (first.kind === 'own') {
+      await this.#answerOwn(first.statement);
+      return at + 1;
+    }
+    if (first.kind === 'raw') {
+      const upstream = await board.reach(first.peer);
+      const { error } = await board.query(upstream, Buffer.from(first.query), first.shift);
+      return error === undefined ? at + 1 : undefined;
+    }
+    const group = await this.#group(client, at, first);
+    if (group.target === undefined) {
+      for (const plain of group.statements) this.#answerWaiting(client, plain);
+    } else if (!(await this.#runGroup(client, group.target, group.statements))) return undefined;
+    return at + group.statements.length;
+  }
+
+  /**
+   * The longest run of statements from `at` that go to one upstream: sent as one query they are one transaction, as they
+   * would be on a direct connection. Statements that wait (BEGIN, SET in it) join those that follow.
+   */
+  async #group(
+    client: ClientText,
+    at: number,
+    first: PlainPiece,
+  ): Promise<{ readonly target: string | undefined; readonly statements: readonly PlainPiece[] }> {
+    const { home } = this.#board;
+    let { transaction } = this.#board;
+    let target: string | undefined;
+    let sure = 0;
+    const statements: PlainPiece[] = [];
+    for (let i = at; i < client.pieces.length; i += 1) {
+      const next = i === at ? first : await this.#quietly(() => this.#classifier.classify(client.pieces[i]!));
+      if (next?.kind !== 'plain') break;
+      const from = transaction;
+      // The first statement's trouble is told now, a later one's when its turn comes.
+      const spot = () => ({ name: place(next, from, home) });
+      const placed = i === at ? spot() : await this.#quietly(async () => spot());
+      if (placed === undefined || (placed.name !== undefined && target !== undefined && placed.name !== target)) break;
+      transaction = after(next, transaction, placed.name);
+      statements.push(next);
+      if (placed.name === undefined) continue;
+      target = placed.name;
+      sure = statements.length;
+    }
+    return { target, statements: target === undefined ? statements : statements.slice(0, sure) };
+  }
+
+  async #quietly<T>(work: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await work();
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** @returns whether all of them succeeded */
+  async #runGroup(client: ClientText, target: string, group: readonly PlainPiece[]): Promise<boolean> {
+    const board = this.#board;
+    const upstream = await board.reach(target);
+    const { bytes, shift } = textOf(client, group);
+    const before = board.transaction;
+    const { error, tags } = await board.query(upstream, bytes, shift);
+    if (error !== undefined) return false;
+    remember({ client, upstream, board, names: this.#extended, group, tags, inTransaction: before.at === 'owned' });
+    return true;
+  }
+
+  /** Answers for a statement that no upstream hears yet. */
+  #answerWaiting(client: ClientText, plain: PlainPiece): void {
+    const board = this.#board;
+    const { outbox } = this.#deps.client;
+    const { act } = plain;
+    const { transaction, settings } = board;
+    const text = client.encode(plain.piece.text);
+    if (act.kind === 'begin') {
+      if (transaction.at === 'waiting') {
+        outbox.send(noticeResponse('there is already a transaction in progress', 'WARNING', '25001'));
+      } else board.transaction = { at: 'waiting', begin: text, said: [] };
+      outbox.send(commandComplete(act.tag));
+    } else if (act.kind === 'end') {
+      const committed = act.commit && transaction.at === 'waiting';
+      settings.end(committed);
+      const begin = transaction.at === 'waiting' ? transaction.begin : Buffer.from('begin');
+      board.transaction = act.chain ? { at: 'waiting', begin, said: [] } : noTransaction;
+      outbox.send(commandComplete(committed ? 'COMMIT' : 'ROLLBACK'));
+    } else if (transaction.at === 'waiting' && (act.kind === 'set' || act.kind === 'savepoint')) {
+      board.transaction = { ...transaction, said: [...transaction.said, text] };
+      if (act.kind === 'savepoint') settings.savepoint(act.name);
+      else if (!act.local) settings.holdIfCommitted(act.key, text);
+      outbox.send(commandComplete(act.kind === 'set' ? act.tag : 'SAVEPOINT'));
+    }
+  }
+
+  async #answerOwn(statement: Statement): Promise<void> {
+    const { own, client } = this.#deps;
+    const result = await own.run(statement, this.#board.status);
+    if (result.columns !== undefined) {
+      client.outbox.send(describeColumns(result.columns));
+      await sendRows(result, { from: 0, to: result.rows?.length ?? 0, formats: [] }, client.outbox);
+    }
+    client.outbox.send(commandComplete(result.tag));
+  }
+
+  /** A text beyond what can be read goes on unread. */
+  async #tooLong(bytes: Buffer): Promise<void> {
+    const { transaction, home } = this.#board;
+    if (transaction.at === 'failed') throw transactionFailed();
+    const upstream = await this.#board.reach(transaction.at === 'owned' ? transaction.owner : home);
+    await this.#board.query(upstream, bytes, undefined);
+  }
+}

@@ -1,0 +1,349 @@
+// A session's upstreams: opens each when it is first needed, sees that it has heard BEGIN and SET, and waits for its answers.
+import { type ServerErrorFields, SluiceError } from '../base/errors.ts';
+import type { ClientConfig } from '../pg/client.ts';
+import { executeMessage, message, parameterStatus, queryMessage, type TransactionStatus } from '../wire/backend.ts';
+import { errorResponse } from '../wire/failure.ts';
+import { frontend } from '../wire/frames.ts';
+import type { Client } from '../wire/house.ts';
+import type { Shift } from './route.ts';
+import { Settings } from './settings.ts';
+import {
+  belongsTo,
+  catalogName,
+  noTransaction,
+  showUpstream,
+  type Transaction,
+  transactionFailed,
+} from './transaction.ts';
+import { type Asked, asked, Upstream, type UpstreamEvents } from './upstream.ts';
+
+export interface SwitchboardDeps {
+  readonly client: Client;
+  /** Where statements go that name no peer: a peer's name, or the catalog's empty one. */
+  readonly home: string;
+  /** How to reach an upstream; undefined: there is no such peer. */
+  readonly configOf: (name: string) => Promise<ClientConfig | undefined>;
+}
+
+// What a client may have set and reads results by: the same on every upstream of the session.
+const pinned = ['client_encoding', 'DateStyle', 'IntervalStyle', 'TimeZone', 'standard_conforming_strings'];
+// Facts of a server, of which a client is told its home's only.
+const serverFacts: ReadonlySet<string> = new Set([
+  'in_hot_standby',
+  'integer_datetimes',
+  'is_superuser',
+  'scram_iterations',
+  'server_encoding',
+  'server_version',
+  'session_authorization',
+]);
+// There is no such portal: executing it makes the server's transaction fail, and nothing else.
+const noPortal = 'refused by the gateway';
+
+export class Switchboard implements UpstreamEvents {
+  transaction: Transaction = noTransaction;
+  readonly settings = new Settings();
+  /** What the client has been told of settings. */
+  readonly parameters = new Map<string, string>();
+  /** The upstream that was asked last; the only one that may have answers on their way. */
+  active: Upstream | undefined;
+  /** The home upstream is gone and the client has been told. */
+  over = false;
+  /** Something is being done for the client. */
+  serving = false;
+  /** Who gets the rest of a CopyData message that has begun. */
+  copyTarget: Upstream | undefined;
+  readonly #deps: SwitchboardDeps;
+  readonly #upstreams = new Map<string, Upstream>();
+  readonly #strays: Buffer[] = [];
+  #opening: AbortController | undefined;
+  #abandoned = false;
+
+  constructor(deps: SwitchboardDeps) {
+    this.#deps = deps;
+  }
+
+  get home(): string {
+    return this.#deps.home;
+  }
+
+  get status(): TransactionStatus {
+    switch (this.transaction.at) {
+      case 'none':
+        return 'I';
+      case 'waiting':
+        return 'T';
+      case 'failed':
+        return 'E';
+      case 'owned':
+        return this.#upstreams.get(this.transaction.owner)?.status ?? 'E';
+      default:
+        return this.transaction satisfies never;
+    }
+  }
+
+  /** The upstream, opened and in turn: all that was asked of another is answered. @throws `undefined_object`, `unreachable`, … */
+  async join(name: string): Promise<Upstream> {
+    const upstream = this.#upstreams.get(name) ?? (await this.#open(name));
+    if (this.active !== upstream) {
+      await this.drain();
+      this.active = upstream;
+    }
+    return upstream;
+  }
+
+  /** The upstream as for `join`, having heard the session's settings and, if a transaction waits for its owner, BEGIN. */
+  async reach(name: string): Promise<Upstream> {
+    const { transaction } = this;
+    if (transaction.at === 'failed') throw transactionFailed();
+    if (transaction.at === 'owned' && transaction.owner !== name) throw belongsTo(transaction.owner);
+    const upstream = await this.join(name);
+    const unheard = this.settings.after(upstream.heard);
+    const waiting = transaction.at === 'waiting' ? transaction : undefined;
+    if (unheard.length === 0 && waiting === undefined) return upstream;
+    if (upstream.status !== 'E') {
+      for (const { number, text } of unheard) {
+        await this.#quietly(upstream, text);
+        upstream.heard = number;
+      }
+    }
+    if (waiting !== undefined) {
+      this.transaction = { at: 'owned', owner: name };
+      for (const text of [waiting.begin, ...waiting.said]) await this.#quietly(upstream, text);
+    }
+    return upstream;
+  }
+
+  /** A simple query to the end of its answers, which go to the client. */
+  async query(upstream: Upstream, text: Buffer, shift: Shift | undefined): Promise<Asked> {
+    if (upstream.dirty) await this.#syncQuietly(upstream);
+    const question = upstream.ask(queryMessage(text), asked('query', { shift }));
+    await this.settle(upstream, question);
+    this.note(upstream, question.tags);
+    return question;
+  }
+
+  /** Waits until a question is answered; in a COPY of a simple query the client's data goes to the server meanwhile. */
+  async settle(upstream: Upstream, question: Asked): Promise<void> {
+    const { inbox } = this.#deps.client;
+    while (!question.done && !question.dropped) {
+      if (upstream.closed) throw this.lost(upstream);
+      const takesData = upstream.copyIn && (question.kind === 'query' || question.kind === 'function');
+      if (takesData && (await this.#copyNext(upstream))) continue;
+      await (takesData ? Promise.race([inbox.arrival(), upstream.change()]) : upstream.change());
+    }
+  }
+
+  /** Waits until everything that was asked of the active upstream is answered, or a COPY begins. */
+  async drain(): Promise<void> {
+    const upstream = this.active;
+    if (upstream?.busy && upstream.dirty) upstream.flush();
+    while (upstream?.busy && !upstream.copyIn && !upstream.closed) await upstream.change();
+  }
+
+  /** Ends an extended query on each upstream that took part. @returns false if a COPY goes on */
+  async sync(): Promise<boolean> {
+    if (this.active?.copyIn) return false;
+    const ending = [...this.#upstreams.values()].filter(({ dirty }) => dirty);
+    const questions = ending.map((upstream) => ({ upstream, question: upstream.sync() }));
+    for (const { upstream, question } of questions) {
+      await this.settle(upstream, question);
+      if (question.dropped) return false;
+      this.note(upstream, question.tags);
+    }
+    return true;
+  }
+
+  /** Makes the transaction fail where it is, as an error of the server itself would have done. */
+  async poison(): Promise<void> {
+    if (this.transaction.at === 'waiting') this.transaction = { at: 'failed' };
+    const owner = this.transaction.at === 'owned' ? this.transaction.owner : undefined;
+    for (const upstream of this.#upstreams.values()) {
+      if (upstream.failed || (!upstream.dirty && (upstream.name !== owner || upstream.status !== 'T'))) continue;
+      upstream.ask(executeMessage(noPortal), asked('execute', { quiet: true }));
+      await this.#syncQuietly(upstream);
+    }
+  }
+
+  /** Takes note of the transaction's state after an answer. */
+  note(upstream: Upstream, tags: readonly string[]): void {
+    const owned = this.transaction.at === 'owned' && this.transaction.owner === upstream.name;
+    if (upstream.status !== 'I') this.transaction = { at: 'owned', owner: upstream.name };
+    else if (owned) {
+      this.transaction = noTransaction;
+      this.settings.end(tags.at(-1) !== 'ROLLBACK');
+      upstream.heard = this.settings.last;
+    }
+  }
+
+  /** Sends what was said out of turn. */
+  sendStrays(): void {
+    for (const frame of this.#strays.splice(0)) this.#deps.client.outbox.send(frame);
+  }
+
+  /** Closes every upstream but the home: what they knew of the session is gone. */
+  forgetOthers(): void {
+    for (const upstream of [...this.#upstreams.values()]) {
+      if (upstream.name === this.home) upstream.heard = this.settings.last;
+      else upstream.destroy();
+    }
+  }
+
+  /** Asks whoever is busy to stop. */
+  cancel(): void {
+    this.#opening?.abort();
+    for (const upstream of this.#upstreams.values()) if (upstream.busy) void upstream.cancel();
+  }
+
+  /** Closes everything at once. A server that works for nobody is told to stop. */
+  abandon(): void {
+    if (this.#abandoned) return;
+    this.#abandoned = true;
+    this.#opening?.abort();
+    for (const upstream of [...this.#upstreams.values()]) {
+      if (upstream.busy) void upstream.cancel();
+      upstream.destroy();
+    }
+  }
+
+  lost(upstream: Upstream): SluiceError {
+    const words: ServerErrorFields | undefined = upstream.lastWords;
+    if (words !== undefined) return new SluiceError('upstream', words.message, { fields: words });
+    return new SluiceError('connection_lost', `the connection to ${showUpstream(upstream.name)} was lost`);
+  }
+
+  parameter(upstream: Upstream, name: string, value: string): boolean {
+    const told = upstream.name === this.home || !serverFacts.has(name);
+    if (!told || this.parameters.get(name) === value) return false;
+    this.parameters.set(name, value);
+    return true;
+  }
+
+  stray(upstream: Upstream, frame: Buffer): void {
+    const free = !this.serving && (this.active === undefined || this.active === upstream || !this.active.busy);
+    if (free) this.#deps.client.outbox.send(frame);
+    else this.#strays.push(frame);
+  }
+
+  notPrepared: UpstreamEvents['notPrepared'] = () => {};
+
+  closed(upstream: Upstream): void {
+    if (this.#upstreams.get(upstream.name) === upstream) this.#upstreams.delete(upstream.name);
+    if (this.active === upstream) this.active = undefined;
+    if (this.#abandoned) return;
+    if (this.transaction.at === 'owned' && this.transaction.owner === upstream.name)
+      this.transaction = { at: 'failed' };
+    // With its home a session loses its prepared statements, temporary tables, locks: it cannot go on as if nothing happened.
+    if (upstream.name !== this.home) return;
+    this.over = true;
+    if (this.serving) return;
+    this.#deps.client.outbox.send(errorResponse(this.lost(upstream), 'FATAL'));
+    this.#deps.client.inbox.wake();
+  }
+
+  async #open(name: string): Promise<Upstream> {
+    const opening = new AbortController();
+    this.#opening = opening;
+    const { client, configOf } = this.#deps;
+    try {
+      const config = await configOf(name);
+      if (config === undefined) {
+        if (name === catalogName) throw new SluiceError('unreachable', 'the catalog cannot be reached');
+        throw new SluiceError('undefined_object', `peer "${name}" does not exist`);
+      }
+      const signal = AbortSignal.any([opening.signal, client.gone]);
+      const startup = this.#startup(name);
+      const upstream = await Upstream.open({ name, config, startup, outbox: client.outbox, events: this, signal });
+      this.#upstreams.set(name, upstream);
+      if (name === this.home && this.parameters.size > 0) this.#tellChanged(upstream);
+      if (upstream.closed || this.#abandoned) {
+        upstream.destroy();
+        throw this.lost(upstream);
+      }
+      return upstream;
+    } finally {
+      this.#opening = undefined;
+    }
+  }
+
+  /** The client was told at login what another session had heard; what is different here it hears now. */
+  #tellChanged(upstream: Upstream): void {
+    for (const [name, value] of upstream.parameters) {
+      if (name === 'session_authorization' || this.parameters.get(name) === value) continue;
+      this.parameters.set(name, value);
+      this.#deps.client.outbox.send(parameterStatus(name, value));
+    }
+  }
+
+  #startup(name: string): ReadonlyMap<string, string> {
+    const startup = new Map<string, string>([['client_encoding', 'UTF8']]);
+    if (name !== this.home) {
+      for (const each of pinned) {
+        const value = this.parameters.get(each);
+        if (value !== undefined) startup.set(each, value);
+      }
+    }
+    for (const [each, value] of this.#deps.client.login.parameters) startup.set(each, value);
+    return startup;
+  }
+
+  /** A statement of the session's past, of which the client has been told already. */
+  async #quietly(upstream: Upstream, text: Buffer): Promise<void> {
+    if (upstream.dirty) await this.#syncQuietly(upstream);
+    const question = upstream.ask(queryMessage(text), asked('query', { quiet: true }));
+    await this.settle(upstream, question);
+    this.note(upstream, question.tags);
+    const { error } = question;
+    if (error === undefined) return;
+    // Its position is that in a statement said long ago.
+    const { position: _, ...fields } = error;
+    throw new SluiceError('upstream', fields.message, { fields });
+  }
+
+  async #syncQuietly(upstream: Upstream): Promise<void> {
+    const question = upstream.sync(true);
+    await this.settle(upstream, question);
+    this.note(upstream, question.tags);
+  }
+
+  /** @returns whether there was a message to take */
+  async #copyNext(upstream: Upstream): Promise<boolean> {
+    const { inbox } = this.#deps.client;
+    const frame = inbox.peek();
+    if (frame === undefined) {
+      if (inbox.ended) upstream.destroy();
+      return false;
+    }
+    const type = frame.kind === 'copy' ? frontend.copyData : frame.type;
+    switch (type) {
+      case frontend.copyDone:
+      case frontend.copyFail:
+        upstream.copyIn = false;
+        upstream.send(frame.raw);
+        break;
+      case frontend.copyData:
+        if (frame.kind === 'copy' && frame.begins) this.copyTarget = upstream;
+        this.copyTarget?.send(frame.raw);
+        break;
+      case frontend.flush:
+      case frontend.sync:
+        break;
+      case frontend.terminate:
+        upstream.destroy();
+        return true;
+      default:
+        // PostgreSQL's own words for it; the message itself is answered after that.
+        upstream.copyIn = false;
+        upstream.send(
+          message(
+            frontend.copyFail,
+            Buffer.from(`unexpected message type 0x${type.toString(16)} during COPY from stdin\0`),
+          ),
+        );
+        return true;
+    }
+    inbox.shift();
+    await upstream.drained();
+    return true;
+  }
+}

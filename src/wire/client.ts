@@ -1,0 +1,273 @@
+// One client's socket from its first byte to its last: login, then the session, then goodbye.
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import { SluiceError, toSluiceError } from '../base/errors.ts';
+import { backendKeyData, parameterStatus, readyForQuery } from './backend.ts';
+import { errorResponse, shutdownError } from './failure.ts';
+import { FrameReader, frontend } from './frames.ts';
+import { advance, beginHandshake, type HandshakePolicy, type HandshakeState, type Login } from './handshake.ts';
+import type { House, ServedSession } from './house.ts';
+import { Inbox, type Outbox } from './inbox.ts';
+import { converse } from './session.ts';
+
+// More than this in either direction and we stop reading on the other side.
+const mostWaitingIn = 1_000_000;
+const mostWaitingOut = 1_000_000;
+const tlsHandshakeByte = 0x16;
+
+/** Closes itself; `closed` resolves then. */
+export class ClientConnection {
+  readonly closed: Promise<void>;
+  readonly #house: House;
+  readonly #socket: Socket;
+  readonly #reader: FrameReader;
+  readonly #inbox: Inbox;
+  readonly #gone = new AbortController();
+  readonly #timer: NodeJS.Timeout;
+  readonly #onData = (chunk: Buffer) => this.#receive(chunk);
+  readonly #outbox: Outbox;
+  #stream: Socket;
+  #state: HandshakeState | undefined = beginHandshake();
+  #session: ServedSession | undefined;
+  #leaving = false;
+  #corked = false;
+
+  constructor(socket: Socket, house: House) {
+    this.#house = house;
+    this.#socket = socket;
+    this.#stream = socket;
+    this.#reader = new FrameReader(house.deps.limits.messageBytes);
+    this.#inbox = new Inbox(() => {
+      if (this.#inbox.bytes < mostWaitingIn) this.#stream.resume();
+    });
+    this.#outbox = this.#makeOutbox();
+    this.closed = new Promise((resolve) => socket.once('close', () => resolve()));
+    socket.on('close', () => this.#vanished());
+    this.#timer = setTimeout(() => socket.destroy(), house.deps.limits.loginTimeoutMs);
+    this.#attach(socket);
+  }
+
+  /** Ends the connection as soon as nothing is being done for it. */
+  finish(): void {
+    if (this.#session === undefined) this.#stream.destroy();
+    else this.#inbox.wake();
+  }
+
+  /** Ends the connection now. */
+  breakOff(): void {
+    this.#session?.abandon();
+    if (!this.#stream.writableNeedDrain) this.#outbox.send(errorResponse(shutdownError(), 'FATAL'));
+    this.#inbox.clear();
+    this.#hangUp();
+    // One who does not read the goodbye is not waited for.
+    setTimeout(() => this.#socket.destroy(), 200).unref();
+  }
+
+  #attach(stream: Socket): void {
+    this.#stream = stream;
+    stream.on('data', this.#onData);
+    stream.on('end', () => this.#half());
+    stream.on('error', () => this.#socket.destroy());
+  }
+
+  #makeOutbox(): Outbox {
+    const connection = this;
+    return {
+      send: (bytes) => {
+        const stream = this.#stream;
+        if (stream.destroyed || stream.writableEnded) return;
+        // Everything that is said in one turn goes out in one packet.
+        if (!this.#corked) {
+          this.#corked = true;
+          stream.cork();
+          process.nextTick(() => {
+            this.#corked = false;
+            stream.uncork();
+          });
+        }
+        stream.write(bytes);
+      },
+      get full() {
+        return connection.#stream.writableLength > mostWaitingOut && !connection.#stream.destroyed;
+      },
+      drained: () =>
+        new Promise((resolve) => {
+          const stream = this.#stream;
+          if (stream.destroyed || !stream.writableNeedDrain) return resolve();
+          const done = () => {
+            stream.off('drain', done);
+            stream.off('close', done);
+            resolve();
+          };
+          stream.on('drain', done);
+          stream.on('close', done);
+        }),
+    };
+  }
+
+  #receive(chunk: Buffer): void {
+    if (this.#leaving) return;
+    if (this.#isDirectTls(chunk)) {
+      this.#startTls(chunk);
+      return;
+    }
+    this.#reader.push(chunk);
+    try {
+      this.#read();
+    } catch (error) {
+      this.#refuse(error);
+    }
+  }
+
+  #read(): void {
+    while (!this.#leaving) {
+      const frame = this.#reader.next();
+      if (frame === undefined) break;
+      if (this.#state !== undefined && frame.kind === 'message') {
+        if (this.#handshake(this.#state, frame)) return;
+      } else {
+        this.#inbox.push(frame);
+        if (frame.kind === 'message' && frame.type === frontend.terminate) this.#leaving = true;
+      }
+    }
+    if (this.#inbox.bytes > mostWaitingIn) this.#stream.pause();
+  }
+
+  /** @returns whether reading this stream is over for now */
+  #handshake(state: HandshakeState, frame: { readonly type: number; readonly body: Buffer }): boolean {
+    const step = advance(state, frame, this.#policy());
+    switch (step.action) {
+      case 'go_on':
+        this.#state = step.state;
+        if (step.state.at !== 'start') this.#reader.phase = 'password';
+        for (const reply of step.replies) this.#outbox.send(reply);
+        return false;
+      case 'tls':
+        // Bytes that came before encryption must not be read as if they were encrypted (CVE-2021-23214).
+        if (this.#reader.buffered > 0) throw new SluiceError('protocol', 'received unencrypted data after SSL request');
+        this.#state = step.state;
+        for (const reply of step.replies) this.#socket.write(reply);
+        this.#startTls();
+        return true;
+      case 'cancel':
+        this.#house.keys.cancel(step.pid, step.secret);
+        this.#hangUp();
+        return true;
+      case 'close':
+        this.#hangUp();
+        return true;
+      case 'welcome':
+        this.#state = undefined;
+        this.#reader.phase = 'session';
+        for (const reply of step.replies) this.#outbox.send(reply);
+        void this.#serve(step.login);
+        return false;
+      default:
+        return step satisfies never;
+    }
+  }
+
+  #policy(): HandshakePolicy {
+    const { tls, deps } = this.#house;
+    return {
+      tlsOffered: tls !== undefined,
+      tlsRequired: tls !== undefined && !isLoopback(this.#socket.remoteAddress),
+      channelBinding: tls?.channelBinding,
+      verifier: deps.verifier,
+    };
+  }
+
+  /** sslnegotiation=direct of libpq 17: TLS from the first byte. */
+  #isDirectTls(chunk: Buffer): boolean {
+    const fresh = this.#state?.at === 'start' && !this.#state.tls && this.#reader.buffered === 0;
+    return fresh && this.#house.tls !== undefined && chunk[0] === tlsHandshakeByte;
+  }
+
+  #startTls(first?: Buffer): void {
+    const socket = this.#socket;
+    socket.off('data', this.#onData);
+    socket.removeAllListeners('end');
+    if (first !== undefined) socket.unshift(first);
+    const secure = new TLSSocket(socket, {
+      isServer: true,
+      secureContext: this.#house.tls!.context,
+      ALPNProtocols: ['postgresql'],
+    });
+    if (first !== undefined) this.#state = beginHandshake(true);
+    secure.once('secure', () => {
+      // https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-FLOW-SSL: without ALPN another protocol could be meant.
+      if (first !== undefined && secure.alpnProtocol !== 'postgresql') socket.destroy();
+    });
+    this.#attach(secure);
+  }
+
+  async #serve(login: Login): Promise<void> {
+    const { deps, keys, stopping, crowded } = this.#house;
+    let release: () => void = () => {};
+    try {
+      if (crowded()) throw new SluiceError('limit', 'sorry, too many clients already');
+      if (stopping.aborted) throw shutdownError();
+      const [inbox, outbox, remote] = [this.#inbox, this.#outbox, this.#remote()];
+      const session = await deps.open({ login, inbox, outbox, remote, gone: this.#gone.signal });
+      this.#session = session;
+      clearTimeout(this.#timer);
+      if (this.#gone.signal.aborted) return session.abandon();
+      const key = keys.issue(() => session.cancel());
+      release = key.release;
+      for (const [name, value] of session.parameters) outbox.send(parameterStatus(name, value));
+      outbox.send(backendKeyData(key.pid, key.secret));
+      outbox.send(readyForQuery('I'));
+      const onError = (error: SluiceError) => {
+        if (error.kind === 'internal') deps.log.error({ err: error, remote }, 'statement failed');
+      };
+      await converse({ inbox, outbox, backend: session.backend, stopping, onError });
+    } catch (error) {
+      this.#refuse(error);
+    } finally {
+      release();
+      this.#session?.abandon();
+      this.#hangUp();
+    }
+  }
+
+  /** Says why and hangs up. */
+  #refuse(thrown: unknown): void {
+    const error = toSluiceError(thrown);
+    if (error.kind === 'internal') this.#house.deps.log.error({ err: error }, 'connection failed');
+    this.#outbox.send(errorResponse(error, 'FATAL'));
+    this.#session?.abandon();
+    this.#inbox.clear();
+    this.#hangUp();
+  }
+
+  #hangUp(): void {
+    this.#leaving = true;
+    clearTimeout(this.#timer);
+    // What still comes in is thrown away, so that the goodbye arrives before the socket closes.
+    this.#stream.resume();
+    if (!this.#stream.writableEnded) this.#stream.end();
+    setTimeout(() => this.#socket.destroy(), 2_000).unref();
+  }
+
+  /** The client will say no more. If it said goodbye, what it asked for before is still answered. */
+  #half(): void {
+    if (this.#leaving) this.#inbox.end();
+    else this.#vanished();
+    if (this.#session === undefined) this.#hangUp();
+  }
+
+  #vanished(): void {
+    clearTimeout(this.#timer);
+    this.#gone.abort();
+    this.#inbox.clear();
+    this.#session?.abandon();
+  }
+
+  #remote(): string {
+    return `${this.#socket.remoteAddress ?? ''}:${this.#socket.remotePort ?? 0}`;
+  }
+}
+
+function isLoopback(address: string | undefined): boolean {
+  return address !== undefined && /^(::ffff:)?127\.|^::1$/.test(address);
+}
