@@ -14,6 +14,8 @@ export interface PeerUse {
   /** application_name; see applicationName() of mirror/work. */
   readonly application: string;
   readonly replication?: 'database' | undefined;
+  /** How long an attempt may take; 10 s unless told, 20 s through SSH. */
+  readonly timeoutMs?: number | undefined;
 }
 
 /** A connection with what was found on the way. */
@@ -135,7 +137,7 @@ function attemptConfig({ peer, use, tls }: Attempt, seen: Seen): ClientConfig {
     application_name: use.application,
     ssl: tls ? tlsOptions(peer) : false,
     keepAlive: true,
-    connectionTimeoutMillis: peer.ssh === undefined ? directTimeoutMs : tunnelTimeoutMs,
+    connectionTimeoutMillis: use.timeoutMs ?? (peer.ssh === undefined ? directTimeoutMs : tunnelTimeoutMs),
     stream: () => peerSocket(peer, tls, seen),
     ...(use.replication === undefined ? {} : { replication: use.replication, options: replicationOptions }),
   };
@@ -248,6 +250,12 @@ function describe(error: SluiceError, { peer, use }: Attempt, code: string | und
         ...details,
         sqlstate: error.sqlstate,
         hint: 'Raise max_wal_senders (it takes a restart), or end a connection of pg_stat_replication.',
+      });
+    }
+    if (error.sqlstate === '42501' && use.replication !== undefined) {
+      return new SluiceError('forbidden', `${place(peer)} does not let role "${peer.user}" replicate`, {
+        ...details,
+        hint: 'ALTER ROLE … REPLICATION (on RDS: GRANT rds_replication TO …).',
       });
     }
     return new SluiceError('upstream', `${place(peer)}: ${error.message}`, { ...details, fields: error.fields });

@@ -37,12 +37,12 @@ export async function createSlotWithSnapshot(
   { temporary }: { readonly temporary: boolean },
 ): Promise<{ readonly lsn: Lsn; readonly snapshot: string }> {
   const { server_version_num: version } = await repl.one<{ server_version_num: string }>(sql`show server_version_num`);
-  const kind = temporary ? sql` temporary` : sql``;
-  // 14 knows only the older words.
-  const snapshot = Number(version) < 150_000 ? sql`export_snapshot` : sql`(snapshot 'export')`;
+  // Replication commands are read in upper case only. 14 knows only the older words for the snapshot.
+  const kind = temporary ? sql` TEMPORARY` : sql``;
+  const snapshot = Number(version) < 150_000 ? sql`EXPORT_SNAPSHOT` : sql`(SNAPSHOT 'export')`;
   try {
     const row = await repl.one<{ consistent_point: string; snapshot_name: string }>(
-      sql`create_replication_slot ${ident(name)}${kind} logical pgoutput ${snapshot}`,
+      sql`CREATE_REPLICATION_SLOT ${ident(name)}${kind} LOGICAL pgoutput ${snapshot}`,
     );
     return { lsn: parseLsn(row.consistent_point), snapshot: row.snapshot_name };
   } catch (error) {

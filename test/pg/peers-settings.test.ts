@@ -5,6 +5,7 @@ import type { PeerConfig } from '../../src/mirror/peer.ts';
 import { connectPeer, peerClientConfig } from '../../src/peers/connect.ts';
 import { Connection } from '../../src/pg/client.ts';
 import { ident, sql, trusted } from '../../src/pg/sql.ts';
+import { peerOf } from '../support/peer.ts';
 import { type TestDatabase, testDatabase } from '../support/servers.ts';
 
 const hostile: Readonly<Record<string, string>> = {
@@ -40,17 +41,7 @@ async function hostilePeer(db: TestDatabase, on: 'role' | 'database'): Promise<P
     await db.connection.run(sql`alter ${subject} set ${ident(name)} = ${trusted(value)}`);
   }
   return {
-    host: db.host,
-    port: db.port,
-    user,
-    password: 'x',
-    database: db.database,
-    sslMode: 'prefer',
-    rootCa: undefined,
-    tlsHost: undefined,
-    clientTls: undefined,
-    ssh: undefined,
-    metadataSchema: '_sluice',
+    ...peerOf(db, { user, password: 'x' }),
     async [Symbol.asyncDispose]() {
       await db.exec(`drop owned by ${user} cascade; alter database "${db.database}" reset all; drop role ${user}`);
     },
@@ -133,25 +124,9 @@ describe.each([14, 18] as const)('PostgreSQL %i', (major) => {
       create table public.secret (id int); insert into public.secret values (1), (2);
       alter table public.secret enable row level security; grant select on public.secret to ${user};
       create policy one on public.secret using (id = 1)`);
-    const peer = { ...(await loginOf(db)), user };
+    const peer = peerOf(db, { user, password: 'x' });
     await using connection = await connectPeer(peer, { application: 'test' });
     await expect(connection.query(sql`select * from public.secret`)).rejects.toMatchObject({ sqlstate: '42501' });
     await db.exec(`drop table public.secret; drop role ${user}`);
   });
 });
-
-async function loginOf(db: TestDatabase): Promise<PeerConfig> {
-  return {
-    host: db.host,
-    port: db.port,
-    user: db.user,
-    password: 'x',
-    database: db.database,
-    sslMode: 'disable',
-    rootCa: undefined,
-    tlsHost: undefined,
-    clientTls: undefined,
-    ssh: undefined,
-    metadataSchema: '_sluice',
-  };
-}
