@@ -1,4 +1,5 @@
 // Several long-lived tasks as one: the first to fail stops its siblings, cleanups run in reverse, nothing floats.
+import { setMaxListeners } from 'node:events';
 
 export class Scope implements AsyncDisposable {
   readonly #controller = new AbortController();
@@ -9,6 +10,8 @@ export class Scope implements AsyncDisposable {
 
   /** @param parent stopping it stops this scope */
   constructor(parent?: AbortSignal) {
+    // Every connection of a task listens to it; that is no leak.
+    setMaxListeners(0, this.#controller.signal);
     if (parent === undefined) return;
     const stop = () => this.#controller.abort(parent.reason);
     if (parent.aborted) stop();

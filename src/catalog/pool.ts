@@ -1,4 +1,5 @@
 // A few connections to the catalog, shared: made when needed, thrown away when lost, made again after a restart.
+import { setMaxListeners } from 'node:events';
 import { SluiceError, toSluiceError } from '../base/errors.ts';
 import { pause } from '../base/retry.ts';
 import type { Connection } from '../pg/client.ts';
@@ -21,6 +22,7 @@ export class Pool implements AsyncDisposable {
 
   constructor(deps: PoolDeps) {
     this.#deps = deps;
+    setMaxListeners(0, this.#closed.signal);
   }
 
   /**

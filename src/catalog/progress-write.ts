@@ -14,7 +14,7 @@ export async function writeProgress(
   const { taken } = what;
   if (taken.planned.size > 0) await writePlans(db, mirrorId, taken.planned);
   if (taken.parts.size > 0) await writeParts(db, mirrorId, taken.parts);
-  if (taken.finished.size > 0) await writeFinished(db, mirrorId, [...taken.finished]);
+  if (taken.finished.size > 0) await writeFinished(db, mirrorId, taken.finished);
   const latestBatch = taken.batches.length > 0 ? await writeBatches(db, mirrorId, what) : '0';
   if (taken.counts.size > 0) await writeCounts(db, mirrorId, { counts: taken.counts, latestBatch });
   if (taken.position !== undefined || taken.batches.length > 0) await writePosition(db, mirrorId, taken);
@@ -22,7 +22,7 @@ export async function writeProgress(
 }
 
 async function writePlans(db: Connection, mirrorId: string, planned: Gathered['planned']): Promise<void> {
-  const tables = [...planned].map(([table, { rows, bytes }]) => ({ table, rows: Math.round(rows), bytes }));
+  const tables = [...planned].map(([table, { rows, bytes, at }]) => ({ table, rows: Math.round(rows), bytes, at }));
   const parts = [...planned].flatMap(([table, plan]) =>
     plan.parts.map(({ part, what, rows }) => ({ table, part, what, rows: Math.round(rows) })),
   );
@@ -32,24 +32,27 @@ async function writePlans(db: Connection, mirrorId: string, planned: Gathered['p
     select ${mirrorId}, v."table", v.part, v.what, v.rows
     from jsonb_to_recordset(${JSON.stringify(parts)}::jsonb) as v ("table" text, part integer, what text, rows bigint)`);
   await db.run(sql`update sluice_private.table_progress g set state = 'copying', rows_estimated = v.rows,
-      bytes_estimated = v.bytes, started_at = coalesce(g.started_at, now()), finished_at = null, changed_at = now()
-    from jsonb_to_recordset(${JSON.stringify(tables)}::jsonb) as v ("table" text, rows bigint, bytes bigint)
+      bytes_estimated = v.bytes, started_at = v.at, finished_at = null, changed_at = now()
+    from jsonb_to_recordset(${JSON.stringify(tables)}::jsonb)
+      as v ("table" text, rows bigint, bytes bigint, at timestamptz)
     where g.mirror_id = ${mirrorId} and g.source_table = v."table"`);
 }
 
 async function writeParts(db: Connection, mirrorId: string, parts: Gathered['parts']): Promise<void> {
   const rows = [...parts].flatMap(([table, ofTable]) => [...ofTable].map(([part, now]) => ({ table, part, ...now })));
   await db.run(sql`update sluice_private.parts p set state = v.state, rows_copied = v.rows, bytes_copied = v.bytes,
-      started_at = coalesce(p.started_at, now()), finished_at = case when v.state = 'copied' then now() end
-    from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb)
-      as v ("table" text, part integer, state text, rows bigint, bytes bigint)
+      started_at = v."startedAt", finished_at = case when v.state = 'copied' then v.at end
+    from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as v ("table" text, part integer, state text, rows bigint,
+      bytes bigint, "startedAt" timestamptz, at timestamptz)
     where p.mirror_id = ${mirrorId} and p.source_table = v."table" and p.part = v.part`);
 }
 
-async function writeFinished(db: Connection, mirrorId: string, tables: readonly string[]): Promise<void> {
-  await db.run(sql`update sluice_private.table_progress set state = 'copied', changed_at = now(),
-      started_at = coalesce(started_at, now()), finished_at = coalesce(finished_at, now())
-    where mirror_id = ${mirrorId} and source_table = any(${tables}::text[])`);
+async function writeFinished(db: Connection, mirrorId: string, finished: Gathered['finished']): Promise<void> {
+  const rows = [...finished].map(([table, at]) => ({ table, at }));
+  await db.run(sql`update sluice_private.table_progress g set state = 'copied', changed_at = now(),
+      started_at = coalesce(g.started_at, v.at), finished_at = v.at
+    from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as v ("table" text, at timestamptz)
+    where g.mirror_id = ${mirrorId} and g.source_table = v."table"`);
 }
 
 async function writeBatches(

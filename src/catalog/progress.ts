@@ -44,12 +44,22 @@ export interface Position {
   readonly sourceEnd: Lsn;
 }
 
+/** With the times at which it was said, which are earlier than those at which it is written. */
+export interface TimedPlan extends PlannedTable {
+  readonly at: Date;
+}
+export interface TimedPart extends PartProgress {
+  readonly startedAt: Date;
+  readonly at: Date;
+}
+
 /** What gathered since the last write. A table that is planned anew forgets what was gathered of it. */
 export interface Gathered {
-  readonly planned: Map<string, PlannedTable>;
+  readonly planned: Map<string, TimedPlan>;
   /** By table, then part. */
-  readonly parts: Map<string, Map<number, PartProgress>>;
-  readonly finished: Set<string>;
+  readonly parts: Map<string, Map<number, TimedPart>>;
+  /** When each was. */
+  readonly finished: Map<string, Date>;
   readonly counts: Map<string, ChangeCounts>;
   readonly batches: Omit<BatchProgress, 'tables'>[];
   readonly journal: JournalEntry[];
@@ -64,7 +74,7 @@ function nothing(): Gathered {
   return {
     planned: new Map(),
     parts: new Map(),
-    finished: new Set(),
+    finished: new Map(),
     counts: new Map(),
     batches: [],
     journal: [],
@@ -82,6 +92,8 @@ export class Progress {
   readonly #pool: Pool;
   readonly #mirror: { readonly id: string; readonly name: string };
   readonly #log: Log;
+  /** When each part of a table that is being copied began. */
+  readonly #started = new Map<string, Map<number, Date>>();
   #gathered: Gathered = nothing();
   #writing: Promise<void> = Promise.resolve();
 
@@ -94,16 +106,23 @@ export class Progress {
   planned(table: string, plan: PlannedTable): void {
     this.#gathered.parts.delete(table);
     this.#gathered.finished.delete(table);
-    this.#gathered.planned.set(table, plan);
+    this.#gathered.planned.set(table, { ...plan, at: new Date() });
+    this.#started.delete(table);
   }
 
   part(table: string, part: number, now: PartProgress): void {
-    const parts = this.#gathered.parts.get(table) ?? new Map<number, PartProgress>();
-    this.#gathered.parts.set(table, parts.set(part, now));
+    const at = new Date();
+    const started = this.#started.get(table) ?? new Map<number, Date>();
+    this.#started.set(table, started);
+    const startedAt = started.get(part) ?? at;
+    started.set(part, startedAt);
+    const parts = this.#gathered.parts.get(table) ?? new Map<number, TimedPart>();
+    this.#gathered.parts.set(table, parts.set(part, { ...now, startedAt, at }));
   }
 
   finished(table: string): void {
-    this.#gathered.finished.add(table);
+    this.#gathered.finished.set(table, new Date());
+    this.#started.delete(table);
   }
 
   batch(batch: BatchProgress): void {
@@ -171,7 +190,7 @@ function together(older: Gathered, newer: Gathered): Gathered {
   return {
     planned: new Map([...older.planned, ...newer.planned]),
     parts,
-    finished: new Set([...older.finished, ...newer.finished]),
+    finished: new Map([...older.finished, ...newer.finished]),
     counts,
     batches: [...older.batches, ...newer.batches].slice(-keptBatches),
     journal: [...older.journal, ...newer.journal].slice(-1_000),

@@ -195,7 +195,7 @@ create view sluice.mirrors as
     coalesce((select sum(p.rows_copied) from sluice_private.parts p where p.mirror_id = m.id), 0)::bigint as rows_copied,
     coalesce((select sum(p.bytes_copied) from sluice_private.parts p where p.mirror_id = m.id), 0)::bigint as bytes_copied,
     at.source_lsn, at.received_lsn, at.durable_lsn,
-    greatest(0, at.source_lsn - at.durable_lsn)::bigint as lag_bytes,
+    case when at.durable_lsn is not null then greatest(0, at.source_lsn - at.durable_lsn)::bigint end as lag_bytes,
     case when at.durable_lsn is null then null
       when at.received_lsn <= at.durable_lsn then 0
       else extract(epoch from now() - at.source_committed_at) end::double precision as lag_seconds,

@@ -1,0 +1,113 @@
+// The whole server: starts with nothing but a folder, outlives its catalog's death, stops clean, and tells what is wrong with its settings.
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmod } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import { expect, test } from 'vitest';
+import { silentLog } from '../../src/base/log.ts';
+import { readConfig } from '../../src/config.ts';
+import { removeEmbedded } from '../../src/pg/embedded.ts';
+import { startServer } from '../../src/server.ts';
+import { isAlive, runProgram, startGateway } from '../support/gateway.ts';
+import { testDatabase } from '../support/servers.ts';
+import { until } from '../support/wait.ts';
+
+async function folder() {
+  const path = mkdtempSync(join(tmpdir(), 'sluice-server-'));
+  await chmod(path, 0o711); // the account of the embedded server must be able to enter
+  return {
+    path,
+    [Symbol.dispose]() {
+      removeEmbedded(join(path, 'catalog'));
+      rmSync(path, { recursive: true, force: true });
+    },
+  };
+}
+
+async function client(port: number, password: string) {
+  const connected = new pg.Client({ host: '127.0.0.1', port, user: 'anyone', password, database: 'sluice' });
+  connected.on('error', () => {});
+  await connected.connect();
+  return { query: (text: string) => connected.query(text), [Symbol.asyncDispose]: () => connected.end() };
+}
+
+test('a server with an embedded catalog outlives the death of its catalog', async () => {
+  using home = await folder();
+  const config = readConfig({ SLUICE_DATA_DIR: home.path, SLUICE_PORT: '0', SLUICE_HTTP_PORT: '0' });
+  await using server = await startServer(config, silentLog);
+  const pidFile = join(home.path, 'catalog/cluster/postmaster.pid');
+  const pid = Number(readFileSync(pidFile, 'utf8').split('\n')[0]);
+  {
+    await using before = await client(server.port, config.password);
+    expect((await before.query('show mirrors')).rows).toEqual([]);
+    expect((await before.query('select count(*)::int as n from sluice.journal')).rows).toEqual([{ n: 0 }]);
+  }
+  process.kill(pid, 'SIGKILL');
+  await until('it is gone', () => !isAlive(pid));
+  await using after = await client(server.port, config.password);
+  expect((await after.query('show mirrors')).rows).toEqual([]);
+  expect((await after.query('select count(*)::int as n from sluice.journal')).rows).toEqual([{ n: 0 }]);
+});
+
+test('stopping a server ends its clients and its embedded catalog', async () => {
+  using home = await folder();
+  const config = readConfig({ SLUICE_DATA_DIR: home.path, SLUICE_PORT: '0', SLUICE_HTTP_PORT: '0' });
+  const server = await startServer(config, silentLog);
+  await using idle = await client(server.port, config.password);
+  await idle.query('select 1');
+  await server[Symbol.asyncDispose]();
+  await server.ended;
+  await expect(idle.query('select 1')).rejects.toThrow();
+  expect(existsSync(join(home.path, 'catalog/cluster/postmaster.pid'))).toBe(false);
+});
+
+test('two servers share one catalog by URL; what one is told the other knows', async () => {
+  await using database = await testDatabase(18);
+  using home = await folder();
+  const config = readConfig({
+    ...{ SLUICE_DATA_DIR: home.path, SLUICE_PORT: '0', SLUICE_HTTP_PORT: '0', SLUICE_CATALOG_URL: database.url },
+  });
+  const [first, second] = await Promise.all([startServer(config, silentLog), startServer(config, silentLog)]);
+  await using _one = first;
+  await using _two = second;
+  await using one = await client(first.port, config.password);
+  await using two = await client(second.port, config.password);
+  const { host, port, user, password } = database;
+  await one.query(`create peer p from postgres with (host = '${host}', port = ${port}, user = '${user}',
+    password = '${password}', database = '${database.database}')`);
+  expect((await two.query('show peers')).rows).toMatchObject([{ name: 'p' }]);
+  expect((await two.query('select 42 as n from p.pg_catalog.pg_class limit 1')).rows).toEqual([{ n: 42 }]);
+});
+
+test('a server that cannot have its port leaves nothing running', async () => {
+  using home = await folder();
+  const env = { SLUICE_DATA_DIR: home.path, SLUICE_PORT: '0', SLUICE_HTTP_PORT: '0' };
+  await using server = await startServer(readConfig(env), silentLog);
+  using other = await folder();
+  const taken = readConfig({ ...env, SLUICE_DATA_DIR: other.path, SLUICE_PORT: String(server.port) });
+  await expect(startServer(taken, silentLog)).rejects.toMatchObject({ kind: 'unreachable' });
+  expect(existsSync(join(other.path, 'catalog/cluster/postmaster.pid'))).toBe(false);
+});
+
+test('the program says how to connect, is ready over HTTP, and ends with 0 on SIGTERM', async () => {
+  await using gateway = await startGateway();
+  expect(gateway.output).toContain(`psql "host=127.0.0.1 port=${gateway.port}`);
+  expect(gateway.output).not.toContain(gateway.password);
+  const ready = await fetch(`http://127.0.0.1:${gateway.httpPort}/readyz`);
+  expect([ready.status, await ready.json()]).toEqual([200, { status: 'ready' }]);
+  await gateway.kill('SIGTERM');
+  expect(existsSync(join(gateway.dataDir, 'catalog/cluster/postmaster.pid'))).toBe(false);
+});
+
+test('the program prints its help, and refuses a wrong setting by name with exit code 1', async () => {
+  const main = ['--import', 'tsx', 'src/main.ts'];
+  const [help, wrong] = await Promise.all([
+    runProgram(process.execPath, { args: [...main, 'help'] }),
+    runProgram(process.execPath, { args: [...main, 'start'], env: { SLUICE_PROT: '1' } }),
+  ]);
+  expect([help.code, help.stdout]).toEqual([0, expect.stringContaining('SLUICE_CATALOG_URL')]);
+  expect(wrong.code).toBe(1);
+  expect(wrong.stderr).toContain('SLUICE_PROT');
+  expect(wrong.stderr).toContain('HINT: Known options:');
+});
