@@ -15,3 +15,9 @@ export function parseLsn(text: string): Lsn {
 export function formatLsn(lsn: Lsn): string {
   return `${(lsn >> 32n).toString(16).toUpperCase()}/${(lsn & 0xffffffffn).toString(16).toUpperCase()}`;
 }
+
+/** The later of two positions. */
+export function laterLsn(a: Lsn, b: Lsn): Lsn {
+  if (a > b) return a;
+  return b;
+}

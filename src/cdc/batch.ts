@@ -1,0 +1,413 @@
+// Gathers the stream into whole source transactions, and decides when they are applied. Pure: bytes and times in, pieces out.
+import { SluiceError } from '../base/errors.ts';
+import type { AppliedTable } from '../peers/apply-table.ts';
+import {
+  messageOffset,
+  type Piece,
+  type Relations,
+  type Span,
+  type Step,
+  type TruncateStep,
+  walData,
+} from '../peers/apply-walk.ts';
+import {
+  type Begin,
+  type Commit,
+  type Relation,
+  readLength,
+  readMessage,
+  type Truncate,
+  tags,
+} from '../peers/pgoutput.ts';
+import { type Lsn, laterLsn } from '../pg/lsn.ts';
+import { showTable } from '../pg/table.ts';
+
+/** One target transaction's worth at most; a larger source transaction is applied in pieces of that size. */
+export interface BatchLimits {
+  readonly changes: number;
+  readonly bytes: number;
+}
+
+/** Whole transactions that were gathered, or the next piece of one that is too large for memory. */
+export interface Batch extends Piece {
+  readonly startLsn: Lsn;
+  /** Ended transactions. */
+  readonly transactions: number;
+  readonly receivedAt: Date;
+  readonly sourceCommittedAt: Date | null;
+}
+
+/** Why gathering stopped before the end of the bytes. */
+export type Stop =
+  /** A relation that we have not met, or that changed: tell with `know`, then go on. */
+  | { readonly kind: 'relation'; readonly relation: Relation; readonly at: number }
+  /** A batch is full: take it, then go on. */
+  | { readonly kind: 'full'; readonly at: number };
+
+/** What stands between bytes: relations that hold from here on, or a truncate. `finalLsn`: of the transaction around it. */
+interface Marker {
+  readonly finalLsn: Lsn;
+  readonly relations: Relations;
+  readonly truncate: TruncateStep | null;
+}
+type Item = Span | Marker;
+
+interface Gathered {
+  items: Item[];
+  /** Relations and commit position that hold at the first item. */
+  relations: Relations;
+  finalLsn: Lsn;
+  changes: number;
+  bytes: number;
+  steps: number;
+}
+
+/** What `gather` needs to know beside the bytes. */
+export interface GathererOptions {
+  readonly limits: BatchLimits;
+  /** The target's checkpoint: transactions that end there or before are on it already. */
+  readonly checkpoint: Lsn;
+  /** Whether TRUNCATE follows. */
+  readonly truncate: boolean;
+}
+
+/** The open end of the stream: what was received and not yet taken. */
+export class Gatherer {
+  readonly #options: GathererOptions;
+  #relations: Relations = new Map();
+  #messages = new Map<number, string>();
+  #done: Gathered = empty(new Map(), 0n);
+  #tx: Gathered = empty(new Map(), 0n);
+  #begin: Begin | null = null;
+  /** A piece of the open transaction was taken: the target's transaction waits for the rest. */
+  #cut = false;
+  #transactions = 0;
+  #startLsn: Lsn | null = null;
+  #endLsn: Lsn | null = null;
+  #receivedAt: number | null = null;
+  #sourceCommittedAt: Date | null = null;
+  #keepalive: Lsn | null = null;
+  #skippedTruncates = 0;
+
+  constructor(options: GathererOptions) {
+    this.#options = options;
+  }
+
+  /** Ended transactions that wait. */
+  get transactions(): number {
+    return this.#transactions;
+  }
+
+  /** Changes of ended transactions that wait. */
+  get changes(): number {
+    return this.#done.changes + this.#done.steps;
+  }
+
+  /** When the oldest ended transaction that waits was received, in ms; null: none does. */
+  get waitingSince(): number | null {
+    return this.#transactions > 0 ? this.#receivedAt : null;
+  }
+
+  /** Truncates that were left out since last asked. */
+  takeSkippedTruncates(): number {
+    const skipped = this.#skippedTruncates;
+    this.#skippedTruncates = 0;
+    return skipped;
+  }
+
+  /**
+   * The position that is reached when nothing waits: the end of the last empty transaction, or the server's word that there is
+   * nothing before it. Null while a transaction waits or is open.
+   */
+  get idleLsn(): Lsn | null {
+    if (this.#begin !== null || this.#cut || this.changes > 0) return null;
+    const end = this.#endLsn;
+    if (end === null || this.#keepalive === null) return end ?? this.#keepalive;
+    return laterLsn(end, this.#keepalive);
+  }
+
+  /** Reads frames from `start`; stops at the end of the bytes (null) or where the caller must act. */
+  gather(chunk: Buffer, start: number, now: number): Stop | null {
+    let spanStart = start;
+    let next = start;
+    while (next < chunk.length) {
+      const frame = next;
+      const at = frame + messageOffset;
+      next += readLength(chunk, frame + 1) + 1;
+      if (chunk[frame + 5] !== walData) {
+        this.#keep(chunk, spanStart, frame);
+        spanStart = next;
+        this.#keepaliveAt(chunk.readBigUInt64BE(frame + 6));
+        continue;
+      }
+      switch (chunk[at]) {
+        case tags.insert:
+        case tags.update:
+        case tags.delete: {
+          if (this.#isSkipped()) break;
+          this.#tx.changes++;
+          if (
+            this.#tx.changes >= this.#options.limits.changes ||
+            this.#tx.bytes + next - spanStart > this.#options.limits.bytes
+          ) {
+            this.#keep(chunk, spanStart, next);
+            return { kind: 'full', at: next };
+          }
+          break;
+        }
+        case tags.begin:
+          this.#keep(chunk, spanStart, frame);
+          spanStart = frame;
+          this.#beginAt(readMessage(chunk, at, next) as Begin, now);
+          break;
+        case tags.commit: {
+          this.#keep(chunk, spanStart, next);
+          spanStart = next;
+          if (this.#commitAt(readMessage(chunk, at, next) as Commit)) return { kind: 'full', at: next };
+          break;
+        }
+        case tags.relation: {
+          const relation = readMessage(chunk, at, next) as Relation;
+          if (this.#knows(relation)) break;
+          this.#keep(chunk, spanStart, frame);
+          return { kind: 'relation', relation, at: next };
+        }
+        case tags.truncate: {
+          this.#keep(chunk, spanStart, frame);
+          spanStart = next;
+          if (!this.#isSkipped()) this.#truncate(readMessage(chunk, at, next) as Truncate);
+          break;
+        }
+        default:
+      }
+    }
+    this.#keep(chunk, spanStart, next);
+    return null;
+  }
+
+  /** Says what a relation is to us: a table to apply to, or nothing. Holds for what is gathered after it. */
+  know(relation: Relation, table: AppliedTable | null): void {
+    const relations = new Map(this.#relations);
+    relations.set(relation.oid, table);
+    this.#relations = relations;
+    this.#messages.set(relation.oid, JSON.stringify(relation));
+    if (this.#tx.items.length === 0) this.#tx.relations = relations;
+    else this.#tx.items.push({ relations, finalLsn: this.#begin?.finalLsn ?? 0n, truncate: null });
+  }
+
+  /** What `relation` was to us before, if it was anything. */
+  known(oid: number): AppliedTable | null | undefined {
+    return this.#relations.get(oid);
+  }
+
+  /** Takes the ended transactions; null if there are none. */
+  take(): Batch | null {
+    if (this.#endLsn === null || this.changes === 0) return null;
+    return this.#batch(this.#done, this.#endLsn);
+  }
+
+  /** Takes everything, also the beginning of a transaction whose end has not come: it must not be committed before that end is applied. */
+  takeCut(): Batch {
+    const all = this.#done;
+    merge(all, this.#tx);
+    this.#tx = empty(this.#relations, this.#begin?.finalLsn ?? 0n);
+    this.#cut = true;
+    return this.#batch(all, null);
+  }
+
+  /** Whether a batch must be applied in parts: the open transaction alone is over the limit. */
+  get overflows(): boolean {
+    const { limits } = this.#options;
+    return this.#begin !== null && (this.#tx.changes >= limits.changes || this.#tx.bytes >= limits.bytes);
+  }
+
+  #batch(gathered: Gathered, endLsn: Lsn | null): Batch {
+    const batch: Batch = {
+      steps: steps(gathered),
+      changes: gathered.changes,
+      endLsn,
+      startLsn: this.#startLsn ?? 0n,
+      transactions: this.#transactions,
+      receivedAt: new Date(this.#receivedAt ?? 0),
+      sourceCommittedAt: this.#sourceCommittedAt,
+    };
+    this.#done = empty(this.#relations, 0n);
+    if (endLsn !== null) {
+      this.#transactions = 0;
+      this.#startLsn = this.#begin?.finalLsn ?? null;
+      this.#endLsn = null;
+      this.#receivedAt = this.#begin === null ? null : this.#receivedAt;
+    }
+    return batch;
+  }
+
+  #isSkipped(): boolean {
+    // Commit records do not overlap: one that begins before the checkpoint ends there or before.
+    return this.#begin === null || this.#begin.finalLsn < this.#options.checkpoint;
+  }
+
+  #keep(buffer: Buffer, start: number, end: number): void {
+    if (end <= start || this.#isSkipped()) return;
+    this.#tx.items.push({ buffer, start, end });
+    this.#tx.bytes += end - start;
+  }
+
+  #beginAt(begin: Begin, now: number): void {
+    this.#begin = begin;
+    this.#tx = empty(this.#relations, begin.finalLsn);
+    this.#receivedAt ??= now;
+    this.#startLsn ??= begin.finalLsn;
+  }
+
+  // True: what waits is a full batch.
+  #commitAt(commit: Commit): boolean {
+    const skipped = this.#isSkipped();
+    this.#begin = null;
+    if (skipped) {
+      this.#tx = empty(this.#relations, 0n);
+      return false;
+    }
+    this.#endLsn = commit.endLsn;
+    const wasCut = this.#cut;
+    this.#cut = false;
+    if (this.#tx.changes > 0 || this.#tx.steps > 0 || wasCut) {
+      merge(this.#done, this.#tx);
+      this.#transactions++;
+      this.#sourceCommittedAt = commit.committedAt;
+      if (wasCut) this.#done.steps++;
+    } else if (this.#transactions === 0) {
+      this.#receivedAt = null;
+      this.#startLsn = null;
+    }
+    this.#tx = empty(this.#relations, 0n);
+    const { limits } = this.#options;
+    // The target's transaction stands open: end it at once.
+    return wasCut || this.changes >= limits.changes || this.#done.bytes >= limits.bytes;
+  }
+
+  #truncate(message: Truncate): void {
+    const begin = this.#begin;
+    if (begin === null) return;
+    const tables = message.relations.flatMap((oid) => this.#relations.get(oid) ?? []);
+    const touched = tables.filter((table) => table.snapshotLsn === null || begin.finalLsn >= table.snapshotLsn);
+    if (touched.length === 0) return;
+    if (!this.#options.truncate) {
+      this.#skippedTruncates++;
+      return;
+    }
+    this.#tx.steps++;
+    const truncate: TruncateStep = {
+      kind: 'truncate',
+      tables: wholeTables(touched),
+      restartIdentity: message.restartIdentity,
+    };
+    this.#tx.items.push({ relations: this.#relations, finalLsn: begin.finalLsn, truncate });
+  }
+
+  #keepaliveAt(lsn: Lsn): void {
+    if (this.#begin === null) this.#keepalive = lsn;
+  }
+
+  #knows(relation: Relation): boolean {
+    return this.#messages.get(relation.oid) === JSON.stringify(relation);
+  }
+}
+
+// A partition's truncate is its root's only where all partitions are named: rows of a partition have no place of their own here.
+function wholeTables(tables: readonly AppliedTable[]): readonly AppliedTable[] {
+  const roots = new Map<string, AppliedTable[]>();
+  for (const table of tables) roots.set(showTable(table.to), [...(roots.get(showTable(table.to)) ?? []), table]);
+  return [...roots.values()].map((parts) => {
+    const table = parts[0]!;
+    if (table.partitions === null || parts.length >= table.partitions) return table;
+    throw new SluiceError(
+      'wrong_state',
+      `a partition of ${showTable(table.from)} was truncated by itself on the source`,
+      {
+        hint: 'Delete its rows on the target, set publish_via_partition_root = true on the publication, and RESYNC MIRROR.',
+      },
+    );
+  });
+}
+
+function empty(relations: Relations, finalLsn: Lsn): Gathered {
+  return { items: [], relations, finalLsn, changes: 0, bytes: 0, steps: 0 };
+}
+
+// Appends one transaction to the ended ones; bytes that follow each other become one span.
+function merge(done: Gathered, tx: Gathered): void {
+  if (done.items.length === 0) {
+    done.relations = tx.relations;
+    done.finalLsn = tx.finalLsn;
+  }
+  for (const item of tx.items) {
+    const last = done.items.at(-1);
+    if (
+      last !== undefined &&
+      'buffer' in last &&
+      'buffer' in item &&
+      last.buffer === item.buffer &&
+      last.end === item.start
+    ) {
+      done.items[done.items.length - 1] = { buffer: last.buffer, start: last.start, end: item.end };
+    } else done.items.push(item);
+  }
+  done.changes += tx.changes;
+  done.bytes += tx.bytes;
+  done.steps += tx.steps;
+}
+
+function steps(gathered: Gathered): readonly Step[] {
+  const found: Step[] = [];
+  let { relations, finalLsn } = gathered;
+  let spans: Span[] = [];
+  const close = () => {
+    if (spans.length > 0) found.push({ kind: 'changes', spans, relations, finalLsn });
+    spans = [];
+  };
+  for (const item of gathered.items) {
+    if ('buffer' in item) spans.push(item);
+    else {
+      close();
+      relations = item.relations;
+      finalLsn = item.finalLsn;
+      if (item.truncate !== null) found.push(item.truncate);
+    }
+  }
+  close();
+  return found;
+}
+
+/** What the loop sees when it decides. */
+export interface Situation {
+  /** A batch is on its way to the target. */
+  readonly applying: boolean;
+  /** Changes of whole transactions that wait, and since when (ms). */
+  readonly changes: number;
+  readonly waitingSince: number | null;
+  /** A batch is full: nothing more is read before it is taken. */
+  readonly full: boolean;
+  /** More comes as fast as we read. */
+  readonly flowing: boolean;
+  readonly now: number;
+  readonly syncIntervalMs: number;
+}
+
+// While a backlog flows, batches fill up; but what a reader of the target waits for should not wait for a full batch.
+const mostGatheringMs = 150;
+
+/** Whether to apply now, or when to look again (ms from now; null: when something happens). */
+export function decide(
+  situation: Situation,
+): { readonly kind: 'apply' } | { readonly kind: 'wait'; readonly ms: number | null } {
+  const { now, waitingSince } = situation;
+  if (situation.applying) return { kind: 'wait', ms: null };
+  if (situation.full) return { kind: 'apply' };
+  if (waitingSince === null || situation.changes === 0) return { kind: 'wait', ms: null };
+  const age = now - waitingSince;
+  if (age < situation.syncIntervalMs) return { kind: 'wait', ms: situation.syncIntervalMs - age };
+  if (situation.flowing && age < mostGatheringMs + situation.syncIntervalMs) {
+    return { kind: 'wait', ms: mostGatheringMs + situation.syncIntervalMs - age };
+  }
+  return { kind: 'apply' };
+}

@@ -1,0 +1,244 @@
+// The loop: takes what the stream brings, applies it in whole transactions, and only then lets the source forget it.
+import { SluiceError } from '../base/errors.ts';
+import type { AppliedTable } from '../peers/apply-table.ts';
+import type { TableCounts } from '../peers/apply-walk.ts';
+import type { Lsn } from '../pg/lsn.ts';
+import { showTable } from '../pg/table.ts';
+import { type Batch, decide, Gatherer } from './batch.ts';
+import type { TableChanges } from './report.ts';
+import type { Session } from './session.ts';
+import type { Wake } from './wake.ts';
+
+// Larger batches do not save more, and their bytes wait in memory.
+const mostChanges = 20_000;
+const mostBytes = 8 * 1024 * 1024;
+// An idle source's position is written down that often.
+const idleEveryMs = 10_000;
+
+/** How following ended: it was told to stop, or must begin again with values as text. */
+export type Followed = 'stopped' | 'text';
+
+/** Where the stream is, for those who look on. */
+export interface Positions {
+  received: Lsn;
+  durable: Lsn;
+}
+
+export interface FollowDeps {
+  readonly session: Session;
+  readonly wake: Wake;
+  readonly positions: Positions;
+}
+
+/** Follows until the signal is aborted. @throws whatever ends the stream or the target; all that came whole before is applied first */
+export async function follow(deps: FollowDeps, signal: AbortSignal): Promise<Followed> {
+  const follower = new Follower(deps);
+  const ring = () => deps.wake.ring();
+  signal.addEventListener('abort', ring, { once: true });
+  try {
+    await follower.reportConsistent();
+    return await follower.run(signal);
+  } finally {
+    signal.removeEventListener('abort', ring);
+    await follower.settled();
+  }
+}
+
+class Follower {
+  readonly #deps: FollowDeps;
+  readonly #gatherer: Gatherer;
+  readonly #counts = new Map<AppliedTable, TableCounts>();
+  #applying: Promise<void> | null = null;
+  #failure: { readonly error: unknown } | undefined;
+  /** Why nothing more is read. */
+  #ended: { readonly error: unknown } | { readonly restart: 'text' } | undefined;
+  #chunk: Buffer | undefined;
+  #at = 0;
+  #full = false;
+  #consistent = false;
+  #advancedAt = 0;
+
+  constructor(deps: FollowDeps) {
+    this.#deps = deps;
+    const { work, checkpoint } = deps.session;
+    const { max_batch_size: most, truncate } = work.options;
+    const limits = { changes: Math.min(mostChanges, most), bytes: mostBytes };
+    this.#gatherer = new Gatherer({ limits, checkpoint, truncate });
+  }
+
+  async run(signal: AbortSignal): Promise<Followed> {
+    const { stream, work } = this.#deps.session;
+    // An idle server tells how far it is when asked.
+    stream.ask();
+    while (!signal.aborted) {
+      if (this.#failure !== undefined) throw this.#failure.error;
+      await this.#read();
+      const ended = this.#ended !== undefined;
+      const decision = decide({
+        applying: this.#applying !== null,
+        changes: this.#gatherer.changes,
+        waitingSince: this.#gatherer.waitingSince,
+        full: this.#full,
+        flowing: stream.flowing && !ended,
+        now: Date.now(),
+        syncIntervalMs: ended ? 0 : work.options.sync_interval * 1000,
+      });
+      if (decision.kind === 'apply') {
+        this.#apply();
+        continue;
+      }
+      if (ended && this.#applying === null) return this.#end();
+      await this.#deps.wake.wait(this.#idle() ?? decision.ms);
+    }
+    return 'stopped';
+  }
+
+  /** Waits for what is on its way to the target, for a while: stopping must not take long, and nothing is lost if it is cut off. */
+  async settled(): Promise<void> {
+    if (this.#applying === null) return;
+    let timer: NodeJS.Timeout | undefined;
+    const impatience = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, 3_000);
+    });
+    await Promise.race([this.#applying, impatience]);
+    clearTimeout(timer);
+  }
+
+  #end(): Followed {
+    const ended = this.#ended;
+    if (ended !== undefined && 'error' in ended) throw ended.error;
+    return 'text';
+  }
+
+  // Takes what is there, until a batch is full.
+  async #read(): Promise<void> {
+    const { stream } = this.#deps.session;
+    try {
+      while (!this.#full && this.#ended === undefined) {
+        if (this.#chunk === undefined) {
+          this.#chunk = stream.take();
+          this.#at = 0;
+          if (this.#chunk === undefined) return;
+        }
+        const stop = this.#gatherer.gather(this.#chunk, this.#at, Date.now());
+        if (stop === null) {
+          this.#chunk = undefined;
+          continue;
+        }
+        this.#at = stop.at;
+        if (stop.kind === 'full') this.#full = true;
+        else await this.#meet(stop.relation);
+      }
+    } catch (error) {
+      this.#ended = { error };
+    }
+  }
+
+  async #meet(relation: Parameters<Session['relations']['meet']>[0]): Promise<void> {
+    // The look at the target goes over the session that applies.
+    await this.#applying;
+    if (this.#failure !== undefined) throw this.#failure.error;
+    const table = await this.#deps.session.relations.meet(relation);
+    if (table === 'text') this.#ended = { restart: 'text' };
+    else this.#gatherer.know(relation, table);
+  }
+
+  #apply(): void {
+    const batch = this.#gatherer.overflows ? this.#gatherer.takeCut() : this.#gatherer.take();
+    this.#full = false;
+    if (batch !== null) this.#work(() => this.#applyBatch(batch));
+  }
+
+  // One thing at a time goes to the target; reading goes on meanwhile.
+  #work(task: () => Promise<void>): void {
+    const { stream } = this.#deps.session;
+    stream.busy = true;
+    this.#applying = task()
+      .catch((error: unknown) => {
+        this.#failure ??= { error };
+      })
+      .finally(() => {
+        this.#applying = null;
+        stream.busy = false;
+        this.#deps.wake.ring();
+      });
+  }
+
+  async #applyBatch(batch: Batch): Promise<void> {
+    const { applier } = this.#deps.session;
+    const counts = await applier.apply(batch); // 1. the target has it, crash or no crash
+    addCounts(this.#counts, counts);
+    if (batch.endLsn === null) return;
+    await this.#reached(batch.endLsn); // 2. only now may the source forget
+    this.#report(batch, batch.endLsn);
+  }
+
+  async #reached(lsn: Lsn): Promise<void> {
+    this.#deps.positions.durable = lsn;
+    this.#advancedAt = Date.now();
+    this.#deps.session.stream.acknowledge(lsn);
+    await this.reportConsistent();
+  }
+
+  /** Says once that every table's snapshot is behind us. */
+  async reportConsistent(): Promise<void> {
+    const { consistentAt, report } = this.#deps.session;
+    if (this.#consistent || this.#deps.positions.durable < consistentAt) return;
+    this.#consistent = true;
+    await report.consistent();
+  }
+
+  // Moves the checkpoint over log that held nothing for us; gives the time until it should be looked at again.
+  #idle(): number | null {
+    const lsn = this.#gatherer.idleLsn;
+    const { positions } = this.#deps;
+    if (this.#applying !== null || lsn === null || lsn <= positions.durable || this.#ended !== undefined) return null;
+    const wait = this.#consistent ? this.#advancedAt + idleEveryMs - Date.now() : 0;
+    if (wait > 0) return wait;
+    this.#work(async () => {
+      await this.#deps.session.applier.advance(lsn);
+      await this.#reached(lsn);
+    });
+    return null;
+  }
+
+  #report(batch: Batch, endLsn: Lsn): void {
+    const { report } = this.#deps.session;
+    const tables = new Map<string, TableChanges>();
+    let changes = 0;
+    for (const [table, counts] of this.#counts) {
+      const name = showTable(table.from);
+      const sum = addTable(tables.get(name), counts);
+      tables.set(name, sum);
+      changes += counts.inserts + counts.updates + counts.deletes + counts.truncates;
+    }
+    this.#counts.clear();
+    const { startLsn, transactions, receivedAt } = batch;
+    const committedAt = new Date();
+    const sourceCommittedAt = batch.sourceCommittedAt ?? committedAt;
+    const told = { startLsn, endLsn, transactions, changes, receivedAt, committedAt, sourceCommittedAt, tables };
+    void Promise.resolve(report.batch(told)).catch((error: unknown) => this.#fail(error));
+    const skipped = this.#gatherer.takeSkippedTruncates();
+    if (skipped === 0) return;
+    const note = `${skipped} TRUNCATE of the source left out (option truncate = false)`;
+    void report.note(note).catch((error: unknown) => this.#fail(error));
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= { error: new SluiceError('internal', 'progress could not be reported', { cause: error }) };
+    this.#deps.wake.ring();
+  }
+}
+
+function addTable(sum: TableChanges | undefined, more: TableChanges): TableChanges {
+  return {
+    inserts: (sum?.inserts ?? 0) + more.inserts,
+    updates: (sum?.updates ?? 0) + more.updates,
+    deletes: (sum?.deletes ?? 0) + more.deletes,
+    truncates: (sum?.truncates ?? 0) + more.truncates,
+  };
+}
+
+function addCounts(sum: Map<AppliedTable, TableCounts>, more: ReadonlyMap<AppliedTable, TableCounts>): void {
+  for (const [table, counts] of more) sum.set(table, { ...addTable(sum.get(table), counts) });
+}

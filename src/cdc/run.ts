@@ -1,0 +1,118 @@
+// Following what changes: a session on the source's slot and one on the target, until told to stop.
+import { SluiceError, toSluiceError } from '../base/errors.ts';
+import type { Log } from '../base/log.ts';
+import { pause } from '../base/retry.ts';
+import { Scope } from '../base/scope.ts';
+import { applicationName, type MirrorWork } from '../mirror/work.ts';
+import { connectPeer } from '../peers/connect.ts';
+import { syncSequences } from '../peers/sequences.ts';
+import { laterLsn, parseLsn } from '../pg/lsn.ts';
+import { sql } from '../pg/sql.ts';
+import { type Followed, follow, type Positions } from './follow.ts';
+import type { CdcReport } from './report.ts';
+import { openSession, type Session } from './session.ts';
+import { Wake } from './wake.ts';
+
+export interface CdcDeps {
+  readonly work: MirrorWork;
+  readonly report: CdcReport;
+  readonly log: Log;
+}
+
+const positionEveryMs = 1_000;
+const sequencesEveryMs = 10_000;
+
+/**
+ * Follows the mirror's slot until the signal is aborted, then returns. The caller owns the mirror (claimCheckpoint).
+ * Every committed source transaction reaches the target once, whole and in order; the slot moves only over what the target
+ * has made durable.
+ * @throws `slot_lost`, `conflict`, `wrong_state` (a change of the schema), `fenced`, `connection_lost`, `upstream`, …
+ */
+export async function runCdc(deps: CdcDeps, signal: AbortSignal): Promise<void> {
+  refuseOptions(deps.work);
+  let text = false;
+  while (!signal.aborted) {
+    const ended = await followOnce(deps, text, signal);
+    if (ended === 'stopped') return;
+    text = true;
+  }
+}
+
+function refuseOptions(work: MirrorWork): void {
+  const { soft_delete: softDelete, synced_at_col_name: syncedAt } = work.options;
+  if (!softDelete && syncedAt === undefined) return;
+  throw new SluiceError(
+    'unsupported',
+    `option "${softDelete ? 'soft_delete' : 'synced_at_col_name'}" is not supported`,
+  );
+}
+
+async function followOnce(deps: CdcDeps, text: boolean, signal: AbortSignal): Promise<Followed> {
+  await using scope = new Scope(signal);
+  // Connections outlive the wish to stop by a moment, so that what is on its way can arrive.
+  const cut = new AbortController();
+  scope.defer(() => cut.abort());
+  const opening = () => cut.abort();
+  signal.addEventListener('abort', opening, { once: true });
+  const wake = new Wake();
+  let followed: Followed = 'stopped';
+  try {
+    const session = await openSession(
+      { ...deps, text, onChange: () => wake.ring(), defer: (cleanup) => scope.defer(cleanup) },
+      cut.signal,
+    );
+    signal.removeEventListener('abort', opening);
+    const positions: Positions = { received: session.checkpoint, durable: session.checkpoint };
+    scope.run(async (stop) => {
+      followed = await follow({ session, wake, positions }, stop);
+      scope.stop();
+    });
+    scope.run((stop) => watchPosition(session, positions, stop));
+    scope.run((stop) => keepSequences(deps, session, stop));
+    await scope.join();
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    const known = toSluiceError(error);
+    // Told to stop: what breaks then is our own doing. But who was replaced must hear it.
+    if (known.kind === 'fenced') throw known;
+    deps.log.debug({ err: known }, 'stopped while following');
+    return 'stopped';
+  } finally {
+    signal.removeEventListener('abort', opening);
+  }
+  return followed;
+}
+
+async function watchPosition(session: Session, positions: Positions, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const { lsn } = await session.source.one<{ lsn: string }>(sql`select
+      (case when pg_catalog.pg_is_in_recovery() then pg_catalog.pg_last_wal_replay_lsn()
+        else pg_catalog.pg_current_wal_flush_lsn() end)::text as lsn`);
+    const { stream, report } = session;
+    const { durable } = positions;
+    const received = laterLsn(stream.received, durable);
+    report.position({ received, durable, sourceEnd: parseLsn(lsn) });
+    await rest(positionEveryMs, signal);
+  }
+}
+
+async function keepSequences(deps: CdcDeps, session: Session, signal: AbortSignal): Promise<void> {
+  const { work, log } = deps;
+  for (;;) {
+    await rest(sequencesEveryMs, signal);
+    if (signal.aborted) return;
+    try {
+      await using source = await connectPeer(work.source, { application: applicationName('sequences', work) }, signal);
+      await using target = await connectPeer(work.target, { application: applicationName('sequences', work) }, signal);
+      await syncSequences(source, target, work);
+    } catch (error) {
+      // Values are set exactly at the end; until then near is enough, and rows are more important.
+      if (!signal.aborted)
+        log.warn({ err: toSluiceError(error), mirror: session.work.name }, 'sequences were not moved');
+    }
+  }
+}
+
+async function rest(ms: number, signal: AbortSignal): Promise<void> {
+  await pause(ms, signal).catch(() => {});
+}

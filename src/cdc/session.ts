@@ -1,0 +1,122 @@
+// The beginning of following: what the target has, whether the slot still fits to it, and a stream from there.
+import { SluiceError } from '../base/errors.ts';
+import { applicationName, type MirrorWork } from '../mirror/work.ts';
+import { Applier } from '../peers/apply.ts';
+import { advanceCheckpoint, readCheckpoint, readCopiedTables } from '../peers/checkpoint.ts';
+import { connectPeer } from '../peers/connect.ts';
+import { endWalsender, readSlot } from '../peers/slot.ts';
+import { ChangeStream } from '../peers/stream.ts';
+import type { Connection } from '../pg/client.ts';
+import { formatLsn, type Lsn, laterLsn } from '../pg/lsn.ts';
+import { sql } from '../pg/sql.ts';
+import { inspectSides, mayBeBinary, RelationBook } from './relations.ts';
+import type { CdcReport } from './report.ts';
+
+export interface Session {
+  readonly work: MirrorWork;
+  readonly report: CdcReport;
+  /** A plain connection to the source, for looking things up. */
+  readonly source: Connection;
+  readonly applier: Applier;
+  readonly stream: ChangeStream;
+  readonly relations: RelationBook;
+  /** Where the target stands. */
+  readonly checkpoint: Lsn;
+  /** The target is one consistent state from here on. */
+  readonly consistentAt: Lsn;
+  readonly version: number;
+}
+
+export interface SessionDeps {
+  readonly work: MirrorWork;
+  readonly report: CdcReport;
+  /** Do not ask for binary values, whatever the types are. */
+  readonly text: boolean;
+  readonly onChange: () => void;
+  /** Gets what must be closed, last first. */
+  readonly defer: (cleanup: () => unknown) => void;
+}
+
+/** Opens everything. What was opened is handed to `defer`, also when it throws. @throws `slot_lost`, `fenced`, `wrong_state`, as connectPeer */
+export async function openSession(deps: SessionDeps, signal: AbortSignal): Promise<Session> {
+  const { work, report, defer } = deps;
+  const slot = work.slot?.name;
+  if (slot === undefined) throw new SluiceError('internal', 'a copy-only mirror has no stream');
+  const source = await connectPeer(work.source, { application: applicationName('watch', work) }, signal);
+  defer(() => source.close());
+  const applier = await Applier.open({ work, note: (message) => report.note(message) }, signal);
+  defer(() => applier[Symbol.asyncDispose]());
+  await endWalsender(source, slot, signal);
+  const checkpoint = await agreeOnStart({ work, source, target: applier.connection, slot });
+  const copied = await readCopiedTables(applier.connection, work);
+  const inspection = await inspectSides(work, { source, target: applier.connection });
+  const binary = !deps.text && mayBeBinary(work, inspection);
+  const { version } = await source.one<{ version: number }>(
+    sql`select pg_catalog.current_setting('server_version_num')::int as version`,
+  );
+  refuseFilters(work, version);
+  const repl = await connectPeer(
+    work.source,
+    { application: applicationName('stream', work), replication: 'database' },
+    signal,
+  );
+  defer(() => repl.destroy());
+  const { onChange } = deps;
+  const publication = work.publication.name;
+  const stream = await ChangeStream.start(repl, { slot, publication, from: checkpoint, binary, version, onChange });
+  defer(() => stream[Symbol.asyncDispose]());
+  const relations = new RelationBook({ work, binary, inspection, copied, source, target: applier.connection });
+  const snapshots = [...copied.values()].map((table) => table.snapshotLsn ?? 0n);
+  const consistentAt = snapshots.reduce((most, lsn) => laterLsn(most, lsn), 0n);
+  return { work, report, source, applier, stream, relations, checkpoint, consistentAt, version };
+}
+
+// The slot must still have everything behind the checkpoint.
+async function agreeOnStart(deps: {
+  readonly work: MirrorWork;
+  readonly source: Connection;
+  readonly target: Connection;
+  readonly slot: string;
+}): Promise<Lsn> {
+  const { work, slot } = deps;
+  const hint = `RESYNC MIRROR ${work.name} copies the tables again and makes a new slot.`;
+  const state = await readSlot(deps.source, slot);
+  if (state === null) {
+    throw new SluiceError('slot_lost', `replication slot "${slot}" does not exist on the source`, { hint });
+  }
+  if (state.walStatus === 'lost') {
+    throw new SluiceError('slot_lost', `replication slot "${slot}" has lost the log that it needs`, {
+      detail: 'It fell further behind than max_slot_wal_keep_size allows.',
+      hint,
+    });
+  }
+  const confirmed = state.confirmedFlush;
+  if (state.plugin !== 'pgoutput' || confirmed === null) {
+    throw new SluiceError('wrong_state', `replication slot "${slot}" is not one of the plugin pgoutput`, {
+      detail: `It is one of ${state.plugin ?? 'physical replication'}.`,
+    });
+  }
+  const checkpoint = await readCheckpoint(deps.target, work);
+  if (checkpoint === null) {
+    if (work.options.do_initial_copy) {
+      throw new SluiceError('wrong_state', 'the target has no checkpoint: the initial copy has not begun');
+    }
+    await advanceCheckpoint(deps.target, work, confirmed);
+    return confirmed;
+  }
+  if (confirmed > checkpoint) {
+    throw new SluiceError('slot_lost', `replication slot "${slot}" is ahead of the target`, {
+      detail: `The slot has let go of the log up to ${formatLsn(confirmed)}; the target has changes up to ${formatLsn(checkpoint)}.`,
+      hint,
+    });
+  }
+  return checkpoint;
+}
+
+function refuseFilters(work: MirrorWork, version: number): void {
+  const filtered = work.tables.find((table) => table.where !== null);
+  if (filtered === undefined || version >= 150_000) return;
+  throw new SluiceError('unsupported', 'following changes with a row filter needs PostgreSQL 15 on the source', {
+    hint: 'Leave "where" out, or copy only.',
+  });
+}

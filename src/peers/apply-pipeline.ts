@@ -1,0 +1,109 @@
+// Many frames in one go on a connection: written as fast as the server takes them, answered by counts of rows.
+import type { Socket } from 'node:net';
+import type pg from 'pg';
+import { SluiceError, toSluiceError } from '../base/errors.ts';
+import type { Connection } from '../pg/client.ts';
+import { FrameWriter } from './apply-frames.ts';
+
+interface RawConnection {
+  readonly stream: Socket;
+}
+
+/** A pipeline that the server refused: its error, and how many commands were done before. */
+export class PipelineError extends Error {
+  readonly done: number;
+  readonly error: SluiceError;
+  constructor(error: SluiceError, done: number) {
+    super(error.message, { cause: error });
+    this.name = 'PipelineError';
+    this.error = error;
+    this.done = done;
+  }
+}
+
+/**
+ * Writes frames of the extended protocol (and of COPY data), then Sync, and gives the count of rows of each command.
+ * https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-FLOW-PIPELINING
+ * @throws PipelineError with the first error; the server skips what comes after it
+ */
+export function runPipeline(connection: Connection, frames: Iterator<Buffer>): Promise<readonly number[]> {
+  return new Promise((resolve, reject) => {
+    const { lost } = connection;
+    const query = new Pipeline(frames, { resolve, reject, lost });
+    connection.client.query(query as unknown as pg.Submittable);
+  });
+}
+
+interface Outcome {
+  resolve(counts: readonly number[]): void;
+  reject(error: PipelineError): void;
+  readonly lost: AbortSignal;
+}
+
+/** What pg calls back while it is the connection's query. */
+class Pipeline {
+  readonly #frames: Iterator<Buffer>;
+  readonly #outcome: Outcome;
+  readonly #counts: number[] = [];
+  #failed = false;
+
+  constructor(frames: Iterator<Buffer>, outcome: Outcome) {
+    this.#frames = frames;
+    this.#outcome = outcome;
+  }
+
+  submit(connection: RawConnection): void {
+    this.#write(connection.stream);
+  }
+
+  handleCommandComplete(message: { readonly text: string }): void {
+    // `UPDATE 5`, `INSERT 0 5`, `COPY 5`, `BEGIN`
+    const last = message.text.slice(message.text.lastIndexOf(' ') + 1);
+    this.#counts.push(/^\d+$/.test(last) ? Number(last) : 0);
+  }
+
+  handleError(error: Error): void {
+    this.#failed = true;
+    const known = toSluiceError(error);
+    const lost = known.kind === 'internal' && this.#outcome.lost.aborted;
+    const told = lost
+      ? new SluiceError('connection_lost', 'the connection to the target was lost', { cause: error })
+      : known;
+    this.#outcome.reject(new PipelineError(told, this.#counts.length));
+  }
+
+  handleReadyForQuery(): void {
+    this.#outcome.resolve(this.#counts);
+  }
+
+  // COPY begins and rows end without our doing: the data is on its way already.
+  handleCopyInResponse(): void {}
+  handleEmptyQuery(): void {}
+  handleRowDescription(): void {}
+  handleDataRow(): void {}
+  handlePortalSuspended(): void {}
+
+  #write(socket: Socket): void {
+    socket.cork();
+    try {
+      // After an error the server skips all up to Sync, so there is no use in sending more.
+      while (!this.#failed) {
+        const { value, done } = this.#frames.next();
+        if (done) break;
+        if (!socket.write(value)) {
+          socket.once('drain', () => this.#write(socket));
+          return;
+        }
+      }
+      const end = new FrameWriter();
+      end.sync();
+      socket.write(end.take());
+    } catch (error) {
+      // A defect while frames are made: the server waits in the middle of them.
+      socket.destroy();
+      this.#outcome.reject(new PipelineError(toSluiceError(error), this.#counts.length));
+    } finally {
+      socket.uncork();
+    }
+  }
+}

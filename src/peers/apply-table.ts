@@ -1,0 +1,154 @@
+// How changes of one source relation reach one target table: which columns, by which key; refused before a row that does not fit.
+import { SluiceError } from '../base/errors.ts';
+import type { MirroredTable } from '../mirror/work.ts';
+import type { Lsn } from '../pg/lsn.ts';
+import { type Column, sameTable, showTable, type Table, type TableName } from '../pg/table.ts';
+import type { Relation, RelationColumn } from './pgoutput.ts';
+
+export interface AppliedColumn {
+  readonly name: string;
+  /** Place in the relation's rows. */
+  readonly index: number;
+  /** The target's type, as format_type prints it. */
+  readonly type: string;
+}
+
+/** How a row is found: by its key, by all of it (a multiset of rows), or not at all. */
+export type RowIdentity = 'key' | 'row' | 'none';
+
+export interface AppliedTable {
+  /** Number within a session; names its staging table and statements. */
+  readonly id: number;
+  readonly from: TableName;
+  readonly to: TableName;
+  /** Columns of the relation's rows, mirrored or not. */
+  readonly width: number;
+  /** Mirrored columns, in the relation's order. */
+  readonly columns: readonly AppliedColumn[];
+  /** Columns that find a row; empty unless identity is `key`. */
+  readonly key: readonly AppliedColumn[];
+  readonly identity: RowIdentity;
+  /** Bytes of the key that make a JavaScript number, if it is one integer column in binary form. */
+  readonly integerKey: 2 | 4 | 8 | null;
+  readonly binary: boolean;
+  /** The target has its primary key on our key, so that rows are found one by one. */
+  readonly indexed: boolean;
+  /** relkind of the target. */
+  readonly kind: Table['kind'];
+  /** Where the relation is one partition of `from`: how many there are. Null: the relation is the table itself. */
+  readonly partitions: number | null;
+  /** Commits before this one are in the copy. */
+  readonly snapshotLsn: Lsn | null;
+}
+
+export interface Meeting {
+  readonly id: number;
+  readonly mirrored: MirroredTable;
+  readonly relation: Relation;
+  /** The source table (the root, where `relation` is a partition of it). */
+  readonly source: Table;
+  readonly target: Table;
+  readonly binary: boolean;
+  readonly snapshotLsn: Lsn | null;
+}
+
+/**
+ * Brings a relation of the stream and a table of the target together.
+ * @throws `wrong_state` if the target lacks a column or cannot take it
+ */
+export function appliedTable(meeting: Meeting): AppliedTable {
+  const { relation, mirrored, target, source } = meeting;
+  const mirroredColumns = relation.columns
+    .map((column, index) => ({ column, index }))
+    .filter(({ column }) => !mirrored.exclude.includes(column.name));
+  checkColumns(
+    meeting,
+    mirroredColumns.map(({ column }) => column),
+  );
+  const columns = mirroredColumns.map(({ column, index }) => ({
+    name: column.name,
+    index,
+    type: targetColumn(target, column.name)?.type.text ?? '',
+  }));
+  const names = keyNames(relation, source);
+  const key = columns.filter((column) => names.includes(column.name));
+  const identity = key.length > 0 && key.length === names.length ? 'key' : relation.identity === 'f' ? 'row' : 'none';
+  const primary = target.primaryKey?.columns ?? [];
+  return {
+    id: meeting.id,
+    from: mirrored.from,
+    to: mirrored.to,
+    width: relation.columns.length,
+    columns,
+    key: identity === 'key' ? key : [],
+    identity,
+    integerKey: meeting.binary && identity === 'key' ? integerKey(relation, key) : null,
+    binary: meeting.binary,
+    indexed: primary.length > 0 && primary.every((name) => names.includes(name)),
+    kind: target.kind,
+    partitions: sameTable(relation, mirrored.from) ? null : source.leaves.length,
+    snapshotLsn: meeting.snapshotLsn,
+  };
+}
+
+function keyNames(relation: Relation, source: Table): readonly string[] {
+  if (relation.identity === 'n') return [];
+  if (relation.identity !== 'f') return relation.columns.filter((column) => column.key).map((column) => column.name);
+  // Old rows come whole, and a primary key is all of it that we need.
+  const columns = source.primaryKey?.columns ?? [];
+  return columns.every((name) => relation.columns.some((column) => column.name === name)) ? columns : [];
+}
+
+function integerKey(relation: Relation, key: readonly AppliedColumn[]): AppliedTable['integerKey'] {
+  const [only, second] = key;
+  if (only === undefined || second !== undefined) return null;
+  // https://www.postgresql.org/docs/18/catalog-pg-type.html: int2 21, int4 23, int8 20
+  const bytes: Readonly<Record<number, 2 | 4 | 8>> = { 21: 2, 23: 4, 20: 8 };
+  return bytes[relation.columns[only.index]?.type ?? 0] ?? null;
+}
+
+function targetColumn(target: Table, name: string): Column | undefined {
+  return target.columns.find((column) => column.name === name);
+}
+
+function checkColumns(meeting: Meeting, columns: readonly RelationColumn[]): void {
+  const { mirrored, target, source } = meeting;
+  const missing = columns.filter((column) => targetColumn(target, column.name) === undefined);
+  if (missing.length > 0) {
+    const adds = missing.map((column) => {
+      const type = source.columns.find((each) => each.name === column.name)?.type.text;
+      return `ADD COLUMN ${showTable({ schema: column.name, name: '' }).slice(0, -3)} ${type ?? '…'}`;
+    });
+    throw new SluiceError('wrong_state', `${showTable(mirrored.to)} on the target lacks columns that the source has`, {
+      detail: `Missing: ${missing.map((column) => column.name).join(', ')}. Every change before the first row that has them is applied.`,
+      hint: `On the target run ALTER TABLE ${showTable(mirrored.to)} ${adds.join(', ')}; then RESUME MIRROR.`,
+    });
+  }
+  const computed = columns.filter((column) => targetColumn(target, column.name)?.generated !== '');
+  if (computed.length > 0) {
+    throw new SluiceError(
+      'wrong_state',
+      `${showTable(mirrored.to)} on the target computes columns that the source sends`,
+      {
+        detail: `Generated on the target: ${computed.map((column) => column.name).join(', ')}.`,
+        hint: 'On the target run ALTER TABLE … ALTER COLUMN … DROP EXPRESSION; then RESUME MIRROR.',
+      },
+    );
+  }
+}
+
+/** Whether every mirrored column of the relation has one binary form on both sides. */
+export function binaryFits(
+  relation: Relation,
+  mirrored: MirroredTable,
+  sides: { source: Table; target: Table },
+): boolean {
+  return relation.columns.every((column) => {
+    if (mirrored.exclude.includes(column.name)) return true;
+    const here = targetColumn(sides.target, column.name);
+    const there = sides.source.columns.find((each) => each.name === column.name);
+    if (here === undefined || !here.type.binarySafe) return false;
+    if (column.type === here.type.oid && here.type.builtin) return true;
+    return there?.type.oid === column.type && there.type.binarySafe && there.type.text === here.type.text;
+  });
+}

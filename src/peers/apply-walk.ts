@@ -1,0 +1,82 @@
+// What is to be applied, and a walk over it: changes stay in the frames that were received and are read where they lie.
+import type { Lsn } from '../pg/lsn.ts';
+import type { AppliedTable } from './apply-table.ts';
+import { type Change, readChange, readLength, tags } from './pgoutput.ts';
+
+/** Whole CopyData frames of a replication stream, in `buffer` from `start` to `end`. */
+export interface Span {
+  readonly buffer: Buffer;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Tables by the relation's OID in the stream; null: not ours. */
+export type Relations = ReadonlyMap<number, AppliedTable | null>;
+
+export interface ChangesStep {
+  readonly kind: 'changes';
+  readonly spans: readonly Span[];
+  readonly relations: Relations;
+  /** Commit position of the transaction that the first span is in the middle of. */
+  readonly finalLsn: Lsn;
+}
+
+export interface TruncateStep {
+  readonly kind: 'truncate';
+  readonly tables: readonly AppliedTable[];
+  readonly restartIdentity: boolean;
+}
+
+export type Step = ChangesStep | TruncateStep;
+
+/** A piece of the stream, applied together. `endLsn` null: more of the same transaction follows, so it must not be committed. */
+export interface Piece {
+  readonly steps: readonly Step[];
+  readonly changes: number;
+  readonly endLsn: Lsn | null;
+}
+
+export interface TableCounts {
+  inserts: number;
+  updates: number;
+  deletes: number;
+  truncates: number;
+}
+
+/** Bytes before the message in a frame: 'd', length, 'w', and three fields of 8 bytes. */
+export const messageOffset = 30;
+/** 'w': the frame holds a message of the stream. */
+export const walData = 0x77;
+
+/** Calls `visit` for each change of a table of ours that its copy does not hold already. */
+export function eachChange(
+  step: ChangesStep,
+  visit: (table: AppliedTable, change: Change, buffer: Buffer) => void,
+): void {
+  let finalLsn = step.finalLsn;
+  for (const { buffer, start, end } of step.spans) {
+    let next = start;
+    while (next < end) {
+      const at = next + messageOffset;
+      const frame = next;
+      next += readLength(buffer, next + 1) + 1;
+      if (buffer[frame + 5] !== walData) continue;
+      switch (buffer[at]) {
+        case tags.begin:
+          finalLsn = buffer.readBigUInt64BE(at + 1);
+          break;
+        case tags.insert:
+        case tags.update:
+        case tags.delete: {
+          const change = readChange(buffer, at);
+          const table = step.relations.get(change.relation);
+          if (table === undefined || table === null) break;
+          if (table.snapshotLsn !== null && finalLsn < table.snapshotLsn) break;
+          visit(table, change, buffer);
+          break;
+        }
+        default:
+      }
+    }
+  }
+}

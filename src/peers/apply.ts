@@ -1,0 +1,295 @@
+// Writes pieces of the stream to the target: whole source transactions and the checkpoint in one target transaction.
+import { SluiceError, toSluiceError } from '../base/errors.ts';
+import type { MirrorWork } from '../mirror/work.ts';
+import { applicationName } from '../mirror/work.ts';
+import type { Connection } from '../pg/client.ts';
+import type { Lsn } from '../pg/lsn.ts';
+import { type Sql, sql, trusted } from '../pg/sql.ts';
+import { showTable } from '../pg/table.ts';
+import { FrameWriter } from './apply-frames.ts';
+import { type Expected, mergeFrames, pieceEffects } from './apply-merge.ts';
+import { identityCells, type Ordered, orderedFrames } from './apply-order.ts';
+import { PipelineError, runPipeline } from './apply-pipeline.ts';
+import { createStaging, showKey } from './apply-sql.ts';
+import { Statements } from './apply-statements.ts';
+import type { AppliedTable } from './apply-table.ts';
+import type { Piece, TableCounts } from './apply-walk.ts';
+import { advanceCheckpoint } from './checkpoint.ts';
+import { connectPeer } from './connect.ts';
+import { cells, readLength } from './pgoutput.ts';
+
+// Below that many changes, a COPY and a merge cost more than they save.
+const fewChanges = 60;
+// A staging table has two columns more than its table, and a table 1600 at most.
+const mostStagedColumns = 1_590;
+// Each commit empties every staging table of the session.
+const mostStagingTables = 200;
+
+export interface ApplierDeps {
+  readonly work: MirrorWork;
+  readonly note: (message: string) => Promise<void>;
+}
+
+/** A session on the target that applies pieces, one after another. After an error it is of no more use. */
+export class Applier implements AsyncDisposable {
+  readonly #db: Connection;
+  readonly #work: MirrorWork;
+  readonly #statements = new Statements();
+  readonly #staging = new Set<AppliedTable>();
+  readonly #dirty = new Set<AppliedTable>();
+  #mayStage = true;
+  #open = false;
+  #savepoint = false;
+
+  private constructor(db: Connection, work: MirrorWork) {
+    this.#db = db;
+    this.#work = work;
+  }
+
+  /** Connects and sets the session up. @throws as connectPeer */
+  static async open({ work, note }: ApplierDeps, signal: AbortSignal): Promise<Applier> {
+    const db = await connectPeer(work.target, { application: applicationName('apply', work) }, signal);
+    try {
+      await setUp(db, note);
+    } catch (error) {
+      db.destroy();
+      throw error;
+    }
+    return new Applier(db, work);
+  }
+
+  /** Aborted when the session is gone. */
+  get lost(): AbortSignal {
+    return this.#db.lost;
+  }
+
+  /** A connection with the session's settings, for reading between pieces. */
+  get connection(): Connection {
+    return this.#db;
+  }
+
+  /**
+   * Applies a piece; if it ends whole transactions, moves the checkpoint to its end and commits. When it returns for such a
+   * piece, the target has it, crash or no crash.
+   * @returns what was done to each table
+   * @throws `conflict` where the target's rows are not what the stream says, `fenced`, `upstream`, `connection_lost`
+   */
+  async apply(piece: Piece): Promise<ReadonlyMap<AppliedTable, TableCounts>> {
+    try {
+      const counts = await this.#apply(piece);
+      for (const step of piece.steps) {
+        if (step.kind === 'truncate') countTruncates(counts, step.tables);
+      }
+      if (piece.endLsn !== null) {
+        await advanceCheckpoint(this.#db, this.#work, piece.endLsn);
+        await this.#commit();
+      }
+      return counts;
+    } catch (error) {
+      this.#db.destroy();
+      throw error;
+    }
+  }
+
+  /** Moves the checkpoint where no change came with it: what came before `lsn` was not ours. */
+  async advance(lsn: Lsn): Promise<void> {
+    await this.#db.run(sql`begin`);
+    this.#open = true;
+    await advanceCheckpoint(this.#db, this.#work, lsn);
+    await this.#commit();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // An open transaction is one whose end never came.
+    if (this.#open) this.#db.destroy();
+    await this.#db.close();
+  }
+
+  async #commit(): Promise<void> {
+    await this.#db.run(sql`commit`);
+    this.#open = false;
+    this.#savepoint = false;
+    this.#dirty.clear();
+  }
+
+  async #apply(piece: Piece): Promise<Map<AppliedTable, TableCounts>> {
+    if (this.#statements.full && !this.#open) await this.#forgetStatements();
+    if (piece.changes >= fewChanges && this.#mayStage) {
+      const counts = new Map<AppliedTable, TableCounts>();
+      const effects = pieceEffects(piece, counts);
+      const tables = (effects ?? []).flatMap((effect) => [...(effect?.tables.keys() ?? [])]);
+      if (effects !== null && (await this.#stage(tables)) && (await this.#merge(piece, effects))) return counts;
+    }
+    return await this.#inOrder(piece);
+  }
+
+  // Staging tables are made outside of the transaction where that is possible.
+  async #stage(tables: readonly AppliedTable[]): Promise<boolean> {
+    if (tables.some((table) => table.columns.length > mostStagedColumns)) return false;
+    if (this.#staging.size > mostStagingTables && !this.#open) {
+      await this.#db.run(sql`discard temp`);
+      this.#staging.clear();
+    }
+    for (const table of tables) {
+      if (this.#staging.has(table)) continue;
+      if (this.#open) await this.#db.run(sql`savepoint staging`);
+      try {
+        await this.#db.run(trusted(createStaging(table)));
+      } catch (error) {
+        if (this.#open) await this.#db.run(sql`rollback to savepoint staging`);
+        if (toSluiceError(error).sqlstate !== '42501') throw error;
+        // No privilege for temporary tables: slower, but right.
+        this.#mayStage = false;
+        return false;
+      }
+      this.#staging.add(table);
+    }
+    return true;
+  }
+
+  // False: the merge was undone, and order may help.
+  async #merge(piece: Piece, effects: NonNullable<ReturnType<typeof pieceEffects>>): Promise<boolean> {
+    const expected: Expected[] = [];
+    const writer = new FrameWriter();
+    const command = (key: string, text: string) => {
+      this.#statements.run(writer, key, () => text);
+      expected.push({ table: null, rows: null });
+    };
+    if (!this.#open) command('begin', 'begin');
+    // The last piece is right: its savepoint must not be the bottom of a pile.
+    if (this.#savepoint) command('release', 'release savepoint piece');
+    command('savepoint', 'savepoint piece');
+    this.#open = true;
+    this.#savepoint = true;
+    const statements = this.#statements;
+    const dirty = this.#dirty;
+    function* frames(): Generator<Buffer> {
+      yield writer.take();
+      yield* mergeFrames(piece, effects, { statements, expected, dirty });
+    }
+    try {
+      const counts = await runPipeline(this.#db, frames());
+      if (expected.every(({ rows }, i) => rows === null || rows === counts[i])) return true;
+    } catch (error) {
+      if (!(error instanceof PipelineError)) throw error;
+      if (this.lost.aborted || error.error.retry === 'backoff' || error.error.kind !== 'upstream') throw error.error;
+    }
+    return await this.#undo();
+  }
+
+  async #undo(): Promise<false> {
+    await this.#db.run(sql`rollback to savepoint piece`);
+    await this.#forgetStatements();
+    return false;
+  }
+
+  async #forgetStatements(): Promise<void> {
+    await this.#db.run(sql`deallocate all`);
+    this.#statements.clear();
+  }
+
+  async #inOrder(piece: Piece): Promise<Map<AppliedTable, TableCounts>> {
+    const counts = new Map<AppliedTable, TableCounts>();
+    const ordered: Ordered[] = [];
+    const first = new FrameWriter();
+    const begins = this.#open ? 0 : 1;
+    if (begins === 1) this.#statements.run(first, 'begin', () => 'begin');
+    this.#open = true;
+    const frames = orderedFrames(piece, { statements: this.#statements, counts, ordered });
+    if (first.length > 0) frames.unshift(first.take());
+    if (frames.length === 0) return counts;
+    let done: readonly number[];
+    try {
+      done = await runPipeline(this.#db, frames[Symbol.iterator]());
+    } catch (error) {
+      if (!(error instanceof PipelineError)) throw error;
+      const failed = ordered[error.done - begins];
+      if (failed === undefined || this.lost.aborted) throw error.error;
+      throw await this.#refused(failed, error.error);
+    }
+    const wrong = ordered.find(({ change }, i) => change !== null && done[i + begins] !== 1);
+    if (wrong !== undefined) throw await this.#noSuchRow(wrong);
+    return counts;
+  }
+
+  async #refused(failed: Ordered, error: SluiceError): Promise<SluiceError> {
+    const what = `${words[failed.change?.kind ?? 'truncate']} ${await this.#describe(failed)}`;
+    // A unique or primary key that holds the row already.
+    if (error.sqlstate === '23505') {
+      return new SluiceError('conflict', `${what} failed on the target: ${error.message}`, {
+        detail: error.detail,
+        sqlstate: error.sqlstate,
+        hint: conflictHint(this.#work.name, failed.table),
+        cause: error,
+      });
+    }
+    return new SluiceError(error.kind, `${what} failed on the target: ${error.message}`, {
+      detail: error.detail,
+      hint: error.hint ?? 'Nothing of the source transaction was applied. Mend the target, then RESUME MIRROR.',
+      fields: error.fields,
+      cause: error,
+    });
+  }
+
+  async #noSuchRow(wrong: Ordered): Promise<SluiceError> {
+    const what = `${words[wrong.change?.kind ?? 'truncate']} ${await this.#describe(wrong)}`;
+    return new SluiceError('conflict', `${what} found no such row on the target`, {
+      hint: conflictHint(this.#work.name, wrong.table),
+    });
+  }
+
+  async #describe({ table, change, buffer }: Ordered): Promise<string> {
+    const name = showTable(table.to);
+    if (change === null || buffer === null || table.key.length === 0) return name;
+    if (this.lost.aborted) return name;
+    const row = change.kind === 'insert' || (change.kind === 'update' && change.old < 0) ? change.row : change.old;
+    const values = identityCells(table, buffer, row).map(({ at }) => cellValue(buffer, at, table.binary));
+    try {
+      await this.#db.run(sql`rollback`);
+      const [shown] = await this.#db.query<Record<string, string>>({ text: showKey(table), values } satisfies Sql);
+      const list = table.key.map((_, i) => shown?.[`v${i}`] ?? 'null');
+      return `${name} (${table.key.map((column) => column.name).join(', ')}) = (${list.join(', ')})`;
+    } catch {
+      return name; // the error that we are about to name matters more
+    }
+  }
+}
+
+const words = { insert: 'insert into', update: 'update of', delete: 'delete from', truncate: 'truncate of' } as const;
+
+function conflictHint(mirror: string, table: AppliedTable): string {
+  return `Something else wrote to ${showTable(table.to)} on the target. Mend the row and RESUME MIRROR ${mirror}, or RESYNC MIRROR ${mirror} TABLE ${showTable(table.from)}.`;
+}
+
+function cellValue(buffer: Buffer, at: number, binary: boolean): Buffer | string | null {
+  if (buffer[at] === cells.null || buffer[at] === cells.unchanged) return null;
+  const bytes = buffer.subarray(at + 5, at + 5 + readLength(buffer, at + 1));
+  return binary ? bytes : bytes.toString('utf8');
+}
+
+function countTruncates(counts: Map<AppliedTable, TableCounts>, tables: readonly AppliedTable[]): void {
+  for (const table of tables) {
+    const counted = counts.get(table) ?? { inserts: 0, updates: 0, deletes: 0, truncates: 0 };
+    counted.truncates++;
+    counts.set(table, counted);
+  }
+}
+
+async function setUp(db: Connection, note: ApplierDeps['note']): Promise<void> {
+  // Acknowledged must mean durable, whatever the role's setting; a synchronous standby is waited for where it is set up.
+  await db.run(sql`select pg_catalog.set_config('synchronous_commit',
+    case pg_catalog.current_setting('synchronous_commit') when 'off' then 'local'
+      else pg_catalog.current_setting('synchronous_commit') end, false)`);
+  // A merge looks each staged row up by the target's key; see apply-merge.
+  for (const setting of ['enable_hashjoin', 'enable_mergejoin']) {
+    await db.run(sql`select pg_catalog.set_config(${setting}, 'off', false)`);
+  }
+  try {
+    await db.run(sql`set session_replication_role = replica`);
+  } catch (error) {
+    if (toSluiceError(error).sqlstate !== '42501') throw error;
+    await note(
+      'the target does not grant session_replication_role: its triggers and foreign keys are at work while changes are applied',
+    );
+  }
+}

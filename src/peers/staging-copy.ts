@@ -1,0 +1,110 @@
+// Rows of the stream as the bytes of a binary COPY, in CopyData frames.
+import type { AppliedTable } from './apply-table.ts';
+import { cells, type RowAt, readLength } from './pgoutput.ts';
+
+// https://www.postgresql.org/docs/18/sql-copy.html#SQL-COPY-BINARY-FORMAT
+const fileHeader = Buffer.from('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0', 'latin1');
+const fileTrailer = Buffer.from([0xff, 0xff]);
+const frameBytes = 64 * 1024;
+const frameHeader = 5;
+
+export interface CopyRow {
+  readonly buffer: Buffer;
+  readonly row: RowAt;
+  /** First columns that are ours: staged rows say what is to be done with them. */
+  readonly lead: readonly number[];
+}
+
+/** CopyData frames for rows of a table: lead columns as int4, then the mirrored columns in order. */
+export function* copyFrames(table: AppliedTable, rows: Iterable<CopyRow>): Generator<Buffer> {
+  let frame = newFrame(frameBytes);
+  let at = frameHeader + fileHeader.copy(frame, frameHeader);
+  for (const row of rows) {
+    let end = writeRow(table, row, { frame, at });
+    if (end < 0) {
+      if (at > frameHeader) yield closeFrame(frame, at);
+      frame = newFrame(frameBytes);
+      at = frameHeader;
+      end = writeRow(table, row, { frame, at });
+      // A row longer than a frame gets one of its own.
+      for (let room = frameBytes * 4; end < 0; room *= 4) {
+        frame = newFrame(room);
+        end = writeRow(table, row, { frame, at });
+      }
+    }
+    at = end;
+  }
+  if (at + fileTrailer.length > frame.length) {
+    yield closeFrame(frame, at);
+    frame = newFrame(frameHeader + fileTrailer.length);
+    at = frameHeader;
+  }
+  at += fileTrailer.copy(frame, at);
+  yield closeFrame(frame, at);
+}
+
+function newFrame(bytes: number): Buffer {
+  const frame = Buffer.allocUnsafeSlow(bytes);
+  frame[0] = 0x64; // 'd', CopyData
+  return frame;
+}
+
+function closeFrame(frame: Buffer, end: number): Buffer {
+  frame.writeUInt32BE(end - 1, 1);
+  return frame.subarray(0, end);
+}
+
+// Gives where the row ends, or -1 if it does not fit.
+function writeRow(table: AppliedTable, { buffer, row, lead }: CopyRow, to: { frame: Buffer; at: number }): number {
+  const { frame } = to;
+  const { columns } = table;
+  let out = to.at;
+  const room = frame.length;
+  if (out + 2 + lead.length * 8 > room) return -1;
+  const count = lead.length + columns.length;
+  frame[out++] = count >> 8;
+  frame[out++] = count & 0xff;
+  for (const value of lead) {
+    frame.writeUInt32BE(4, out);
+    frame.writeInt32BE(value, out + 4);
+    out += 8;
+  }
+  let at = row + 2;
+  let next = 0;
+  for (let i = 0; i < columns.length; i++) {
+    const index = columns[i]!.index;
+    for (; next < index; next++) at = skip(buffer, at);
+    next++;
+    const kind = buffer[at];
+    if (out + 4 > room) return -1;
+    if (kind === cells.null || kind === cells.unchanged) {
+      // -1: NULL
+      frame[out] = frame[out + 1] = frame[out + 2] = frame[out + 3] = 0xff;
+      out += 4;
+      at++;
+      continue;
+    }
+    const length = readLength(buffer, at + 1) + 4;
+    if (out + length > room) return -1;
+    copyBytes(buffer, at + 1, { frame, out, length });
+    out += length;
+    at += length + 1;
+  }
+  return out;
+}
+
+function skip(buffer: Buffer, at: number): number {
+  const kind = buffer[at];
+  return kind === cells.null || kind === cells.unchanged ? at + 1 : at + 5 + readLength(buffer, at + 1);
+}
+
+// A call into the runtime costs more than a few bytes by hand.
+function copyBytes(
+  from: Buffer,
+  at: number,
+  to: { readonly frame: Buffer; readonly out: number; readonly length: number },
+) {
+  const { frame, out, length } = to;
+  if (length > 24) from.copy(frame, out, at, at + length);
+  else for (let i = 0; i < length; i++) frame[out + i] = from[at + i]!;
+}

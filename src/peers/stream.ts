@@ -1,0 +1,285 @@
+// A slot's stream of changes, pulled: frames as they were received, paced while there is a backlog, in bounded memory.
+import type { Socket } from 'node:net';
+import { SluiceError, toSluiceError } from '../base/errors.ts';
+import type { Connection } from '../pg/client.ts';
+import { formatLsn, type Lsn, laterLsn } from '../pg/lsn.ts';
+import { quoteName } from '../pg/sql.ts';
+import { FrameGatherer } from './stream-frames.ts';
+
+export interface StreamOptions {
+  readonly slot: string;
+  readonly publication: string;
+  /** Where to begin: the end of the last commit that the target has. */
+  readonly from: Lsn;
+  /** Values in their binary form. */
+  readonly binary: boolean;
+  /** server_version_num of the source. */
+  readonly version: number;
+  /** Called when there is something to take, when the stream fell quiet, or when it ended. Must not throw. */
+  readonly onChange: () => void;
+}
+
+// We stop reading the socket when that much waits to be taken.
+const mostWaitingBytes = 6 * 1024 * 1024;
+// While there is a backlog we read this often. A reader that takes every message as it arrives makes the server wake for each
+// (measured: 4 times the processor time on its side).
+const paceMs = 1;
+// A pace that brought less is no backlog: what is there should be applied at once.
+const backlogBytes = 16 * 1024;
+const statusEveryMs = 2_000;
+const askAfterMs = 15_000;
+const mostSilentMs = 90_000;
+
+/** The part of pg's connection that we stand on: its socket, whose data its parser reads by one listener. */
+interface RawConnection {
+  readonly stream: Socket;
+}
+
+/**
+ * A running `START_REPLICATION`. https://www.postgresql.org/docs/18/protocol-replication.html
+ * It takes the connection over and closes it.
+ */
+export class ChangeStream implements AsyncDisposable {
+  readonly #connection: Connection;
+  readonly #socket: Socket;
+  readonly #onChange: () => void;
+  readonly #frames = new FrameGatherer();
+  readonly #waiting: Buffer[] = [];
+  readonly #status: NodeJS.Timeout;
+  #waitingBytes = 0;
+  #windowBytes = 0;
+  #gulpBytes = 0;
+  #closingWindow = false;
+  #paced = false;
+  #full = false;
+  #pacer: NodeJS.Timeout | undefined;
+  #busy = false;
+  #received: Lsn;
+  #heardAt = Date.now();
+  #durable: Lsn;
+  #failure: SluiceError | undefined;
+  #closing = false;
+
+  private constructor(connection: Connection, options: StreamOptions) {
+    this.#connection = connection;
+    this.#onChange = options.onChange;
+    this.#received = options.from;
+    this.#durable = options.from;
+    this.#socket = (connection.client as unknown as { readonly connection: RawConnection }).connection.stream;
+    this.#status = setInterval(() => this.#check(), statusEveryMs);
+    connection.lost.addEventListener('abort', () => this.#fail(this.#lostError()), { once: true });
+  }
+
+  /**
+   * Starts streaming on a replication connection.
+   * @throws `upstream` with the server's answer, `connection_lost`
+   */
+  static async start(connection: Connection, options: StreamOptions): Promise<ChangeStream> {
+    const stream = new ChangeStream(connection, options);
+    try {
+      await stream.#start(options);
+    } catch (error) {
+      clearInterval(stream.#status);
+      throw error;
+    }
+    return stream;
+  }
+
+  /** Position up to which the server has sent what there is. */
+  get received(): Lsn {
+    return this.#received;
+  }
+
+  /** Whether more is coming as fast as we can read it. */
+  get flowing(): boolean {
+    return this.#waiting.length > 0 || (this.#paced && this.#gulpBytes >= backlogBytes);
+  }
+
+  /** The reader is busy with what it took: more need not be read at once, so it may gather on the way. */
+  set busy(busy: boolean) {
+    this.#busy = busy;
+  }
+
+  /** The next whole messages (CopyData frames, nothing else), or undefined if there are none now. @throws when the stream has ended */
+  take(): Buffer | undefined {
+    const chunk = this.#waiting.shift();
+    if (chunk === undefined) {
+      if (this.#failure !== undefined) throw this.#failure;
+      return undefined;
+    }
+    this.#waitingBytes -= chunk.length;
+    if (this.#full && this.#waitingBytes < mostWaitingBytes / 2) {
+      this.#full = false;
+      if (this.#pacer === undefined) this.#openWindow();
+    }
+    return chunk;
+  }
+
+  /** Everything before `lsn` is safe on the target: the source may forget it. */
+  acknowledge(lsn: Lsn): void {
+    if (lsn <= this.#durable) return;
+    this.#durable = lsn;
+    this.#sendStatus(false);
+  }
+
+  /** Asks the server how far it is, so that an idle source answers at once. */
+  ask(): void {
+    this.#sendStatus(true);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing = true;
+    clearInterval(this.#status);
+    clearTimeout(this.#pacer);
+    this.#waiting.length = 0;
+    // The server may be sending, and would hear a polite end only after that; the slot is free when its process is gone.
+    if (!this.#connection.lost.aborted) this.#connection.destroy();
+  }
+
+  #start(options: StreamOptions): Promise<void> {
+    const { client } = this.#connection;
+    // Frames that are not the stream's own (errors, notices, the end) go on to pg's parser.
+    const parser = this.#socket.listeners('data') as ((chunk: Buffer) => void)[];
+    this.#socket.removeAllListeners('data');
+    return new Promise<void>((resolve, reject) => {
+      this.#socket.on('data', (chunk: Buffer) => {
+        this.#heardAt = Date.now();
+        const { data, rest } = this.#frames.add(chunk);
+        for (const frame of rest) {
+          for (const listener of parser) listener.call(this.#socket, frame);
+          if (frame[0] === 0x57) resolve(); // CopyBothResponse
+        }
+        for (const part of data) this.#receive(part);
+        this.#pace(chunk.length);
+      });
+      client.query(startStatement(options)).then(
+        () => this.#fail(new SluiceError('connection_lost', 'the source ended the replication stream')),
+        (error: unknown) => {
+          reject(this.#connection.lost.aborted ? this.#lostError() : toSluiceError(error));
+          this.#fail(toSluiceError(error));
+        },
+      );
+    });
+  }
+
+  // A connection that is dead without a word would leave us waiting for ever.
+  #check(): void {
+    const silentMs = Date.now() - this.#heardAt;
+    this.#sendStatus(silentMs > askAfterMs);
+    if (this.#full || silentMs < mostSilentMs) return;
+    this.#connection.destroy();
+  }
+
+  #receive(part: Buffer): void {
+    let keep = false;
+    for (let at = 0; at < part.length; at += part.readUInt32BE(at + 1) + 1) {
+      // CopyData: 'd' and length, then XLogData: 'w' and three fields of 8 bytes, or keepalive: 'k', end of WAL, time, reply wanted
+      if (part[at + 5] === 0x77) keep = true;
+      else if (part[at + 5] === 0x6b) {
+        const end = part.readBigUInt64BE(at + 6);
+        if (end > this.#received) this.#received = end;
+        if (part[at + 22] === 1) this.#sendStatus(false);
+        // Keepalives are few, and their place among the messages matters: they go the same way.
+        keep = true;
+      }
+    }
+    if (!keep) return;
+    this.#waiting.push(part);
+    this.#waitingBytes += part.length;
+    this.#onChange();
+  }
+
+  // Paced: a window of reading as much as the socket holds, then a pause in which the server sends in bigger gulps.
+  #pace(bytes: number): void {
+    this.#windowBytes += bytes;
+    if (this.#waitingBytes >= mostWaitingBytes && !this.#full) {
+      this.#full = true;
+      this.#socket.pause();
+    }
+    if (this.#closingWindow || this.#pacer !== undefined) return;
+    if (!this.#paced && !this.#busy && bytes < backlogBytes) return;
+    this.#paced = true;
+    this.#closingWindow = true;
+    setImmediate(() => this.#closeWindow());
+  }
+
+  #closeWindow(): void {
+    this.#closingWindow = false;
+    this.#gulpBytes = this.#windowBytes;
+    this.#windowBytes = 0;
+    if (this.#closing) return;
+    if (this.#gulpBytes < backlogBytes && !this.#busy) {
+      this.#paced = false;
+      this.#onChange();
+      return;
+    }
+    this.#socket.pause();
+    this.#pacer = setTimeout(() => this.#openWindow(), paceMs);
+  }
+
+  #openWindow(): void {
+    this.#pacer = undefined;
+    if (this.#full) return;
+    this.#socket.resume();
+    // A turn of the loop brings what has gathered; if it brings nothing, the stream is quiet.
+    setImmediate(() => setImmediate(() => this.#settle()));
+  }
+
+  #settle(): void {
+    if (this.#closing || this.#closingWindow || this.#pacer !== undefined || this.#windowBytes > 0 || this.#full)
+      return;
+    this.#paced = false;
+    this.#gulpBytes = 0;
+    this.#onChange();
+  }
+
+  #sendStatus(ask: boolean): void {
+    if (this.#failure !== undefined || this.#closing || !this.#socket.writable) return;
+    this.#socket.write(statusUpdate({ received: this.#received, durable: this.#durable, ask }));
+  }
+
+  #lostError(): SluiceError {
+    return new SluiceError('connection_lost', 'the replication connection to the source was lost', {
+      cause: this.#connection.lost.reason,
+    });
+  }
+
+  #fail(error: SluiceError): void {
+    if (this.#failure !== undefined || this.#closing) return;
+    this.#failure = error;
+    clearInterval(this.#status);
+    this.#onChange();
+  }
+}
+
+/** The text of START_REPLICATION; its grammar knows no E'…' and takes backslashes as they are. */
+export function startStatement(options: Omit<StreamOptions, 'onChange'>): string {
+  const literal = (value: string) => `'${value.replaceAll("'", "''")}'`;
+  const plugin = [
+    `proto_version '1'`,
+    `publication_names ${literal(quoteName(options.publication))}`,
+    ...(options.binary ? [`binary 'true'`] : []),
+    `messages 'true'`,
+    // Changes that another mirror wrote to the source are not ours to send back.
+    ...(options.version >= 160_000 ? [`origin 'none'`] : []),
+  ];
+  return `START_REPLICATION SLOT ${quoteName(options.slot)} LOGICAL ${formatLsn(options.from)} (${plugin.join(', ')})`;
+}
+
+/**
+ * A standby status update in its CopyData frame: written, flushed and applied positions, the time, and whether an answer is
+ * wanted. https://www.postgresql.org/docs/18/protocol-replication.html#PROTOCOL-REPLICATION-STANDBY-STATUS-UPDATE
+ */
+export function statusUpdate(status: { readonly received: Lsn; readonly durable: Lsn; readonly ask: boolean }): Buffer {
+  const { received, durable } = status;
+  const frame = Buffer.alloc(39);
+  frame[0] = 0x64;
+  frame.writeUInt32BE(38, 1);
+  frame[5] = 0x72;
+  frame.writeBigUInt64BE(laterLsn(durable, received), 6);
+  frame.writeBigUInt64BE(durable, 14);
+  frame.writeBigUInt64BE(durable, 22);
+  frame.writeBigInt64BE((BigInt(Date.now()) - 946_684_800_000n) * 1000n, 30);
+  frame[38] = status.ask ? 1 : 0;
+  return frame;
+}
