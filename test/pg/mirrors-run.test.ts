@@ -108,7 +108,7 @@ test('KEEP SLOT keeps the slot with its publication and says so', async () => {
 
 test('a mirror whose source is away is dropped all the same, and what is left is named with the statements', async () => {
   await using server = await ownServer({});
-  await using source = await databaseOn(server.server.config(), 18);
+  const source = await databaseOn(server.server.config(), 18); // goes with its server
   await using target = await testDatabase(18);
   await using it = await running(source, target);
   await source.exec('create table a (id int primary key)');
