@@ -21,6 +21,8 @@ export interface CdcDeps {
 
 const positionEveryMs = 1_000;
 const sequencesEveryMs = 10_000;
+/** The most that stopping waits for the sequences' last values. */
+const lastSequencesMs = 3_000;
 
 /**
  * Follows the mirror's slot until the signal is aborted, then returns. The caller owns the mirror (claimCheckpoint).
@@ -68,7 +70,7 @@ async function followOnce(deps: CdcDeps, text: boolean, signal: AbortSignal): Pr
       scope.stop();
     });
     scope.run((stop) => watchPosition(session, positions, stop));
-    scope.run((stop) => keepSequences(deps, session, stop));
+    scope.run((stop) => keepSequences(deps, { stop, wish: signal }));
     await scope.join();
   } catch (error) {
     if (!signal.aborted) throw error;
@@ -96,20 +98,25 @@ async function watchPosition(session: Session, positions: Positions, signal: Abo
   }
 }
 
-async function keepSequences(deps: CdcDeps, session: Session, signal: AbortSignal): Promise<void> {
-  const { work, log } = deps;
-  for (;;) {
-    await rest(sequencesEveryMs, signal);
-    if (signal.aborted) return;
-    try {
-      await using source = await connectPeer(work.source, { application: applicationName('sequences', work) }, signal);
-      await using target = await connectPeer(work.target, { application: applicationName('sequences', work) }, signal);
-      await syncSequences(source, target, work);
-    } catch (error) {
-      // Values are set exactly at the end; until then near is enough, and rows are more important.
-      if (!signal.aborted)
-        log.warn({ err: toSluiceError(error), mirror: session.work.name }, 'sequences were not moved');
-    }
+async function keepSequences(deps: CdcDeps, signals: { stop: AbortSignal; wish: AbortSignal }): Promise<void> {
+  const { stop, wish } = signals;
+  while (!stop.aborted) {
+    await rest(sequencesEveryMs, stop);
+    if (!stop.aborted) await moveSequences(deps, stop);
+  }
+  // Told to stop (and not broken, nor replaced by another owner): whoever pauses may be about to write to the target.
+  if (wish.aborted) await moveSequences(deps, AbortSignal.timeout(lastSequencesMs));
+}
+
+async function moveSequences({ work, log }: CdcDeps, signal: AbortSignal): Promise<void> {
+  const use = { application: applicationName('sequences', work) };
+  try {
+    await using source = await connectPeer(work.source, use, signal);
+    await using target = await connectPeer(work.target, use, signal);
+    await syncSequences(source, target, work);
+  } catch (error) {
+    // Rows are more important; the next time may do.
+    if (!signal.aborted) log.warn({ err: toSluiceError(error), mirror: work.name }, 'sequences were not moved');
   }
 }
 

@@ -14,6 +14,7 @@ export function checkMirrorName(name: string): void {
   if (bytes <= maxBytes) return;
   throw new SluiceError('name_too_long', `mirror name "${name}" is too long`, {
     detail: `It has ${bytes} bytes; ${maxBytes} are allowed.`,
+    hint: 'Use a shorter name.',
   });
 }
 

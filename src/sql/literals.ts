@@ -50,6 +50,7 @@ function measured(name: string, offset: number, fail: Fail): string {
   if (bytes > maxNameBytes) {
     fail('name_too_long', `name "${name}" is too long`, offset, {
       detail: `It has ${bytes} bytes; PostgreSQL keeps ${maxNameBytes}.`,
+      hint: 'Use a shorter name.',
     });
   }
   return name;
