@@ -101,16 +101,19 @@ async function writeCounts(
 
 async function writePosition(db: Connection, mirrorId: string, taken: Gathered): Promise<void> {
   const { position } = taken;
+  const lastBatch = taken.batches.at(-1);
   const [received, durable, sourceEnd] = position
     ? [position.received, position.durable, position.sourceEnd].map(formatLsn)
     : [null, null, null];
-  const committedAt = taken.batches.at(-1)?.sourceCommittedAt.toISOString() ?? null;
+  // What a batch brought is durable; a position that was asked for before it is older.
+  const applied = lastBatch === undefined ? null : formatLsn(lastBatch.endLsn);
   await db.run(sql`insert into sluice_private.positions as p
       (mirror_id, received_lsn, durable_lsn, source_lsn, source_committed_at)
-    values (${mirrorId}, ${received}, ${durable}, ${sourceEnd}, ${committedAt})
-    on conflict (mirror_id) do update set received_lsn = coalesce(excluded.received_lsn, p.received_lsn),
-      durable_lsn = coalesce(excluded.durable_lsn, p.durable_lsn),
-      source_lsn = coalesce(excluded.source_lsn, p.source_lsn),
+    values (${mirrorId}, greatest(${received}::pg_lsn, ${applied}), greatest(${durable}::pg_lsn, ${applied}),
+      greatest(${sourceEnd}::pg_lsn, ${applied}), ${lastBatch?.sourceCommittedAt.toISOString() ?? null})
+    on conflict (mirror_id) do update set received_lsn = greatest(excluded.received_lsn, p.received_lsn),
+      durable_lsn = greatest(excluded.durable_lsn, p.durable_lsn),
+      source_lsn = greatest(excluded.source_lsn, p.source_lsn),
       source_committed_at = coalesce(excluded.source_committed_at, p.source_committed_at), changed_at = now()`);
 }
 

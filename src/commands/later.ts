@@ -1,7 +1,7 @@
 // Statements whose engines are not built in: their options are checked all the same, then they name themselves.
 import { SluiceError } from '../base/errors.ts';
-import { readOptions } from '../base/options.ts';
-import { cutoverOptions, readMirrorChanges, resyncOptions } from '../mirror/options.ts';
+import { readOptions, type WrittenOption } from '../base/options.ts';
+import { cutoverOptions, type MirrorOptions, readMirrorChanges, resyncOptions } from '../mirror/options.ts';
 import type { AlterMirror, CutoverMirror, ResyncMirror } from '../sql/statement.ts';
 
 /** `0A000` that names the statement. */
@@ -26,4 +26,34 @@ export function refuseAlter({ change }: AlterMirror): never {
   if (change.kind === 'set') readMirrorChanges(change.options);
   const words = { add_tables: 'ADD TABLE', drop_tables: 'DROP TABLE', set: 'SET', retry: 'RETRY' } as const;
   throw notBuilt(`ALTER MIRROR … ${words[change.kind]}`);
+}
+
+/**
+ * Options of CREATE MIRROR that ask for more than this version does.
+ * @returns notices for those that were given and do less than they say
+ * @throws `unsupported` at the option's place, for those without which the mirror would not be what was asked for
+ */
+export function checkLaterOptions(options: MirrorOptions, written: readonly WrittenOption[]): readonly string[] {
+  const given = (name: string) => written.find((option) => option.name === name);
+  const refuse = (name: string, value: string) => {
+    throw new SluiceError('unsupported', `option "${name}" = ${value} is not supported by this version of Sluice`, {
+      position: given(name)?.namePosition,
+    });
+  };
+  const follows = !options.initial_copy_only;
+  if (follows && options.soft_delete) refuse('soft_delete', 'true');
+  if (follows && options.synced_at_col_name !== undefined) refuse('synced_at_col_name', options.synced_at_col_name);
+  if (follows && options.schema_changes === 'full') refuse('schema_changes', 'full');
+  const notices: string[] = [];
+  if (follows && given('schema_changes') !== undefined && options.schema_changes === 'columns') {
+    notices.push(
+      'changes of the schema do not follow by themselves yet: the mirror stops before the first row that needs one',
+    );
+  }
+  if (given('schema') !== undefined && options.schema === 'full') {
+    notices.push(
+      'of schema = full this version makes types, sequences and tables with their keys; indexes, foreign keys, views, functions and triggers are yours to make',
+    );
+  }
+  return notices;
 }

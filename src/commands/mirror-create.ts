@@ -19,7 +19,7 @@ import type { Connection } from '../pg/client.ts';
 import { showTable } from '../pg/table.ts';
 import { printRedacted } from '../sql/print.ts';
 import type { CreateMirror, MirrorScope } from '../sql/statement.ts';
-import { notBuilt } from './later.ts';
+import { checkLaterOptions, notBuilt } from './later.ts';
 import { checkMirrorName, publicationName, slotName } from './mirror-names.ts';
 import type { CommandContext, CommandResult } from './result.ts';
 
@@ -41,8 +41,8 @@ export async function createMirror(
 ): Promise<CommandResult> {
   const tag = 'CREATE MIRROR';
   const { name } = statement;
-  const options = readOptionsOf(statement);
-  const notices = [...optionNotices(mirrorOptions, statement.options)];
+  const { options, notices: said } = readOptionsOf(statement);
+  const notices = [...said];
   if (await deps.pool.use((db) => findMirror(db, name))) {
     if (!statement.ifNotExists) throw new SluiceError('duplicate_object', `mirror "${name}" already exists`);
     return { tag, notices: [...notices, `mirror "${name}" already exists, skipping`] };
@@ -79,7 +79,7 @@ export async function explainMirror(
   statement: CreateMirror,
   context: CommandContext,
 ): Promise<CommandResult> {
-  const options = readOptionsOf(statement);
+  const { options, notices } = readOptionsOf(statement);
   const [source, target] = await findPeers(deps, statement);
   const { plan, findings } = await look(statement, { options, source, target }, context.signal);
   const taken = await deps.pool.use((db) => findMirror(db, statement.name));
@@ -97,17 +97,18 @@ export async function explainMirror(
       finding.hint ?? null,
     ]),
   ];
-  const notices = optionNotices(mirrorOptions, statement.options);
   return { tag: 'EXPLAIN', notices, columns: explainColumns, rows };
 }
 
-function readOptionsOf(statement: CreateMirror): MirrorOptions {
+function readOptionsOf(statement: CreateMirror): { options: MirrorOptions; notices: readonly string[] } {
   checkMirrorName(statement.name);
   if (statement.scope.kind === 'query') {
     readQueryMirrorOptions(statement.options, statement.scope.query);
     throw notBuilt('CREATE MIRROR … FOR $$ query $$');
   }
-  return readMirrorOptions(statement.options);
+  const options = readMirrorOptions(statement.options);
+  const later = checkLaterOptions(options, statement.options);
+  return { options, notices: [...optionNotices(mirrorOptions, statement.options), ...later] };
 }
 
 async function findPeers(deps: CreateDeps, statement: CreateMirror): Promise<readonly [Peer, Peer]> {

@@ -234,6 +234,26 @@ test('statements whose engines are not there name themselves', async () => {
   }
 });
 
+test('an option that asks for more than there is is refused by name, one that does less says so', async () => {
+  await using it = await twoPeers();
+  await it.source.exec('create table a (id int primary key)');
+  const say = (options: string) =>
+    it.world.say(`create mirror m from src to dst with table mapping (public.a:public.a) with (${options})`);
+  for (const [name, value] of [
+    ['soft_delete', 'true'],
+    ['synced_at_col_name', "'t'"],
+    ['schema_changes', "'full'"],
+  ]) {
+    await expect(say(`${name} = ${value}`)).rejects.toMatchObject({
+      sqlstate: '0A000',
+      message: expect.stringContaining(name ?? ''),
+    });
+  }
+  const { notices } = await say("schema_changes = 'columns', schema = 'full', script = 'x'");
+  expect(notices.join('\n')).toMatch(/changes of the schema.*types, sequences and tables|script/s);
+  expect(notices).toHaveLength(3);
+});
+
 test('options of statements that are not supported are checked first', async () => {
   await using world = await testCatalog();
   await expect(world.say('alter mirror m set (max_batch_size = 0)')).rejects.toMatchObject({ sqlstate: '22023' });
