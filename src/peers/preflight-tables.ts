@@ -193,7 +193,8 @@ function checkOwner(plan: MirrorPlan, found: readonly FoundTable[]): Finding {
 // Publishing a table whose rows nothing identifies makes the source refuse its own updates and deletes, so we never do.
 function checkIdentity(found: readonly FoundTable[], version: number): Finding {
   const check = 'replica identity';
-  const problems = found.flatMap((each) => identityProblems(each, version));
+  const tables = found.filter(({ table }) => table.kind === 'r' || table.kind === 'p');
+  const problems = tables.flatMap((each) => identityProblems(each, version));
   if (problems.length === 0) return ok(check, 'every row can be told apart in the stream');
   return problem(check, 'not_ready', {
     message: `updates and deletes of ${problems[0]?.table} cannot be followed: ${problems[0]?.why}`,
