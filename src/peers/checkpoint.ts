@@ -101,6 +101,14 @@ export async function advanceCheckpoint(db: Connection, owner: Owner, lsn: Lsn):
   if (rowCount === 0) throw fenced(owner);
 }
 
+/** Writes to our row, so that a commit that waits for the disk has something to wait for. @throws `fenced` */
+export async function touchCheckpoint(db: Connection, owner: Owner): Promise<void> {
+  const s = ident(owner.target.metadataSchema);
+  const { rowCount } = await db.run(sql`update ${s}.checkpoints set updated_at = pg_catalog.now()
+    where mirror_id = ${owner.id} and token = ${owner.token}`);
+  if (rowCount === 0) throw fenced(owner);
+}
+
 /** Every table's state of copy. */
 export async function readCopiedTables(db: Connection, owner: Owner): Promise<ReadonlyMap<string, CopiedTable>> {
   const s = ident(owner.target.metadataSchema);
@@ -134,6 +142,28 @@ export async function beginCopiedTable(
     on conflict (mirror_id, source_table) do update set snapshot_lsn = excluded.snapshot_lsn, finished = false`);
 }
 
+/** As beginCopiedTable, for many tables in two round trips. */
+export async function beginCopiedTables(
+  db: Connection,
+  owner: Owner,
+  at: { readonly tables: readonly TableName[]; readonly snapshotLsn: Lsn | null },
+): Promise<void> {
+  const s = ident(owner.target.metadataSchema);
+  const tables = at.tables.map(showTable);
+  const lsn = at.snapshotLsn === null ? null : formatLsn(at.snapshotLsn);
+  await db.run(sql`delete from ${s}.parts where mirror_id = ${owner.id} and source_table = any(${tables}::text[])`);
+  await db.run(sql`insert into ${s}.copied_tables (mirror_id, source_table, snapshot_lsn)
+    select ${owner.id}, source_table, ${lsn}::pg_lsn from pg_catalog.unnest(${tables}::text[]) as t(source_table)
+    on conflict (mirror_id, source_table) do update set snapshot_lsn = excluded.snapshot_lsn, finished = false`);
+}
+
+/** Says that every part of these tables is there. */
+export async function finishCopiedTables(db: Connection, owner: Owner, tables: readonly TableName[]): Promise<void> {
+  const s = ident(owner.target.metadataSchema);
+  await db.run(sql`update ${s}.copied_tables set finished = true
+    where mirror_id = ${owner.id} and source_table = any(${tables.map(showTable)}::text[])`);
+}
+
 /** Says that every part of the table is there. */
 export async function finishCopiedTable(db: Connection, owner: Owner, table: TableName): Promise<void> {
   const s = ident(owner.target.metadataSchema);
@@ -150,6 +180,20 @@ export async function recordPart(
   const s = ident(owner.target.metadataSchema);
   await db.run(sql`insert into ${s}.parts (mirror_id, source_table, part, row_count, byte_count)
     values (${owner.id}, ${showTable(part.table)}, ${part.part}, ${part.rows}, ${part.bytes})`);
+}
+
+/** As recordPart, for many in one round trip. */
+export async function recordParts(
+  db: Connection,
+  owner: Owner,
+  parts: readonly { readonly table: TableName; readonly part: number; readonly rows: number; readonly bytes: number }[],
+): Promise<void> {
+  const s = ident(owner.target.metadataSchema);
+  const [tables, numbers] = [parts.map((part) => showTable(part.table)), parts.map((part) => part.part)];
+  const [rows, bytes] = [parts.map((part) => part.rows), parts.map((part) => part.bytes)];
+  await db.run(sql`insert into ${s}.parts (mirror_id, source_table, part, row_count, byte_count)
+    select ${owner.id}, p.* from rows from (pg_catalog.unnest(${tables}::text[]), pg_catalog.unnest(${numbers}::int[]),
+      pg_catalog.unnest(${rows}::bigint[]), pg_catalog.unnest(${bytes}::bigint[])) as p(t, n, r, b)`);
 }
 
 /** Numbers of the parts of a table that are on the target. */

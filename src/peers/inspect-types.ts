@@ -39,7 +39,7 @@ export async function readTypes(db: Connection, oids: readonly number[]): Promis
       select part.oid from used
         join pg_catalog.pg_type t on t.oid = used.oid
         cross join lateral (
-          select t.typelem as oid where t.typcategory = 'A'
+          select t.typelem as oid where t.typtype = 'b' and t.typcategory = 'A'
           union all select t.typbasetype
           union all select r.rngsubtype from pg_catalog.pg_range r where r.rngtypid = t.oid
           union all select r.rngtypid from pg_catalog.pg_range r where r.rngmultitypid = t.oid
@@ -47,7 +47,7 @@ export async function readTypes(db: Connection, oids: readonly number[]): Promis
             where t.typtype = 'c' and a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
         ) part where part.oid <> 0)
     select t.oid::oid as oid, n.nspname::text as schema, t.typname::text as name, t.typtype::text as kind,
-      case when t.typcategory = 'A' then t.typelem else 0::oid end as element,
+      case when t.typtype = 'b' and t.typcategory = 'A' then t.typelem else 0::oid end as element,
       t.typbasetype as base,
       coalesce((select r.rngsubtype from pg_catalog.pg_range r where r.rngtypid = t.oid),
         (select r.rngtypid from pg_catalog.pg_range r where r.rngmultitypid = t.oid), 0::oid) as subtype,

@@ -1,0 +1,75 @@
+// Whether a table or type that is on the target already can take what the source has: every difference, in words. Pure.
+import { showTable, type Table } from '../pg/table.ts';
+import type { TypeDefinition } from './inspect-schema.ts';
+
+/** Every reason why rows of `source` cannot go into `target`; none: it fits. More columns on the target are fine. */
+export function tableDifferences(
+  source: Table,
+  target: Table,
+  rules: {
+    readonly exclude: readonly string[];
+    /** Columns that we fill or that have a default of ours. */
+    readonly added: readonly string[];
+    /** Whether changes will follow: the stream does not carry generated columns. */
+    readonly follows: boolean;
+  },
+): readonly string[] {
+  if (target.kind !== 'r' && target.kind !== 'p') {
+    const what = { f: 'a foreign table', v: 'a view', m: 'a materialized view' }[target.kind];
+    return [`${showTable(target)} is ${what} on the target`];
+  }
+  const differences: string[] = [];
+  const there = new Map(target.columns.map((column) => [column.name, column]));
+  const wanted = new Set<string>(rules.added);
+  for (const column of source.columns) {
+    if (rules.exclude.includes(column.name)) continue;
+    wanted.add(column.name);
+    const same = there.get(column.name);
+    const where = `${showTable(target)}.${column.name}`;
+    if (same === undefined) {
+      // What is computed can be left out.
+      if (column.generated === '') differences.push(`${where} is missing on the target`);
+    } else if (same.type.text !== column.type.text) {
+      differences.push(`${where} is ${same.type.text} on the target and ${column.type.text} on the source`);
+    } else if (same.generated !== '' && column.generated === '') {
+      differences.push(`${where} is generated on the target and a plain column on the source`);
+    } else if (same.generated === '' && column.generated !== '' && rules.follows) {
+      differences.push(`${where} is generated on the source and a plain column on the target`);
+    }
+  }
+  for (const column of target.columns) {
+    const filled = column.default !== null || column.identity !== '' || !column.notNull;
+    if (!wanted.has(column.name) && !filled) {
+      differences.push(
+        `${showTable(target)}.${column.name} is NOT NULL on the target, without default and not on the source`,
+      );
+    }
+  }
+  return differences;
+}
+
+/** Why a type of the target cannot hold all values of the source's of the same name; null: it can. */
+export function typeDifference(source: TypeDefinition, target: TypeDefinition): string | null {
+  const what = `type ${showTable(source)}`;
+  if (source.kind !== target.kind) return `${what} is of another kind on the target`;
+  if (source.labels !== null) {
+    const missing = source.labels.filter((label) => !target.labels?.includes(label));
+    return missing.length === 0
+      ? null
+      : `${what} lacks the labels ${missing.map((l) => `'${l}'`).join(', ')} on the target`;
+  }
+  if (source.domain !== null && source.domain.base !== target.domain?.base) {
+    return `${what} is over ${target.domain?.base} on the target and over ${source.domain.base} on the source`;
+  }
+  if (source.composite !== null) {
+    const print = (type: TypeDefinition) =>
+      (type.composite?.attributes ?? []).map((each) => `${each.name} ${each.type}`).join(', ');
+    if (print(source) !== print(target)) {
+      return `${what} is (${print(target)}) on the target and (${print(source)}) on the source`;
+    }
+  }
+  if (source.range !== null && source.range.subtype !== target.range?.subtype) {
+    return `${what} is over ${target.range?.subtype} on the target and over ${source.range.subtype} on the source`;
+  }
+  return null;
+}

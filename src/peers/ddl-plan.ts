@@ -1,0 +1,182 @@
+// From what the source has and what the target has: the steps that make the target ready, or every reason why it cannot be. Pure.
+import { showTable, type Table, type TableName } from '../pg/table.ts';
+import { addColumn, attachPartition, createTable, type TableToMake } from './ddl.ts';
+import { type Before, planBefore } from './ddl-before.ts';
+import { tableDifferences, typeDifference } from './ddl-fit.ts';
+import {
+  type Member,
+  membersOf,
+  type PlanContext,
+  type PlanInput,
+  planContext,
+  type SchemaStep,
+  sequenceTarget,
+  type TableTree,
+} from './ddl-tree.ts';
+import { createSequence, ownSequence } from './ddl-types.ts';
+import type { Sequence } from './sequences.ts';
+
+export interface SchemaPlan {
+  /** Tables that do not fit and may be replaced: drop them, look again, plan again. Then there are no steps yet. */
+  readonly drop: readonly TableName[];
+  /** In this order. */
+  readonly steps: readonly SchemaStep[];
+  /** What a person must see to; then no step may be taken. */
+  readonly problems: readonly string[];
+  /** Mirrored tables that are missing and are not to be made. */
+  readonly missing: readonly TableName[];
+  /** Mirrored tables that were there and are used as they are. */
+  readonly used: readonly TableName[];
+}
+
+export function planSchema(input: PlanInput): SchemaPlan {
+  const context = planContext(input);
+  const problems = input.needs.types.flatMap((type) => {
+    const there = input.target.types.get(showTable(type));
+    return there === undefined ? [] : (typeDifference(type, there) ?? []);
+  });
+  const missing: TableName[] = [];
+  const used: TableName[] = [];
+  const drop: TableName[] = [];
+  const additions: SchemaStep[] = [];
+  const toMake: TableTree[] = [];
+  for (const tree of input.trees) {
+    const { to } = tree.mapping;
+    const there = input.target.tables.get(showTable(to));
+    if (there === undefined) {
+      if (input.create) toMake.push(tree);
+      else missing.push(to);
+      continue;
+    }
+    const differences = differencesOf(context, { tree, source: tree.root, to }, there);
+    const lacking = input.added.filter((column) => !there.columns.some((each) => each.name === column.name));
+    if (!input.create) {
+      differences.push(...lacking.map((column) => `${showTable(to)}.${column.name} is missing on the target`));
+    }
+    if (differences.length === 0) {
+      used.push(to);
+      const statements = lacking.map((column) => addColumn(to, column));
+      if (statements.length > 0) additions.push({ what: `table ${showTable(to)}`, statements });
+    } else if (input.replace && input.create && (there.kind === 'r' || there.kind === 'p')) drop.push(to);
+    else problems.push(...differences);
+  }
+  if (drop.length > 0 || toMake.length === 0) return { drop, steps: additions, problems, missing, used };
+  const made = new Set(toMake.flatMap((tree) => [tree.root.oid, ...tree.partitions.map((each) => each.oid)]));
+  const before = planBefore(context, made);
+  const tables = rowTypesFirst(context, toMake).flatMap((tree) => planTree(context, tree, before));
+  return {
+    drop,
+    steps: [...before.steps, ...tables.flatMap((each) => each.steps), ...additions],
+    problems: [...problems, ...before.problems, ...tables.flatMap((each) => each.problems)],
+    missing,
+    used,
+  };
+}
+
+function differencesOf(context: PlanContext, member: Member, there: Table): string[] {
+  const { exclude } = member.tree.mapping;
+  const rules = { exclude, added: context.added.map((each) => each.name), follows: context.follows };
+  return [...tableDifferences(member.source, there, rules)];
+}
+
+// A column may have the row type of another table, which must then be made before.
+function rowTypesFirst(context: PlanContext, trees: readonly TableTree[]): readonly TableTree[] {
+  const types = new Set(context.needs.types.filter((type) => type.composite?.table).map(showTable));
+  const isType = (tree: TableTree) => types.has(showTable(tree.root));
+  return [...trees.filter(isType), ...trees.filter((tree) => !isType(tree))];
+}
+
+interface TablePlan {
+  readonly steps: readonly SchemaStep[];
+  readonly problems: readonly string[];
+}
+
+/**
+ * A table, or the whole of a partitioned one from the leaves up: a partitioned table and the attaching of its partitions are
+ * one step, so where it exists on the target, its partitions are complete.
+ */
+function planTree(context: PlanContext, tree: TableTree, before: Before): readonly TablePlan[] {
+  return membersOf(tree)
+    .toReversed()
+    .map((member) => {
+      const there = member.source === tree.root ? undefined : context.target.tables.get(showTable(member.to));
+      if (there === undefined) return { steps: [makeStep(context, member, before)], problems: limits(context, member) };
+      const problems = differencesOf(context, member, there);
+      if (there.partitionOf !== null) {
+        problems.push(`${showTable(there)} is a partition of ${showTable(there.partitionOf.parent)} on the target`);
+      }
+      return { steps: [], problems };
+    });
+}
+
+function makeStep(context: PlanContext, member: Member, before: Before): SchemaStep {
+  const { source, to, tree } = member;
+  const { exclude } = tree.mapping;
+  const own = (context.sequencesOf.get(showTable(source)) ?? []).map((sequence) => ({
+    sequence,
+    name: sequenceTarget(context, sequence),
+    // One that was there before belongs to whom it belongs.
+    fresh: !context.target.sequences.has(showTable(sequenceTarget(context, sequence))),
+  }));
+  const table: TableToMake = {
+    source,
+    to,
+    exclude,
+    added: context.added,
+    identity: identities(context, member),
+    renamed: before.renamed,
+  };
+  const children = context.children.get(showTable(source)) ?? [];
+  const uses = (sequence: Sequence, how: 'owned') =>
+    sequence.uses.filter((use) => use.how === how && showTable(use.table) === showTable(source));
+  return {
+    what: `table ${showTable(to)}`,
+    statements: [
+      ...own
+        .filter((each) => each.fresh && before.withTable.has(each.sequence.oid))
+        .map((each) => createSequence(each.sequence, each.name)),
+      ...createTable(table),
+      ...own.flatMap(({ sequence, name, fresh }) =>
+        uses(sequence, 'owned')
+          // An owner must be in the sequence's schema.
+          .filter((use) => fresh && name.schema === to.schema && !exclude.includes(use.column))
+          .map((use) => ownSequence(name, { table: to, column: use.column })),
+      ),
+      ...children.flatMap((child) =>
+        child.source.partitionOf === null ? [] : [attachPartition(to, child.to, child.source.partitionOf)],
+      ),
+    ],
+  };
+}
+
+// The sequence keeps its name where that is free; an identity's must live in its table's schema.
+function identities(context: PlanContext, { source, to }: Member): TableToMake['identity'] {
+  const found = new Map<string, { sequence: Sequence; to: TableName | null }>();
+  for (const sequence of context.sequencesOf.get(showTable(source)) ?? []) {
+    const use = sequence.uses.find((each) => each.how === 'identity' && showTable(each.table) === showTable(source));
+    if (use === undefined) continue;
+    const name = { schema: to.schema, name: sequence.name };
+    const keeps = source.name === to.name && !context.target.sequences.has(showTable(name));
+    found.set(use.column, { sequence, to: keeps ? name : null });
+  }
+  return found;
+}
+
+/** What the target's version, or any, cannot hold. */
+function limits(context: PlanContext, { source, to, tree }: Member): readonly string[] {
+  const problems: string[] = [];
+  if (context.target.version < 180_000) {
+    for (const column of source.columns) {
+      if (column.generated !== 'v' || tree.mapping.exclude.includes(column.name)) continue;
+      problems.push(`${showTable(source)}.${column.name} is a virtual generated column: these need PostgreSQL 18`);
+    }
+    if (source.primaryKey !== null && /\bWITHOUT OVERLAPS\b/.test(source.primaryKey.definition)) {
+      problems.push(`the primary key of ${showTable(source)} is WITHOUT OVERLAPS: these need PostgreSQL 18`);
+    }
+  }
+  for (const part of [to.schema, to.name]) {
+    if (Buffer.byteLength(part) > 63)
+      problems.push(`name "${part}" has ${Buffer.byteLength(part)} bytes, at most 63 fit`);
+  }
+  return problems;
+}

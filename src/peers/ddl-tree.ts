@@ -1,0 +1,97 @@
+// What a schema plan works on: the mirrored tables with their partitions, the target's facts, and where each thing goes. Pure.
+import type { MirroredTable } from '../mirror/work.ts';
+import type { Sql } from '../pg/sql.ts';
+import { showTable, type Table, type TableName } from '../pg/table.ts';
+import { type AddedColumn, partitionTarget } from './ddl.ts';
+import type { SchemaNeeds } from './inspect-schema.ts';
+import type { TargetFacts } from './inspect-target.ts';
+import type { Sequence } from './sequences.ts';
+
+/** A mirrored table with its partitions, parents before children. */
+export interface TableTree {
+  readonly mapping: MirroredTable;
+  readonly root: Table;
+  readonly partitions: readonly Table[];
+}
+
+/** A table of a tree and its name on the target. */
+export interface Member {
+  readonly tree: TableTree;
+  readonly source: Table;
+  readonly to: TableName;
+}
+
+/** What happens together or not at all. */
+export interface SchemaStep {
+  /** For messages: `table shop.orders`. */
+  readonly what: string;
+  readonly statements: readonly Sql[];
+}
+
+export interface PlanInput {
+  readonly trees: readonly TableTree[];
+  readonly needs: SchemaNeeds;
+  readonly sequences: readonly Sequence[];
+  readonly target: TargetFacts;
+  readonly added: readonly AddedColumn[];
+  /** Whether anything may be made. */
+  readonly create: boolean;
+  /** Tables that are there and do not fit are dropped and made anew. */
+  readonly replace: boolean;
+  /** Whether changes will follow the copy. */
+  readonly follows: boolean;
+}
+
+/** The input with what is looked up by name, so that 10,000 tables take one pass. */
+export interface PlanContext extends PlanInput {
+  /** By showTable of the source's name. */
+  readonly members: ReadonlyMap<string, Member>;
+  /** Direct partitions, by showTable of the parent's name on the source. */
+  readonly children: ReadonlyMap<string, readonly Member[]>;
+  /** Sequences that columns of a table use, by showTable of the table's name on the source. */
+  readonly sequencesOf: ReadonlyMap<string, readonly Sequence[]>;
+}
+
+export function planContext(input: PlanInput): PlanContext {
+  const members = input.trees.flatMap(membersOf);
+  const children = new Map<string, Member[]>();
+  for (const member of members) {
+    const parent = member.source.partitionOf?.parent;
+    if (parent !== undefined) push(children, showTable(parent), member);
+  }
+  const sequencesOf = new Map<string, Sequence[]>();
+  for (const sequence of input.sequences) {
+    for (const table of new Set(sequence.uses.map((use) => showTable(use.table)))) push(sequencesOf, table, sequence);
+  }
+  return { ...input, members: new Map(members.map((each) => [showTable(each.source), each])), children, sequencesOf };
+}
+
+function push<T>(map: Map<string, T[]>, key: string, value: T): void {
+  const list = map.get(key);
+  if (list === undefined) map.set(key, [value]);
+  else list.push(value);
+}
+
+/** The root and its partitions, parents before children. */
+export function membersOf(tree: TableTree): readonly Member[] {
+  return [
+    { tree, source: tree.root, to: tree.mapping.to },
+    ...tree.partitions.map((source) => ({ tree, source, to: partitionTarget(tree.mapping, source) })),
+  ];
+}
+
+/** Every name that the mirror's tables and their partitions have on the target. */
+export function targetNames(trees: readonly TableTree[]): readonly TableName[] {
+  return trees.flatMap((tree) => membersOf(tree).map((member) => member.to));
+}
+
+/** A sequence keeps its name and follows the schema of the first table that uses it, if it shares that table's. */
+export function sequenceTarget(context: PlanContext, sequence: Sequence): TableName {
+  for (const use of sequence.uses) {
+    const member = context.members.get(showTable(use.table));
+    if (member !== undefined && use.table.schema === sequence.schema) {
+      return { schema: member.to.schema, name: sequence.name };
+    }
+  }
+  return { schema: sequence.schema, name: sequence.name };
+}

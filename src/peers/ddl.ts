@@ -1,0 +1,130 @@
+// Statements that make a mirrored table on the target: as on the source, under its new name, without what is excluded. Pure.
+import type { MirroredTable } from '../mirror/work.ts';
+import { ident, join, type Sql, sql, trusted } from '../pg/sql.ts';
+import type { Column, PartitionOf, Table, TableName } from '../pg/table.ts';
+import { collate, columnList, sequenceOptions } from './ddl-types.ts';
+import type { Sequence } from './sequences.ts';
+
+/** A column that the target has and the source has not. */
+export interface AddedColumn {
+  readonly name: string;
+  readonly type: 'boolean' | 'timestamp with time zone';
+}
+
+/** One table to make: the source's, its name on the target, and what its columns refer to there. */
+export interface TableToMake {
+  readonly source: Table;
+  readonly to: TableName;
+  readonly exclude: readonly string[];
+  readonly added: readonly AddedColumn[];
+  /** The sequence behind an identity column, by column, and its name on the target; null lets the server choose one. */
+  readonly identity: ReadonlyMap<string, { readonly sequence: Sequence; readonly to: TableName | null }>;
+  /** `'old'::regclass` in the source's defaults, and what stands there on the target. */
+  readonly renamed: ReadonlyMap<string, string>;
+}
+
+/**
+ * Creates the table with its columns; no key (that comes after the load), no partitions (they are attached). An unlogged
+ * table stays one.
+ */
+export function createTable(table: TableToMake): readonly Sql[] {
+  const { source, to } = table;
+  const columns = source.columns.filter((column) => !table.exclude.includes(column.name));
+  const lines = [...columns.map((column) => columnLine(table, column)), ...table.added.map(addedLine)];
+  const unlogged = source.persistence === 'u' ? sql` unlogged` : sql``;
+  const partitioned = source.partitioning === null ? sql`` : sql` partition by ${trusted(source.partitioning.key)}`;
+  return [
+    sql`create${unlogged} table ${name(to)} (${join(lines)})${partitioned}`,
+    ...columns.flatMap((column) => columnSettings(to, column)),
+  ];
+}
+
+// https://www.postgresql.org/docs/18/sql-createtable.html
+function columnLine(table: TableToMake, column: Column): Sql {
+  const compression =
+    column.compression === '' ? sql`` : column.compression === 'l' ? sql` compression lz4` : sql` compression pglz`;
+  const notNull = column.notNull ? sql` not null` : sql``;
+  const type = trusted(column.type.text);
+  return sql`${ident(column.name)} ${type}${compression}${collate(column.collation)}${columnValue(table, column)}${notNull}`;
+}
+
+function columnValue(table: TableToMake, column: Column): Sql {
+  const identity = table.identity.get(column.name);
+  // A partition has its identity from its parent (17), or none of its own (before).
+  if (column.identity !== '' && table.source.partitionOf === null) {
+    const kind = column.identity === 'a' ? sql`always` : sql`by default`;
+    if (identity === undefined) return sql` generated ${kind} as identity`;
+    const named = identity.to === null ? sql`` : sql`sequence name ${name(identity.to)} `;
+    return sql` generated ${kind} as identity (${named}${sequenceOptions(identity.sequence)})`;
+  }
+  if (column.default === null) return sql``;
+  const expression = trusted(renamed(column.default, table.renamed));
+  if (column.generated === '') return sql` default ${expression}`;
+  return sql` generated always as (${expression}) ${column.generated === 's' ? sql`stored` : sql`virtual`}`;
+}
+
+// The server prints a sequence in a default as a literal of its own, so the whole literal is what is looked for.
+function renamed(expression: string, names: ReadonlyMap<string, string>): string {
+  let text = expression;
+  for (const [from, to] of names) text = text.replaceAll(from, () => to);
+  return text;
+}
+
+function addedLine(column: AddedColumn): Sql {
+  const value = column.type === 'boolean' ? sql`default false not null` : sql`default pg_catalog.now() not null`;
+  return sql`${ident(column.name)} ${trusted(column.type)} ${value}`;
+}
+
+function columnSettings(table: TableName, column: Column): readonly Sql[] {
+  const alter = sql`alter table ${name(table)} alter column ${ident(column.name)}`;
+  const storage = { p: 'plain', e: 'external', m: 'main', x: 'extended', '': '' }[column.storage];
+  return [
+    ...(storage === '' ? [] : [sql`${alter} set storage ${trusted(storage)}`]),
+    ...(column.statisticsTarget < 0 ? [] : [sql`${alter} set statistics ${trusted(String(column.statisticsTarget))}`]),
+  ];
+}
+
+/** Adds a column of ours to a table that was there before. */
+export function addColumn(table: TableName, column: AddedColumn): Sql {
+  return sql`alter table ${name(table)} add column ${addedLine(column)}`;
+}
+
+/** Makes a table a partition of its parent (both under their names on the target). */
+export function attachPartition(parent: TableName, partition: TableName, of: PartitionOf): Sql {
+  return sql`alter table ${name(parent)} attach partition ${name(partition)} ${trusted(of.bound)}`;
+}
+
+/**
+ * The primary key as the source has it, or null if a column of it is excluded. Keeps the constraint's name unless the table's
+ * was changed: then it may be taken in that schema.
+ */
+export function addPrimaryKey(source: Table, to: TableName, exclude: readonly string[]): Sql | null {
+  const key = source.primaryKey;
+  if (key === null || key.columns.some((column) => exclude.includes(column))) return null;
+  const include = key.include.filter((column) => !exclude.includes(column));
+  const constraint = source.name === to.name ? sql` constraint ${ident(key.constraint)}` : sql``;
+  const definition =
+    include.length === key.include.length
+      ? trusted(key.definition)
+      : sql`primary key ${columnList(key.columns)}${include.length === 0 ? sql`` : sql` include ${columnList(include)}`}`;
+  return sql`alter table ${name(to)} add${constraint} ${definition}`;
+}
+
+/**
+ * Where a partition goes: in the root's schema if it was in the root's, else where it was; a name that begins with the root's
+ * name begins with the root's new one.
+ */
+export function partitionTarget(mapping: Pick<MirroredTable, 'from' | 'to'>, partition: TableName): TableName {
+  const { from, to } = mapping;
+  return {
+    schema: partition.schema === from.schema ? to.schema : partition.schema,
+    name:
+      from.name !== to.name && partition.name.startsWith(from.name)
+        ? to.name + partition.name.slice(from.name.length)
+        : partition.name,
+  };
+}
+
+function name(table: TableName): Sql {
+  return ident(table.schema, table.name);
+}

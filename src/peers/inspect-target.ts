@@ -1,0 +1,86 @@
+// What is on the target already of all that a mirror needs there.
+import type { Connection } from '../pg/client.ts';
+import { ident, join, literal, sql } from '../pg/sql.ts';
+import { showTable, type Table, type TableName } from '../pg/table.ts';
+import { inspectTables } from './inspect.ts';
+import { findTypes, type TypeDefinition } from './inspect-schema.ts';
+
+export interface TargetFacts {
+  /** server_version_num */
+  readonly version: number;
+  readonly schemas: ReadonlySet<string>;
+  /** By showTable, as the following. */
+  readonly tables: ReadonlyMap<string, Table>;
+  readonly types: ReadonlyMap<string, TypeDefinition>;
+  readonly sequences: ReadonlySet<string>;
+  readonly collations: ReadonlySet<string>;
+  /** Installed extensions and the schema each is in. */
+  readonly extensions: ReadonlyMap<string, string>;
+  readonly availableExtensions: ReadonlySet<string>;
+  /** regprocedure texts, of those asked for. */
+  readonly functions: ReadonlySet<string>;
+}
+
+/** Looks for these names. A handful of round trips. */
+export async function inspectTarget(
+  db: Connection,
+  wanted: {
+    readonly tables: readonly TableName[];
+    readonly types: readonly TableName[];
+    readonly functions: readonly string[];
+  },
+): Promise<TargetFacts> {
+  const facts = await db.one<{
+    version: string;
+    schemas: readonly string[];
+    sequences: readonly TableName[];
+    collations: readonly TableName[];
+    extensions: readonly { readonly name: string; readonly schema: string }[];
+    available: readonly string[];
+    functions: readonly string[];
+  }>(sql`
+    select pg_catalog.current_setting('server_version_num') as version,
+      (select pg_catalog.json_agg(nspname) from pg_catalog.pg_namespace) as schemas,
+      (select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('schema', n.nspname, 'name', c.relname)), '[]')
+        from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.relkind = 'S') as sequences,
+      (select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('schema', n.nspname, 'name', c.collname)), '[]')
+        from pg_catalog.pg_collation c join pg_catalog.pg_namespace n on n.oid = c.collnamespace
+        where n.nspname <> 'pg_catalog') as collations,
+      (select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('name', e.extname, 'schema', n.nspname)), '[]')
+        from pg_catalog.pg_extension e join pg_catalog.pg_namespace n on n.oid = e.extnamespace) as extensions,
+      (select coalesce(pg_catalog.json_agg(name), '[]') from pg_catalog.pg_available_extensions) as available,
+      (select coalesce(pg_catalog.json_agg(signature), '[]')
+        from (select p.oid::pg_catalog.regprocedure::text as signature from pg_catalog.pg_proc p) f
+        where signature = any(${[...wanted.functions]}::text[])) as functions`);
+  const byName = <T extends TableName>(list: readonly T[]) => new Map(list.map((each) => [showTable(each), each]));
+  return {
+    version: Number(facts.version),
+    schemas: new Set(facts.schemas),
+    tables: byName(await inspectTables(db, wanted.tables)),
+    types: byName(await findTypes(db, wanted.types)),
+    sequences: new Set(facts.sequences.map(showTable)),
+    collations: new Set(facts.collations.map(showTable)),
+    extensions: new Map(facts.extensions.map((each) => [each.name, each.schema])),
+    availableExtensions: new Set(facts.available),
+    functions: new Set(facts.functions),
+  };
+}
+
+const tablesPerTrip = 500;
+
+/** Those of the tables that hold a row. */
+export async function tablesWithRows(db: Connection, tables: readonly TableName[]): Promise<readonly TableName[]> {
+  const found: TableName[] = [];
+  for (let at = 0; at < tables.length; at += tablesPerTrip) {
+    const some = tables.slice(at, at + tablesPerTrip);
+    const each = some.map(
+      (table, i) => sql`select ${literal(i)} as place where exists (select from ${ident(table.schema, table.name)})`,
+    );
+    const rows = await db.query<{ place: number }>(join(each, ' union all '));
+    for (const { place } of rows) {
+      const table = some[place];
+      if (table !== undefined) found.push(table);
+    }
+  }
+  return found;
+}

@@ -1,0 +1,136 @@
+// Takes the snapshot that the situation calls for and writes down which tables are read under it, emptied.
+import { SluiceError } from '../base/errors.ts';
+import type { MirroredTable } from '../mirror/work.ts';
+import { advanceCheckpoint, beginCopiedTables, type CopiedTable, holdToken } from '../peers/checkpoint.ts';
+import { tablesWithRows } from '../peers/inspect-target.ts';
+import { dropSlot } from '../peers/slot.ts';
+import type { Connection } from '../pg/client.ts';
+import type { Lsn } from '../pg/lsn.ts';
+import { ident, join, sql } from '../pg/sql.ts';
+import { showTable } from '../pg/table.ts';
+import type { SnapshotDeps } from './deps.ts';
+import { refuseFilled } from './prepare.ts';
+import type { Situation } from './situation.ts';
+import { type HeldSnapshot, holdPlainSnapshot, holdSlotSnapshot, holdTemporarySnapshot } from './slot.ts';
+
+export interface Sides {
+  readonly source: Connection;
+  readonly target: Connection;
+}
+
+export interface Begun {
+  readonly held: HeldSnapshot;
+  readonly tables: readonly MirroredTable[];
+}
+
+/** Takes the snapshot that the situation calls for and empties the tables that are read under it; null: nothing is left to do. */
+export async function begin(
+  deps: SnapshotDeps,
+  look: { readonly sides: Sides; readonly situation: Situation; readonly copied: ReadonlyMap<string, CopiedTable> },
+  signal: AbortSignal,
+): Promise<Begun | null> {
+  const { work, report } = deps;
+  const { sides, situation, copied } = look;
+  switch (situation.kind) {
+    case 'done':
+      return null;
+    case 'slot_lost':
+      throw new SluiceError('slot_lost', `replication slot "${work.slot?.name}" is gone from the source`, {
+        detail: 'Changes since the copy began are lost with it.',
+        hint: 'RESYNC MIRROR begins anew.',
+      });
+    case 'begin': {
+      const { slot } = work;
+      if (slot?.made && situation.dropSlot) await dropSlot(sides.source, slot.name, signal);
+      const held =
+        slot === null ? await holdPlainSnapshot(deps, signal) : await holdSlotSnapshot(deps, sides.source, signal);
+      return await startTables(deps, { sides, held, copied, tables: work.tables, main: true });
+    }
+    case 'again': {
+      const tables = work.tables.filter((table) => situation.tables.includes(showTable(table.from)));
+      await report.note(
+        `the snapshot was lost: ${tables.length} of ${work.tables.length} tables are read again under a new one`,
+      );
+      const held = await holdTemporarySnapshot(deps, sides.source, signal);
+      return await startTables(deps, { sides, held, copied, tables, main: false });
+    }
+    case 'all_again': {
+      await report.note('the snapshot was lost: all tables are read again, so that they show one point in time');
+      const held = await holdPlainSnapshot(deps, signal);
+      return await startTables(deps, { sides, held, copied, tables: work.tables, main: false });
+    }
+    default:
+      return situation satisfies never;
+  }
+}
+
+interface Start {
+  readonly sides: Sides;
+  readonly held: HeldSnapshot;
+  readonly tables: readonly MirroredTable[];
+  readonly copied: ReadonlyMap<string, CopiedTable>;
+  /** Whether the stream will begin at this snapshot. */
+  readonly main: boolean;
+}
+
+const tablesPerTransaction = 500;
+
+/**
+ * The tables are empty, have no parts, and are as of the snapshot's LSN, each in one target transaction; then the stream's
+ * place. A crash before that is no harm: without a checkpoint everything begins again.
+ */
+async function startTables(deps: SnapshotDeps, start: Start): Promise<Begun> {
+  const { work } = deps;
+  const { target } = start.sides;
+  const lsn: Lsn | null = start.held.lsn;
+  try {
+    // What an earlier try of ours left is ours to remove; other rows only if the mirror may replace them.
+    const ours = start.tables.filter((table) => work.options.resync || start.copied.has(showTable(table.from)));
+    await refuseFilled(
+      target,
+      start.tables.filter((table) => !ours.includes(table)).map((table) => table.to),
+    );
+    const filled = new Set(
+      (
+        await tablesWithRows(
+          target,
+          ours.map((table) => table.to),
+        )
+      ).map(showTable),
+    );
+    for (let at = 0; at < start.tables.length; at += tablesPerTransaction) {
+      const some = start.tables.slice(at, at + tablesPerTransaction);
+      await target.transaction(async () => {
+        await holdToken(target, work);
+        await emptyTables(
+          target,
+          some.filter((table) => filled.has(showTable(table.to))),
+        );
+        await beginCopiedTables(target, work, { tables: some.map((table) => table.from), snapshotLsn: lsn });
+      });
+    }
+    if (start.main && lsn !== null) await advanceCheckpoint(target, work, lsn);
+    return { held: start.held, tables: start.tables };
+  } catch (error) {
+    await start.held[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+async function emptyTables(target: Connection, tables: readonly MirroredTable[]): Promise<void> {
+  if (tables.length === 0) return;
+  const schemas = tables.map((table) => table.to.schema);
+  const names = tables.map((table) => table.to.name);
+  // TRUNCATE refuses a table that another refers to; and it would take heirs along, which are not ours.
+  const rows = await target.query<{ schema: string; name: string; partitioned: boolean; referenced: boolean }>(sql`
+    select n.nspname::text as schema, c.relname::text as name, c.relkind = 'p' as partitioned,
+      exists (select from pg_catalog.pg_constraint k where k.confrelid = c.oid and k.contype = 'f') as referenced
+    from rows from (pg_catalog.unnest(${schemas}::text[]), pg_catalog.unnest(${names}::text[])) as wanted(schema, name)
+    join pg_catalog.pg_namespace n on n.nspname = wanted.schema
+    join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = wanted.name and c.relkind in ('r', 'p')`);
+  const table = (row: (typeof rows)[number]) =>
+    sql`${row.partitioned ? sql`` : sql`only `}${ident(row.schema, row.name)}`;
+  const plain = rows.filter((row) => !row.referenced);
+  if (plain.length > 0) await target.run(sql`truncate ${join(plain.map(table))}`);
+  for (const row of rows) if (row.referenced) await target.run(sql`delete from ${table(row)}`);
+}

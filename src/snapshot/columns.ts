@@ -1,0 +1,58 @@
+// Which columns of a table are copied and in which format. Pure.
+import { SluiceError } from '../base/errors.ts';
+import type { MirroredTable } from '../mirror/work.ts';
+import { type Column, showTable, type Table } from '../pg/table.ts';
+
+export interface CopiedColumns {
+  readonly names: readonly string[];
+  /** Whether one of them is computed on the source, so that only a query reads it. */
+  readonly computed: boolean;
+  readonly format: 'binary' | 'text';
+}
+
+/**
+ * The columns that the source has, the mapping does not exclude and the target does not compute. Binary where every type is
+ * the same on both sides and its binary form as well.
+ * @throws `wrong_state` if the two tables do not go together any more; all differences in its detail
+ */
+export function copiedColumns(
+  mapping: MirroredTable,
+  source: { readonly table: Table; readonly version: number },
+  target: { readonly table: Table; readonly version: number },
+): CopiedColumns {
+  const there = new Map(target.table.columns.map((column) => [column.name, column]));
+  const names: string[] = [];
+  const differences: string[] = [];
+  let computed = false;
+  let binary = true;
+  for (const column of source.table.columns) {
+    if (mapping.exclude.includes(column.name)) continue;
+    const same = there.get(column.name);
+    const where = `${showTable(target.table)}.${column.name}`;
+    if (same === undefined) {
+      if (column.generated === '') differences.push(`${where} is missing on the target`);
+    } else if (same.generated === '') {
+      if (same.type.text !== column.type.text) {
+        differences.push(`${where} is ${same.type.text} on the target and ${column.type.text} on the source`);
+      }
+      names.push(column.name);
+      computed ||= column.generated !== '';
+      binary &&= sameBinaryForm(column, same, [source.version, target.version]);
+    } else if (column.generated === '') differences.push(`${where} is generated on the target`);
+  }
+  if (differences.length > 0) {
+    throw new SluiceError('wrong_state', `table ${showTable(mapping.from)} has changed: ${differences[0]}`, {
+      detail: differences.join('\n'),
+      hint: 'Make the target table like the source table, or drop it, and RESUME MIRROR.',
+    });
+  }
+  return { names, computed, format: binary ? 'binary' : 'text' };
+}
+
+const intervals: ReadonlySet<number> = new Set([1186, 1187]);
+
+function sameBinaryForm(source: Column, target: Column, versions: readonly [number, number]): boolean {
+  if (!source.type.binarySafe || !target.type.binarySafe || source.type.text !== target.type.text) return false;
+  // Infinite intervals came with 17; an older server would read their bytes as a finite value.
+  return !(intervals.has(source.type.oid) && versions[0] >= 170_000 && versions[1] < 170_000);
+}

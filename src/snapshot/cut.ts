@@ -1,0 +1,127 @@
+// Looks at both sides of the tables to copy and cuts them into parts: columns, formats, leaves and where each leaf's rows go.
+import { throwIfStopped } from '../base/retry.ts';
+import type { MirroredTable } from '../mirror/work.ts';
+import { partitionTarget } from '../peers/ddl.ts';
+import { type TableTree, targetNames } from '../peers/ddl-tree.ts';
+import { inspectTables } from '../peers/inspect.ts';
+import { runAlone } from '../peers/publication.ts';
+import type { Connection } from '../pg/client.ts';
+import { literal, sql } from '../pg/sql.ts';
+import { type Leaf, sameTable, showTable, type Table, type TableName } from '../pg/table.ts';
+import { type CopiedColumns, copiedColumns } from './columns.ts';
+import type { SnapshotDeps } from './deps.ts';
+import { cutTable, keyParts, type Part } from './plan.ts';
+import type { HeldSnapshot } from './slot.ts';
+import { checkPredicate, keyBounds } from './statements.ts';
+import { during, readTrees } from './trees.ts';
+
+export interface CutTables {
+  /** The parts of each table. */
+  readonly tables: readonly (readonly Part[])[];
+  /** By showTable of the source's name. */
+  readonly columns: ReadonlyMap<string, CopiedColumns>;
+}
+
+/** Inspects and cuts; where a mapping names a key, its bounds are read inside the snapshot. */
+export async function cutSource(
+  deps: SnapshotDeps,
+  copy: {
+    readonly sides: { readonly source: Connection; readonly target: Connection };
+    readonly held: HeldSnapshot;
+    readonly tables: readonly MirroredTable[];
+  },
+  signal: AbortSignal,
+): Promise<CutTables> {
+  const { source, target } = copy.sides;
+  const trees = await readTrees(source, copy.tables);
+  const there = new Map((await inspectTables(target, targetNames(trees))).map((table) => [showTable(table), table]));
+  const versions = { source: await version(source), target: await version(target) };
+  const columns = new Map<string, CopiedColumns>();
+  for (const { mapping, root } of trees) {
+    const to = there.get(showTable(mapping.to));
+    // Without columns, a table that was dropped on the target meanwhile is reported column by column.
+    const table: Table = to ?? { ...root, ...mapping.to, columns: [] };
+    const sides = [
+      { table: root, version: versions.source },
+      { table, version: versions.target },
+    ] as const;
+    columns.set(showTable(mapping.from), copiedColumns(mapping, ...sides));
+    if (mapping.where !== null) await checkWhere(source, mapping, mapping.where);
+  }
+  throwIfStopped(signal);
+  const bounds = await readBounds(deps, { source, held: copy.held, trees });
+  const tables = trees.map((tree) =>
+    cutTable(
+      {
+        mapping: tree.mapping,
+        source: tree.root,
+        into: (leaf) => leafTarget(tree, leaf, there),
+        bounds: bounds.get(showTable(tree.mapping.from)) ?? null,
+      },
+      deps.work.options,
+    ),
+  );
+  return { tables, columns };
+}
+
+async function version(db: Connection): Promise<number> {
+  const row = await db.one<{ version: number }>(
+    sql`select pg_catalog.current_setting('server_version_num')::int as version`,
+  );
+  return row.version;
+}
+
+async function checkWhere(source: Connection, mapping: MirroredTable, where: string): Promise<void> {
+  try {
+    await runAlone(source, checkPredicate(mapping, where));
+  } catch (error) {
+    throw during(`the "where" of ${showTable(mapping.from)}`, error, 'Names of functions and types need their schema.');
+  }
+}
+
+async function readBounds(
+  deps: SnapshotDeps,
+  from: { readonly source: Connection; readonly held: HeldSnapshot; readonly trees: readonly TableTree[] },
+): Promise<ReadonlyMap<string, readonly string[]>> {
+  const { source, held } = from;
+  const bounds = new Map<string, readonly string[]>();
+  const keyed = from.trees.filter(({ mapping }) => mapping.key !== null);
+  if (keyed.length === 0) return bounds;
+  const inSnapshot = async () => {
+    await source.run(sql`set transaction snapshot ${literal(held.name)}`);
+    for (const { mapping, root } of keyed) {
+      if (mapping.key === null) continue;
+      const table = { mapping, only: root.kind === 'r', key: mapping.key };
+      const rows = await source.query<{ bound: string }>(keyBounds(table, keyParts(root, deps.work.options)));
+      bounds.set(showTable(mapping.from), [...new Set(rows.map((row) => row.bound))]);
+    }
+  };
+  await source.transaction(inSnapshot, 'begin isolation level repeatable read read only');
+  return bounds;
+}
+
+/**
+ * A leaf's rows go straight into its counterpart if that holds the same rows: a partition by the same bound, at every level.
+ * Else the target's root finds the place of each row.
+ */
+function leafTarget(tree: TableTree, leaf: Leaf, there: ReadonlyMap<string, Table>): TableName {
+  const { mapping, root, partitions } = tree;
+  let at = partitions.find((partition) => sameTable(partition, leaf));
+  const target = partitionTarget(mapping, leaf);
+  while (at !== undefined) {
+    const counterpart = there.get(showTable(partitionTarget(mapping, at)));
+    const { partitionOf } = at;
+    const parent = partitionOf?.parent;
+    const isRoot = parent !== undefined && sameTable(parent, root);
+    const parentTarget = isRoot ? mapping.to : parent === undefined ? undefined : partitionTarget(mapping, parent);
+    const same =
+      parentTarget !== undefined &&
+      counterpart?.partitionOf?.bound === partitionOf?.bound &&
+      counterpart?.partitionOf != null &&
+      sameTable(counterpart.partitionOf.parent, parentTarget);
+    if (!same) return mapping.to;
+    if (isRoot) return target;
+    at = partitions.find((partition) => parent !== undefined && sameTable(partition, parent));
+  }
+  return mapping.to;
+}

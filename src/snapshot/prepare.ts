@@ -1,0 +1,181 @@
+// Makes the target ready for rows: what is missing is made, what is there is used if it fits; then the publication.
+import { SluiceError } from '../base/errors.ts';
+import { throwIfStopped } from '../base/retry.ts';
+import { applicationName, type MirrorWork } from '../mirror/work.ts';
+import { holdToken } from '../peers/checkpoint.ts';
+import { connectPeer } from '../peers/connect.ts';
+import type { AddedColumn } from '../peers/ddl.ts';
+import { planSchema, type SchemaPlan } from '../peers/ddl-plan.ts';
+import { type SchemaStep, type TableTree, targetNames } from '../peers/ddl-tree.ts';
+import { inspectSchema } from '../peers/inspect-schema.ts';
+import { inspectTarget, type TargetFacts, tablesWithRows } from '../peers/inspect-target.ts';
+import { createPublication } from '../peers/publication.ts';
+import { readSequences } from '../peers/sequences.ts';
+import type { Connection } from '../pg/client.ts';
+import { ident, join, sql } from '../pg/sql.ts';
+import { showTable, type TableName } from '../pg/table.ts';
+import type { SnapshotDeps } from './deps.ts';
+import { ensureStream } from './slot.ts';
+import { during, readTrees } from './trees.ts';
+
+/**
+ * The step `preparing`. May be killed anywhere and called again: it looks at what is there and makes the rest. The caller has
+ * claimed the checkpoint.
+ * @throws `undefined_table`, `wrong_state` (what is on the target does not fit; all of it in the detail), `upstream` …
+ */
+export async function prepareTarget(deps: SnapshotDeps, signal: AbortSignal): Promise<void> {
+  const { work } = deps;
+  const use = { application: applicationName('prepare', work) };
+  await using source = await connectPeer(work.source, use, signal);
+  await using target = await connectPeer(work.target, use, signal);
+  const trees = await readTrees(source, work.tables);
+  const facts = await makeSchema({ deps, source, target, trees }, signal);
+  await refuseRows(target, work, facts);
+  await noteInheritance(deps, trees);
+  throwIfStopped(signal);
+  if (work.slot !== null && work.publication.made) {
+    await createPublication(
+      source,
+      work.publication.name,
+      trees.map(({ root, mapping }) => ({ table: root, exclude: mapping.exclude, where: mapping.where })),
+    );
+  }
+  if (work.slot !== null && !work.options.do_initial_copy) await ensureStream(deps, { source, target }, signal);
+}
+
+interface Sides {
+  readonly deps: SnapshotDeps;
+  readonly source: Connection;
+  readonly target: Connection;
+  readonly trees: readonly TableTree[];
+}
+
+/** Brings the target's schema about; gives what was on the target before anything was made. */
+async function makeSchema({ deps, source, target, trees }: Sides, signal: AbortSignal): Promise<TargetFacts> {
+  const { work } = deps;
+  const tables = trees.flatMap((tree) => [tree.root, ...tree.partitions]);
+  const excluded = new Map(
+    trees.flatMap((tree) =>
+      [tree.root, ...tree.partitions].map((table) => [table.oid, new Set(tree.mapping.exclude)] as const),
+    ),
+  );
+  const needs = await inspectSchema(source, tables, (table, column) => excluded.get(table.oid)?.has(column) ?? false);
+  const sequences = await readSequences(source, tables);
+  const wanted = {
+    tables: targetNames(trees),
+    types: needs.types,
+    functions: needs.functions.map((use) => use.signature),
+  };
+  for (;;) {
+    throwIfStopped(signal);
+    const facts = await inspectTarget(target, wanted);
+    const plan = planSchema({
+      ...{ trees, needs, sequences, target: facts, added: addedColumns(work) },
+      create: work.options.schema !== 'none',
+      replace: work.options.resync,
+      follows: work.slot !== null,
+    });
+    refuse(plan);
+    if (plan.drop.length > 0) {
+      await dropTables(target, work, plan.drop);
+      continue;
+    }
+    await applySteps(target, work, plan.steps, signal);
+    return facts;
+  }
+}
+
+/** The columns of PeerDB that the options ask for. */
+export function addedColumns(work: Pick<MirrorWork, 'options'>): readonly AddedColumn[] {
+  const { soft_delete: soft, soft_delete_col_name: deleted, synced_at_col_name: synced } = work.options;
+  return [
+    ...(soft ? [{ name: deleted, type: 'boolean' } as const] : []),
+    ...(synced === undefined || synced === '' ? [] : [{ name: synced, type: 'timestamp with time zone' } as const]),
+  ];
+}
+
+function refuse(plan: SchemaPlan): void {
+  if (plan.missing.length > 0) {
+    const names = plan.missing.map(showTable);
+    throw new SluiceError('undefined_table', `target table ${names[0]} does not exist`, {
+      detail: `Missing on the target: ${names.join(', ')}.`,
+      hint: "Make it, or let the mirror make it: schema = 'tables'.",
+    });
+  }
+  if (plan.problems.length === 0) return;
+  throw new SluiceError('wrong_state', `the target cannot take the tables: ${plan.problems[0]}`, {
+    detail: plan.problems.join('\n'),
+    hint: 'Mend it on the target and RESUME MIRROR; tables that may be replaced: resync = true.',
+  });
+}
+
+// Rows that we did not bring are never mixed with ours, and never deleted without being told to.
+async function refuseRows(target: Connection, work: MirrorWork, facts: TargetFacts): Promise<void> {
+  if (!work.options.do_initial_copy || work.options.resync) return;
+  await refuseFilled(target, [...facts.tables.values()]);
+}
+
+/** @throws `wrong_state` if one of these tables holds a row */
+export async function refuseFilled(target: Connection, tables: readonly TableName[]): Promise<void> {
+  const filled = (await tablesWithRows(target, tables)).map(showTable);
+  if (filled.length === 0) return;
+  throw new SluiceError('wrong_state', `target table ${filled[0]} has rows`, {
+    detail: `Not empty: ${filled.join(', ')}.`,
+    hint: 'Empty it, or have it replaced: resync = true; or follow changes only: do_initial_copy = false.',
+  });
+}
+
+async function noteInheritance({ report }: SnapshotDeps, trees: readonly TableTree[]): Promise<void> {
+  const heirs = trees.filter(({ root }) => root.inherits.length > 0).map(({ root }) => showTable(root));
+  if (heirs.length > 0)
+    await report.note(`tables that inherit from others stand alone on the target: ${heirs.join(', ')}`);
+}
+
+async function dropTables(target: Connection, work: MirrorWork, tables: readonly TableName[]): Promise<void> {
+  const list = join(tables.map((table) => ident(table.schema, table.name)));
+  try {
+    await target.transaction(async () => {
+      await holdToken(target, work);
+      await target.run(sql`drop table if exists ${list}`);
+    });
+  } catch (error) {
+    throw during('cannot replace tables of the target', error, 'Drop what depends on them first.');
+  }
+}
+
+const stepsPerTransaction = 50;
+
+async function applySteps(
+  target: Connection,
+  work: MirrorWork,
+  steps: readonly SchemaStep[],
+  signal: AbortSignal,
+): Promise<void> {
+  for (let at = 0; at < steps.length; at += stepsPerTransaction) {
+    throwIfStopped(signal);
+    const some = steps.slice(at, at + stepsPerTransaction);
+    try {
+      await apply(target, work, some);
+    } catch (error) {
+      if (some.length === 1 || target.lost.aborted) throw during(`cannot make ${some[0]?.what} on the target`, error);
+      // Once more one by one, to say which it is.
+      for (const step of some) {
+        await apply(target, work, [step]).catch((again: unknown) => {
+          throw during(`cannot make ${step.what} on the target`, again);
+        });
+      }
+    }
+  }
+}
+
+async function apply(target: Connection, work: MirrorWork, steps: readonly SchemaStep[]): Promise<void> {
+  await target.transaction(async () => {
+    await holdToken(target, work);
+    await target.run(
+      join(
+        steps.flatMap((step) => step.statements),
+        '; ',
+      ),
+    );
+  });
+}

@@ -1,0 +1,80 @@
+// The statements of a part: COPY out of the source, COPY into the target, and the count for rows without columns. Pure.
+import type { MirroredTable } from '../mirror/work.ts';
+import { ident, join, names, type Sql, sql, trusted } from '../pg/sql.ts';
+import type { CopiedColumns } from './columns.ts';
+import { type Part, rangeCondition } from './plan.ts';
+
+function options(format: CopiedColumns['format']): Sql {
+  return format === 'binary' ? sql` (format binary)` : sql``;
+}
+
+/** Columns are always named: one that is added meanwhile is not in it, and the order is ours. */
+export function copyOut(part: Part, columns: CopiedColumns): Sql {
+  const table = ident(part.from.schema, part.from.name);
+  const condition = partCondition(part);
+  // Without a query the server need not plan and project.
+  if (condition === null && part.only && !columns.computed) {
+    return sql`copy ${table} (${names(columns.names)}) to stdout${options(columns.format)}`;
+  }
+  return sql`copy (select ${names(columns.names)} from ${rowsOf(part)}) to stdout${options(columns.format)}`;
+}
+
+export function copyIn(part: Part, columns: CopiedColumns): Sql {
+  return sql`copy ${ident(part.into.schema, part.into.name)} (${names(columns.names)}) from stdin${options(columns.format)}`;
+}
+
+/** For rows without columns, which COPY cannot name: how many there are. */
+export function countOut(part: Part): Sql {
+  return sql`select count(*) as n from ${rowsOf(part)}`;
+}
+
+/** That many rows of defaults. */
+export function fillIn(part: Part, count: number): Sql {
+  return sql`insert into ${ident(part.into.schema, part.into.name)} select from pg_catalog.generate_series(1, ${count}::bigint)`;
+}
+
+function rowsOf(part: Part): Sql {
+  const condition = partCondition(part);
+  const table = tableExpression(part.mapping, part);
+  return condition === null ? table : sql`${table} where ${condition}`;
+}
+
+// Under the mapped table's own name, so that a predicate may call columns by it whichever partition is read.
+function tableExpression(mapping: MirroredTable, part: Pick<Part, 'from' | 'only'>): Sql {
+  const only = part.only ? sql`only ` : sql``;
+  return sql`${only}${ident(part.from.schema, part.from.name)} as ${ident(mapping.from.name)}`;
+}
+
+function partCondition(part: Part): Sql | null {
+  const range = rangeCondition(part.range);
+  const filter = part.mapping.where === null ? null : predicate(part.mapping.where);
+  const conditions = [range, filter].filter((each) => each !== null);
+  return conditions.length === 0 ? null : join(conditions, ' and ');
+}
+
+// A person's SQL. The line break ends a comment that it may end with.
+function predicate(where: string): Sql {
+  return sql`(${trusted(where)}\n)`;
+}
+
+/** Fails if the predicate is more than one expression; to be run where a second statement cannot hide in it. */
+export function checkPredicate(mapping: MirroredTable, where: string): Sql {
+  const { schema, name } = mapping.from;
+  return sql`select from ${ident(schema, name)} as ${ident(name)} where ${predicate(where)} limit 0`;
+}
+
+/** The values that begin parts 2 to `parts`, in order. */
+export function keyBounds(
+  part: { readonly mapping: MirroredTable; readonly only: boolean; readonly key: string },
+  parts: number,
+): Sql {
+  const key = ident(part.key);
+  const table = tableExpression(part.mapping, { from: part.mapping.from, only: part.only });
+  const filter = part.mapping.where === null ? sql`` : sql` and ${predicate(part.mapping.where)}`;
+  return sql`select bound from (
+    select distinct on (tile) tile, (key)::text as bound from (
+      select ${key} as key, pg_catalog.ntile(${parts}::int) over (order by ${key}) as tile from ${table}
+      where ${key} is not null${filter}) rows
+    order by tile, key) bounds
+  where tile > 1 order by tile`;
+}

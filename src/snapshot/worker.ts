@@ -1,0 +1,175 @@
+// One pair of connections that copies jobs: the source's reads one snapshot, the target's commits rows and their record together.
+import { SluiceError } from '../base/errors.ts';
+import { applicationName, type MirrorWork } from '../mirror/work.ts';
+import { finishCopiedTables, holdToken, recordParts } from '../peers/checkpoint.ts';
+import { connectPeer } from '../peers/connect.ts';
+import type { Connection } from '../pg/client.ts';
+import { relayCopy } from '../pg/copy.ts';
+import { literal, sql } from '../pg/sql.ts';
+import { showTable } from '../pg/table.ts';
+import type { CopiedColumns } from './columns.ts';
+import type { SnapshotDeps } from './deps.ts';
+import { type Job, type Part, showPart } from './plan.ts';
+import { copyIn, copyOut, countOut, fillIn } from './statements.ts';
+import { during } from './trees.ts';
+
+/** How far the copy of the mirror's tables is, shared by its workers. */
+export interface CopyState {
+  /** By showTable of the source's name. */
+  readonly columns: ReadonlyMap<string, CopiedColumns>;
+  /** Parts that are not committed yet, by table. */
+  readonly outstanding: Map<string, number>;
+}
+
+export interface WorkerPair extends AsyncDisposable {
+  readonly source: Connection;
+  readonly target: Connection;
+}
+
+/** Opens the connections and imports the snapshot. */
+export async function openWorker(deps: SnapshotDeps, snapshot: string, signal: AbortSignal): Promise<WorkerPair> {
+  const { work } = deps;
+  const use = { application: applicationName('copy', work) };
+  const source = await connectPeer(work.source, use, signal);
+  try {
+    await noticeLoss(source);
+    await source.run(sql`begin isolation level repeatable read read only`);
+    await source.run(sql`set transaction snapshot ${literal(snapshot)}`);
+    const target = await connectPeer(work.target, use, signal);
+    await prepareLoad(target);
+    return {
+      source,
+      target,
+      async [Symbol.asyncDispose]() {
+        await Promise.all([source.close(), target.close()]);
+      },
+    };
+  } catch (error) {
+    await source.close();
+    throw error;
+  }
+}
+
+// A query whose client is gone must not go on for hours with our snapshot. Not every platform can look (14 and later).
+async function noticeLoss(source: Connection): Promise<void> {
+  try {
+    await source.run(sql`set client_connection_check_interval = '2s'`);
+  } catch (error) {
+    if (source.lost.aborted) throw error;
+  }
+}
+
+/**
+ * Settings of a session that loads rows: no triggers and foreign keys where the role may switch them off; commits do not wait
+ * for the disk, which is made up for before the step ends (see flushTarget).
+ */
+export async function prepareLoad(target: Connection): Promise<void> {
+  await target.run(sql`set synchronous_commit = off`);
+  try {
+    await target.run(sql`set session_replication_role = replica`);
+  } catch (error) {
+    // Managed providers refuse it; tables that we made have no triggers yet.
+    if (!(error instanceof SluiceError) || error.sqlstate !== '42501') throw error;
+  }
+}
+
+/** Copies a job in one target transaction: its parts are all there, with their record, or not at all. */
+export async function copyJob(
+  deps: SnapshotDeps,
+  pair: WorkerPair,
+  run: { readonly job: Job; readonly state: CopyState; readonly signal: AbortSignal },
+): Promise<void> {
+  const { work, report } = deps;
+  const { job, state, signal } = run;
+  const done: { part: Part; rows: number; bytes: number }[] = [];
+  const finished = await pair.target.transaction(async () => {
+    await holdToken(pair.target, work);
+    for (const part of job.parts) {
+      try {
+        done.push({ part, ...(await copyPart(deps, pair, { part, state, signal })) });
+      } catch (error) {
+        throw during(`table ${showTable(part.mapping.from)}, part ${part.number} (${showPart(part)})`, error);
+      }
+    }
+    await recordParts(
+      pair.target,
+      work,
+      done.map(({ part, rows, bytes }) => ({ table: part.mapping.from, part: part.number, rows, bytes })),
+    );
+    // If these are the last parts of their tables that are still out, the tables are finished with them.
+    const last = tablesOf(job).filter((table) => state.outstanding.get(showTable(table.from)) === 1);
+    await finish(pair.target, work, last);
+    return last;
+  });
+  const late = tablesOf(job).filter((table) => {
+    const left = (state.outstanding.get(showTable(table.from)) ?? 1) - 1;
+    state.outstanding.set(showTable(table.from), left);
+    return left === 0 && !finished.includes(table);
+  });
+  await finish(pair.target, work, late);
+  for (const { part, rows, bytes } of done)
+    await report.part(part.mapping, part.number, { state: 'copied', rows, bytes });
+  for (const table of [...finished, ...late]) await report.finished(table);
+}
+
+// A job holds one part of a large table or the only parts of several, so each table stands for one part.
+function tablesOf(job: Job) {
+  return job.parts.map((part) => part.mapping);
+}
+
+async function finish(target: Connection, work: MirrorWork, tables: ReturnType<typeof tablesOf>): Promise<void> {
+  if (tables.length > 0)
+    await finishCopiedTables(
+      target,
+      work,
+      tables.map((table) => table.from),
+    );
+}
+
+const reportEveryMs = 250;
+
+async function copyPart(
+  deps: SnapshotDeps,
+  pair: WorkerPair,
+  run: { readonly part: Part; readonly state: CopyState; readonly signal: AbortSignal },
+): Promise<{ rows: number; bytes: number }> {
+  const { part, signal } = run;
+  const columns = run.state.columns.get(showTable(part.mapping.from));
+  if (columns === undefined) throw new SluiceError('internal', 'a part of an unknown table');
+  if (columns.names.length === 0) return await copyRowsWithoutColumns(pair, part);
+  let rows = 0;
+  let bytes = 0;
+  let told = Date.now();
+  let telling: Promise<void> | undefined;
+  const onBytes = (more: number, messages: number) => {
+    bytes += more;
+    rows += messages;
+    if (telling !== undefined || Date.now() - told < reportEveryMs) return;
+    told = Date.now();
+    telling = deps.report
+      .part(part.mapping, part.number, { state: 'copying', rows, bytes })
+      .catch((error: unknown) => deps.log.warn({ err: error }, 'progress was not taken'))
+      .finally(() => {
+        telling = undefined;
+      });
+  };
+  const result = await relayCopy(
+    {
+      source: pair.source,
+      sourceSql: copyOut(part, columns),
+      target: pair.target,
+      targetSql: copyIn(part, columns),
+      onBytes,
+    },
+    signal,
+  );
+  await telling;
+  return result;
+}
+
+async function copyRowsWithoutColumns(pair: WorkerPair, part: Part): Promise<{ rows: number; bytes: number }> {
+  const { n } = await pair.source.one<{ n: string }>(countOut(part));
+  const rows = Number(n);
+  if (rows > 0) await pair.target.run(fillIn(part, rows));
+  return { rows, bytes: 0 };
+}

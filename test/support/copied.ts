@@ -1,0 +1,112 @@
+// A mirror's work between two test databases and its snapshot's steps, as a runner would call them, with what they report.
+import { randomUUID } from 'node:crypto';
+import { silentLog } from '../../src/base/log.ts';
+import type { OptionValue } from '../../src/base/options.ts';
+import { readMirrorOptions } from '../../src/mirror/options.ts';
+import type { PeerConfig } from '../../src/mirror/peer.ts';
+import type { MirroredTable, MirrorWork } from '../../src/mirror/work.ts';
+import { claimCheckpoint, ensureCheckpointTables } from '../../src/peers/checkpoint.ts';
+import { Connection } from '../../src/pg/client.ts';
+import { showTable } from '../../src/pg/table.ts';
+import type { SnapshotDeps } from '../../src/snapshot/deps.ts';
+import { finishSnapshot } from '../../src/snapshot/finish.ts';
+import { prepareTarget } from '../../src/snapshot/prepare.ts';
+import { runSnapshot } from '../../src/snapshot/run.ts';
+import type { ServerAddress } from './servers.ts';
+
+export interface Place extends ServerAddress {
+  readonly database: string;
+}
+
+export function peerOf({ host, port, user, password, database }: Place): PeerConfig {
+  const none = { rootCa: undefined, tlsHost: undefined, clientTls: undefined, ssh: undefined };
+  return { host, port, user, password, database, sslMode: 'disable', metadataSchema: '_sluice', ...none };
+}
+
+/** A connection as ours are: pinned, with an empty search_path. */
+export async function pinned({ host, port, user, password, database }: Place): Promise<Connection> {
+  return await Connection.open({ host, port, user, password, database });
+}
+
+/** `shop.orders` goes to `shop.orders`; give more to say more. */
+export function table(name: string, more: Partial<Omit<MirroredTable, 'from'>> = {}): MirroredTable {
+  const [schema = 'public', only = ''] = name.includes('.') ? name.split('.') : ['public', name];
+  const from = { schema, name: only };
+  return { from, to: from, key: null, exclude: [], where: null, ...more };
+}
+
+export function mirrorWork(
+  sides: { readonly from: Place; readonly to: Place },
+  tables: readonly MirroredTable[],
+  options: Readonly<Record<string, OptionValue>> = {},
+): MirrorWork {
+  const read = readMirrorOptions(Object.entries(options).map(([name, value]) => ({ name, value })));
+  const id = randomUUID();
+  const suffix = id.slice(0, 8);
+  return {
+    id,
+    name: 'move',
+    token: 1n,
+    source: peerOf(sides.from),
+    target: peerOf(sides.to),
+    options: read,
+    tables,
+    publication: { name: `pub_${suffix}`, made: true },
+    slot: read.initial_copy_only
+      ? null
+      : { name: read.replication_slot_name ?? `slot_${suffix}`, made: read.replication_slot_name === undefined },
+  };
+}
+
+export interface Told {
+  readonly planned: Map<string, readonly string[]>;
+  readonly copied: { readonly table: string; readonly part: number; readonly rows: number }[];
+  readonly finished: string[];
+  readonly notes: string[];
+}
+
+export function listening(work: MirrorWork): SnapshotDeps & { readonly told: Told } {
+  const told: Told = { planned: new Map(), copied: [], finished: [], notes: [] };
+  return {
+    work,
+    log: silentLog,
+    told,
+    report: {
+      async planned(of, plan) {
+        told.planned.set(
+          showTable(of.from),
+          plan.parts.map((part) => part.what),
+        );
+      },
+      async part(of, part, now) {
+        if (now.state === 'copied') told.copied.push({ table: showTable(of.from), part, rows: now.rows });
+      },
+      async finished(of) {
+        told.finished.push(showTable(of.from));
+      },
+      async note(message) {
+        told.notes.push(message);
+      },
+    },
+  };
+}
+
+/** Takes the mirror over, as every step begins. */
+export async function claim(work: MirrorWork): Promise<void> {
+  const { host, port, user, password, database } = work.target;
+  await using db = await Connection.open({ host, port, user, password, database });
+  await ensureCheckpointTables(db, work.target.metadataSchema);
+  await claimCheckpoint(db, work);
+}
+
+const never = new AbortController().signal;
+
+/** All three steps, one after the other. */
+export async function copyAll(work: MirrorWork): Promise<Told> {
+  const deps = listening(work);
+  await claim(work);
+  await prepareTarget(deps, never);
+  await runSnapshot(deps, never);
+  await finishSnapshot(deps, never);
+  return deps.told;
+}
