@@ -109,7 +109,7 @@ export class Relay implements Backend {
   }
 
   async sync(): Promise<boolean> {
-    return this.#serve(async () => {
+    const ready = await this.#serve(async () => {
       const ended = await this.#board.sync();
       if (ended) {
         this.#skipping = false;
@@ -117,6 +117,7 @@ export class Relay implements Backend {
       }
       return ended;
     });
+    return ready ?? true;
   }
 
   async copy(frame: Frame): Promise<void> {
@@ -152,13 +153,18 @@ export class Relay implements Backend {
     return this.#runGroup(client, target, [plain]);
   }
 
-  async #serve<T>(work: () => Promise<T>): Promise<T> {
+  async #serve<T>(work: () => Promise<T>): Promise<T | undefined> {
     const board = this.#board;
     board.serving = true;
     try {
       const value = await work();
       if (board.over) throw new SluiceError('connection_lost', 'the connection to the server was lost');
       return value;
+    } catch (error) {
+      // What was asked before is answered before our error; if that has failed, this is part of what is skipped.
+      await board.drain();
+      if (board.active?.failed) return undefined;
+      throw error;
     } finally {
       board.serving = false;
       if (!board.active?.busy) board.sendStrays();

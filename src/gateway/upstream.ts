@@ -3,7 +3,14 @@ import type { Duplex } from 'node:stream';
 import pg from 'pg';
 import { type ServerErrorFields, SluiceError, toSluiceError } from '../base/errors.ts';
 import type { ClientConfig } from '../pg/client.ts';
-import { backend, flushMessage, startupMessage, syncMessage, type TransactionStatus } from '../wire/backend.ts';
+import {
+  backend,
+  flushMessage,
+  startupMessage,
+  syncMessage,
+  type TransactionStatus,
+  terminateMessage,
+} from '../wire/backend.ts';
 import { decodeFields, encodeFields, serverFields } from '../wire/fields.ts';
 import type { Outbox } from '../wire/inbox.ts';
 import { ReplyReader, type ReplySink } from '../wire/replies.ts';
@@ -85,6 +92,7 @@ interface RawClient {
 const raw = (client: pg.Client): RawClient => client as unknown as RawClient;
 const connectTimeoutMs = 15_000;
 const cancelTimeoutMs = 5_000;
+const goodbyeMs = 1_000;
 
 // Answers that end what was asked, by the kind of question. ErrorResponse and ReadyForQuery are seen to apart.
 const endings: Readonly<Record<Asked['kind'], readonly number[]>> = {
@@ -253,11 +261,15 @@ export class Upstream {
     });
   }
 
-  /** Closes the connection at once, whatever it is doing. */
+  /** Closes the connection at once, whatever it is doing; with a goodbye if it does nothing. */
   destroy(): void {
     if (this.#closed) return;
-    this.#stream.destroy();
-    this.#close();
+    const stream = this.#stream;
+    const polite = !this.busy && !this.dirty && this.status === 'I';
+    this.#close(polite);
+    if (!polite) return;
+    stream.end(terminateMessage);
+    setTimeout(() => stream.destroy(), goodbyeMs).unref();
   }
 
   #takeOver(): void {
@@ -368,10 +380,10 @@ export class Upstream {
     this.#changed = undefined;
   }
 
-  #close(): void {
+  #close(open = false): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#stream.destroy();
+    if (!open) this.#stream.destroy();
     this.#asked.length = 0;
     this.#notify();
     this.#deps.events.closed(this);

@@ -152,6 +152,7 @@ export function executeMessage(portal: string): Buffer {
 }
 
 export const syncMessage = empty(frontend.sync);
+export const terminateMessage = empty(frontend.terminate);
 export const flushMessage = empty(frontend.flush);
 
 /** The startup packet of protocol 3.0. */

@@ -187,7 +187,10 @@ export class ClientConnection {
     const socket = this.#socket;
     socket.off('data', this.#onData);
     socket.removeAllListeners('end');
-    if (first !== undefined) socket.unshift(first);
+    if (first !== undefined) {
+      socket.pause();
+      socket.unshift(first);
+    }
     const secure = new TLSSocket(socket, {
       isServer: true,
       secureContext: this.#house.tls!.context,

@@ -1,0 +1,531 @@
+// The gateway's door: logins, TLS, cancels, clients that vanish or never read, limits, the end.
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { connect as connectSocket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { connect as connectTls } from 'node:tls';
+import pg from 'pg';
+import { from as copyFrom } from 'pg-copy-streams';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { message } from '../../src/wire/backend.ts';
+import { code } from '../../src/wire/frames.ts';
+import { hasOpenssl, hasPsql, psql, RawClient, type TestGateway, testGateway } from '../support/relay.ts';
+import { type TestDatabase, testDatabase } from '../support/servers.ts';
+import { until } from '../support/wait.ts';
+
+let catalog: TestDatabase;
+let peer: TestDatabase;
+let gateway: TestGateway;
+
+beforeAll(async () => {
+  [catalog, peer] = await Promise.all([testDatabase(18), testDatabase(14)]);
+  await peer.exec('create table public.t (id int, what text)');
+  gateway = await testGateway({ catalog, peers: { peer } });
+});
+afterAll(async () => {
+  await gateway?.[Symbol.asyncDispose]();
+  await Promise.all([catalog, peer].map((db) => db?.[Symbol.asyncDispose]()));
+});
+
+const request = (number: number) => {
+  const bytes = Buffer.alloc(8);
+  bytes.writeUInt32BE(8);
+  bytes.writeUInt32BE(number, 4);
+  return bytes;
+};
+
+/** Sessions of ours on the peer whose last statement was like that. */
+async function onPeer(query: string): Promise<readonly { readonly state: string }[]> {
+  return peer.exec(
+    `select state from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and query like '${query}'`,
+  );
+}
+
+/** The bytes of a session in which the password is right, as pg sends them, taken from a socket between. */
+async function refusal(config: pg.ClientConfig): Promise<pg.DatabaseError> {
+  const client = new pg.Client(config);
+  client.on('error', () => {});
+  return client.connect().then(
+    async () => {
+      await client.end();
+      throw new Error('it was let in');
+    },
+    (error: pg.DatabaseError) => error,
+  );
+}
+
+describe('logins', () => {
+  test('a wrong password is refused by name, with any user name, and the right one lets any name in', async () => {
+    for (const user of ['postgres', 'nobody']) {
+      const error = await refusal({ ...gateway.config(), user, password: 'wrong' });
+      expect(error).toMatchObject({ code: '28P01', message: `password authentication failed for user "${user}"` });
+      expect(error.severity).toBe('FATAL');
+    }
+    await (await gateway.client()).end();
+  });
+
+  test.skipIf(!hasPsql)('psql is told of a wrong password, and asks for GSS and TLS without harm', async () => {
+    const wrong = await psql(gateway, ['select 1'], { env: { PGPASSWORD: 'wrong' } });
+    expect(wrong.code).toBe(2);
+    expect(wrong.err).toContain('password authentication failed for user "anyone"');
+    const right = await psql(gateway, ['select 1'], { env: { PGGSSENCMODE: 'prefer', PGSSLMODE: 'prefer' } });
+    expect(right.err).toBe('');
+    const tls = await psql(gateway, ['select 1'], { env: { PGSSLMODE: 'require' } });
+    expect(tls.err).toContain('server does not support SSL');
+  });
+
+  test('a peer that cannot be reached refuses the session that asked for it, and only that', async () => {
+    const lonely: TestDatabase = { ...peer, port: 1, [Symbol.asyncDispose]: async () => {} };
+    await using other = await testGateway({ catalog, peers: { away: lonely } });
+    expect(await refusal(other.config('away'))).toMatchObject({ code: '08001' });
+    const client = await other.client();
+    await expect(client.query('select * from away.public.t')).rejects.toMatchObject({ code: '08001' });
+    expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }]);
+  });
+
+  test('the server says what drivers look for', async () => {
+    using raw = new RawClient(gateway.port);
+    raw.send(request(80877104));
+    await until('N', () => raw.received.toString() === 'N');
+    const client = await gateway.client('peer');
+    const reported = new Map<string, string>();
+    const second = new pg.Client(gateway.config('peer'));
+    const { connection } = second as unknown as {
+      connection: { on(event: string, heard: (m: { parameterName: string; parameterValue: string }) => void): void };
+    };
+    connection.on('parameterStatus', (m) => reported.set(m.parameterName, m.parameterValue));
+    await second.connect();
+    expect(reported.get('server_version')).toMatch(/^14\./);
+    expect(reported.get('client_encoding')).toBe('UTF8');
+    for (const name of [
+      'DateStyle',
+      'TimeZone',
+      'integer_datetimes',
+      'standard_conforming_strings',
+      'in_hot_standby',
+      'application_name',
+    ]) {
+      expect([name, reported.has(name)]).toEqual([name, true]);
+    }
+    await second.end();
+    await client.end();
+  });
+});
+
+describe('limits', () => {
+  test('a client that says nothing is shown the door, and so is one that talks nonsense', async () => {
+    await using strict = await testGateway({ catalog, limits: { loginTimeoutMs: 200 } });
+    using silent = new RawClient(strict.port);
+    using big = new RawClient(strict.port);
+    const head = Buffer.alloc(8);
+    head.writeUInt32BE(1_000_000);
+    big.send(head);
+    using web = new RawClient(strict.port);
+    web.send(Buffer.from('GET / HTTP/1.1\r\n\r\n'));
+    await until('all are gone', () => silent.closed && big.closed && web.closed);
+    expect(big.received.toString()).toContain('C08P01');
+  });
+
+  test('a crowd is told that it is one', async () => {
+    await using small = await testGateway({ catalog, limits: { connections: 2 } });
+    await small.client();
+    await small.client();
+    expect(await refusal(small.config())).toMatchObject({ code: '53300' });
+  });
+
+  test('a message of 1 GB that is only announced is waited for without memory, and one of 2 GB is refused', async () => {
+    const client = await gateway.client();
+    const stream = (client as unknown as { connection: { stream: { write(bytes: Buffer): void } } }).connection.stream;
+    const before = process.memoryUsage().rss;
+    stream.write(Buffer.from([code('Q'), 0x3f, 0xff, 0xff, 0xff, 115]));
+    const other = await gateway.client();
+    expect((await other.query('select 1 as one')).rows).toEqual([{ one: 1 }]);
+    expect(process.memoryUsage().rss - before).toBeLessThan(100_000_000);
+    const broken = new Promise<pg.DatabaseError>((resolve) =>
+      other.on('error', (error) => resolve(error as pg.DatabaseError)),
+    );
+    (other as unknown as { connection: { stream: { write(bytes: Buffer): void } } }).connection.stream.write(
+      Buffer.from([code('Q'), 0x7f, 0xff, 0xff, 0xff]),
+    );
+    expect(await broken).toMatchObject({ code: '08P01' });
+    stream.write(Buffer.alloc(0));
+    (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
+  });
+
+  test('a hundred idle clients cost the catalog nothing', async () => {
+    await using idle = await testGateway({ catalog });
+    const first = await idle.client();
+    const clients = await Promise.all(Array.from({ length: 100 }, () => idle.client()));
+    const rows = await catalog.exec<{ n: number }>(
+      'select count(*)::int as n from pg_stat_activity where datname = current_database()',
+    );
+    expect(rows[0]?.n).toBeLessThan(15);
+    const answers = await Promise.all(clients.slice(0, 20).map((client) => client.query('select 1 as one')));
+    expect(answers.every(({ rows: [row] }) => row.one === 1)).toBe(true);
+    await first.end();
+  });
+});
+
+describe('byte by byte', () => {
+  test('a conversation goes the same wherever its bytes are cut', async () => {
+    // pg speaks through a wire that lets through one byte at a time.
+    const socket = connectSocket({ host: '127.0.0.1', port: gateway.port });
+    await new Promise((resolve) => socket.once('connect', resolve));
+    socket.setNoDelay(true);
+    const write = socket.write.bind(socket) as (bytes: Buffer) => boolean;
+    socket.write = ((bytes: Buffer | string) => {
+      for (const byte of Buffer.from(bytes as Buffer)) write(Buffer.of(byte));
+      return true;
+    }) as typeof socket.write;
+    socket.connect = (() => {
+      process.nextTick(() => socket.emit('connect'));
+      return socket;
+    }) as typeof socket.connect;
+    const client = new pg.Client({ ...gateway.config(), stream: () => socket });
+    await client.connect();
+    expect((await client.query("select 'é' || $1::text as t", ['ö'])).rows).toEqual([{ t: 'éö' }]);
+    expect((await client.query('show mirrors; select count(*)::int as n from peer.public.t')) as unknown).toHaveLength(
+      2,
+    );
+    await client.end();
+  });
+
+  test('messages pushed together, or ended by a goodbye, are all answered in order', async () => {
+    const client = await gateway.client();
+    const { connection } = client as unknown as { connection: { stream: NodeJS.ReadWriteStream } };
+    const heard: Buffer[] = [];
+    connection.stream.removeAllListeners('data');
+    connection.stream.on('data', (chunk: Buffer) => heard.push(chunk));
+    const closed = new Promise((resolve) => connection.stream.once('close', resolve));
+    const query = (text: string) => message(code('Q'), Buffer.from(`${text}\0`));
+    connection.stream.write(
+      Buffer.concat([
+        query("select 'one'"),
+        query('show mirrors'),
+        query("select 'three' from peer.public.t"),
+        message(code('X')),
+      ]),
+    );
+    await closed;
+    const all = Buffer.concat(heard).toString('latin1');
+    const places = ['one', 'SELECT 1', 'second', 'SHOW', 'SELECT 0'].map((word) => all.indexOf(word));
+    expect(places).toEqual([...places].sort((a, b) => a - b));
+    expect(places.every((place) => place >= 0)).toBe(true);
+  });
+
+  test('an extended query that fails is skipped to its Sync, also when a statement of ours failed it', async () => {
+    const client = await gateway.client();
+    const { connection } = client as unknown as { connection: { stream: NodeJS.ReadWriteStream } };
+    let heard = Buffer.alloc(0);
+    connection.stream.removeAllListeners('data');
+    connection.stream.on('data', (chunk: Buffer) => {
+      heard = Buffer.concat([heard, chunk]);
+    });
+    const types = () => {
+      const seen: string[] = [];
+      for (let at = 0; at + 5 <= heard.length; at += heard.readUInt32BE(at + 1) + 1)
+        seen.push(String.fromCharCode(heard[at]!));
+      return seen.join('');
+    };
+    const parse = (text: string) => message(code('P'), Buffer.from(`\0${text}\0\0\0`));
+    const bind = message(code('B'), Buffer.alloc(8));
+    const execute = message(code('E'), Buffer.alloc(5));
+    const sync = message(code('S'));
+    const run = (text: string) => [parse(text), bind, execute];
+    connection.stream.write(
+      Buffer.concat([
+        ...run("insert into peer.public.t values (1, 'undone')"),
+        ...run('show mirror'),
+        ...run("insert into peer.public.t values (2, 'skipped')"),
+        sync,
+        ...run("insert into peer.public.t values (3, 'kept')"),
+        ...run('show mirrors'),
+        ...run("select 'catalog'"),
+        sync,
+      ]),
+    );
+    await until('both Syncs', () => types().replace(/[^Z]/g, '').length === 2);
+    expect(types()).toBe('12CEZ12C12DDDC12DCZ');
+    expect(await peer.exec('select id from public.t')).toEqual([{ id: 3 }]);
+    await peer.exec('truncate public.t');
+    connection.stream.end();
+  });
+});
+
+describe('cancel', () => {
+  const sleep = "select pg_sleep(30), 'sleeper' from generate_series(1, 1)";
+  const cancel = async (client: pg.Client) => {
+    const { processID, secretKey } = client as unknown as { processID: number; secretKey: number };
+    const bytes = Buffer.alloc(16);
+    bytes.writeUInt32BE(16);
+    bytes.writeUInt32BE(80877102, 4);
+    bytes.writeInt32BE(processID, 8);
+    bytes.writeInt32BE(secretKey, 12);
+    using raw = new RawClient(gateway.port);
+    raw.send(bytes);
+    await until('the request is taken', () => raw.closed);
+  };
+
+  test("a statement on a peer stops within a second, and is gone from the peer's activity", async () => {
+    const client = await gateway.client('peer');
+    const running = client.query(sleep).catch((error: pg.DatabaseError) => error);
+    await until('it runs', async () => (await onPeer('%sleeper%')).some(({ state }) => state === 'active'));
+    const began = Date.now();
+    await cancel(client);
+    expect(await running).toMatchObject({ code: '57014' });
+    expect(Date.now() - began).toBeLessThan(1000);
+    expect((await onPeer('%sleeper%')).filter(({ state }) => state === 'active')).toEqual([]);
+    expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }]);
+    await client.end();
+  });
+
+  test('a statement of ours stops as well', async () => {
+    const client = await gateway.client();
+    const running = client.query('pause mirror m').catch((error: pg.DatabaseError) => error);
+    await until('it runs', () => gateway.said.some(({ kind }) => kind === 'pause_mirror'));
+    await cancel(client);
+    expect(await running).toMatchObject({ code: '57014', message: 'canceling statement due to user request' });
+    await client.end();
+  });
+
+  test('a wrong key stops nothing', async () => {
+    const client = await gateway.client('peer');
+    const running = client.query("select pg_sleep(0.3), 'wrong key'");
+    const own = client as unknown as { processID: number; secretKey: number };
+    const right = own.secretKey;
+    own.secretKey = right ^ 1;
+    await cancel(client);
+    own.secretKey = right;
+    expect((await running).rowCount).toBe(1);
+    await client.end();
+  });
+});
+
+describe('clients that vanish', () => {
+  test('a client that is gone in the middle of a statement leaves nothing behind on the peer', async () => {
+    const client = await gateway.client('peer');
+    client.query("select pg_sleep(30), 'vanished'").catch(() => {});
+    await until('it runs', async () => (await onPeer('%vanished%')).some(({ state }) => state === 'active'));
+    (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
+    await until('it is gone', async () => (await onPeer('%vanished%')).length === 0, 5_000);
+  });
+
+  test('a transaction and a COPY of a client that vanished are rolled back', async () => {
+    const client = await gateway.client();
+    await client.query('begin');
+    await client.query("insert into peer.public.t values (1, 'half')");
+    const { stream } = (client as unknown as { connection: { stream: { destroy(): void; write(b: Buffer): void } } })
+      .connection;
+    client.query(copyFrom('copy peer.public.t from stdin')).on('error', () => {});
+    await until('COPY runs', async () => (await onPeer('copy%')).some(({ state }) => state === 'active'));
+    stream.write(message(code('d'), Buffer.from('2\tdata\n')));
+    stream.destroy();
+    await until('it is gone', async () => (await onPeer('copy%')).length === 0, 5_000);
+    expect(await peer.exec('select * from public.t')).toEqual([]);
+  });
+});
+
+describe('an upstream that vanishes', () => {
+  const kill = (like: string) =>
+    peer.exec(
+      `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and query like '${like}'`,
+    );
+
+  test('a visited peer that ends our connection is an error, and the session goes on', async () => {
+    const client = await gateway.client();
+    await client.query('begin');
+    await client.query("select 'visitor' from peer.public.t");
+    await kill('%visitor%from public.t');
+    await until('the loss is noticed', async () => (await onPeer('%visitor%')).length === 0);
+    const lost = await client.query('select 1 from peer.public.t').catch((error: pg.DatabaseError) => error.code);
+    expect(['57P01', '25P02']).toContain(lost);
+    await expect(client.query('select 1')).rejects.toMatchObject({ code: '25P02' });
+    await client.query('rollback');
+    expect((await client.query('select count(*)::int as n from peer.public.t')).rows).toEqual([{ n: 0 }]);
+    const running = client.query(
+      "select pg_sleep(30), 'busy' from peer.public.t union all select pg_sleep(30), 'busy'",
+    );
+    await until('it runs', async () => (await onPeer('%busy%')).some(({ state }) => state === 'active'));
+    void kill('%busy%').catch(() => {});
+    await expect(running).rejects.toMatchObject({ code: '57P01', severity: 'ERROR' });
+    expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }]);
+    await client.end();
+  });
+
+  test('a session at home on a peer ends with it, and says why', async () => {
+    const client = await gateway.client('peer');
+    const ended = new Promise<pg.DatabaseError>((resolve) =>
+      client.on('error', (error) => resolve(error as pg.DatabaseError)),
+    );
+    await client.query("select 'at home'");
+    await kill("select ''at home''");
+    expect(await ended).toMatchObject({ code: '57P01', severity: 'FATAL' });
+  });
+});
+
+describe('much data', () => {
+  test('a client that does not read stops the peer that feeds it, and memory stays small', async () => {
+    const client = await gateway.client('peer');
+    const { stream } = (client as unknown as { connection: { stream: NodeJS.ReadStream } }).connection;
+    stream.pause();
+    const before = process.memoryUsage().rss;
+    const result = client.query({
+      text: "select repeat('x', 10000) as x, 'firehose' as f from generate_series(1, 20000)",
+      rowMode: 'array',
+    });
+    await until('the peer waits for us', async () => {
+      const rows = await peer.exec<{ wait: string | null }>(
+        `select wait_event as wait from pg_stat_activity where datname = current_database() and query like '%firehose%' and pid <> pg_backend_pid()`,
+      );
+      return rows[0]?.wait === 'ClientWrite';
+    });
+    expect(process.memoryUsage().rss - before).toBeLessThan(60_000_000);
+    stream.resume();
+    expect((await result).rowCount).toBe(20_000);
+    await client.end();
+  });
+
+  test('a statement of 50 MB arrives whole, and waits with its peer', async () => {
+    const client = await gateway.client('peer');
+    const blocker = await peer.connect();
+    await blocker.client.query('begin; lock table public.t');
+    const { stream } = (client as unknown as { connection: { stream: import('node:net').Socket } }).connection;
+    const copying = client.query('insert into public.t select 1, $1 where length($1) > 0', ['y'.repeat(50_000_000)]);
+    await until('the insert waits for the lock', async () => {
+      const rows = await peer.exec<{ n: number }>(
+        `select count(*)::int as n from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+      );
+      return rows[0]?.n === 1;
+    });
+    expect(stream.destroyed).toBe(false);
+    await blocker.client.query('rollback');
+    expect((await copying).rowCount).toBe(1);
+    expect(await peer.exec('select length(what) as n from public.t')).toEqual([{ n: 50_000_000 }]);
+    await peer.exec('truncate public.t');
+    await client.end();
+  });
+});
+
+describe('the end', () => {
+  test('idle clients are told, busy ones finish, and the port is free', async () => {
+    const closing = await testGateway({ catalog, peers: { peer } });
+    const idle = await closing.client();
+    const told = new Promise<pg.DatabaseError>((resolve) =>
+      idle.on('error', (error) => resolve(error as pg.DatabaseError)),
+    );
+    const busy = await closing.client('peer');
+    const running = busy.query("select pg_sleep(0.5), 'last words'");
+    await until('it runs', async () => (await onPeer('%last words%')).some(({ state }) => state === 'active'));
+    const stopped = closing.stop();
+    expect(await told).toMatchObject({ code: '57P01', message: 'terminating connection due to administrator command' });
+    expect((await running).rowCount).toBe(1);
+    await stopped;
+    await expect(new pg.Client(closing.config()).connect()).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+    await until('the peer is left alone', async () => (await onPeer('%last words%')).length === 0);
+  });
+
+  test('a client that does not come to an end is broken off', async () => {
+    const closing = await testGateway({ catalog, peers: { peer }, limits: { drainMs: 200 } });
+    const busy = await closing.client('peer');
+    const running = busy.query("select pg_sleep(30), 'stubborn'").catch((error: Error) => error);
+    await until('it runs', async () => (await onPeer('%stubborn%')).some(({ state }) => state === 'active'));
+    await closing.stop();
+    expect(await running).toBeInstanceOf(Error);
+    await until('it is gone', async () => (await onPeer('%stubborn%')).length === 0);
+  });
+});
+
+describe.skipIf(!hasOpenssl)('TLS', () => {
+  let home: string;
+  let secure: TestGateway;
+  let cert: string;
+  beforeAll(async () => {
+    home = mkdtempSync(join(tmpdir(), 'sluice-tls-'));
+    const [certFile, keyFile] = [join(home, 'cert.pem'), join(home, 'key.pem')];
+    const args = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-sha384', '-days', '2', '-subj', '/CN=localhost'];
+    execFileSync(
+      'openssl',
+      [...args, '-addext', 'subjectAltName=DNS:localhost', '-keyout', keyFile, '-out', certFile],
+      {
+        stdio: 'ignore',
+      },
+    );
+    cert = readFileSync(certFile, 'utf8');
+    secure = await testGateway({ catalog, peers: { peer }, tls: { cert, key: readFileSync(keyFile, 'utf8') } });
+  });
+  afterAll(async () => {
+    await secure?.[Symbol.asyncDispose]();
+    rmSync(home, { recursive: true, force: true });
+  });
+
+  test('pg talks over it, checks the certificate, and binds its login to it', async () => {
+    const ssl = { ca: cert, servername: 'localhost' };
+    for (const enableChannelBinding of [false, true]) {
+      const client = new pg.Client({
+        ...secure.config(),
+        host: 'localhost',
+        ssl,
+        enableChannelBinding,
+      } as pg.ClientConfig);
+      await client.connect();
+      expect((await client.query('select count(*)::int as n from peer.public.t')).rows).toEqual([{ n: 0 }]);
+      await client.end();
+    }
+    const wrong = await refusal({ ...secure.config(), host: 'localhost', ssl, password: 'wrong' });
+    expect(wrong).toMatchObject({ code: '28P01' });
+  });
+
+  test('on this machine a login may do without', async () => {
+    const client = await secure.client();
+    expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }]);
+    await client.end();
+  });
+
+  test.skipIf(!hasPsql)('psql verifies it in full and requires channel binding', async () => {
+    const env = {
+      PGHOST: 'localhost',
+      PGSSLMODE: 'verify-full',
+      PGSSLROOTCERT: join(home, 'cert.pem'),
+      PGCHANNELBINDING: 'require',
+    };
+    const done = await psql(secure, ['\\conninfo', 'select 1'], { env });
+    expect(done.err).toBe('');
+    expect(done.out).toContain('SSL connection');
+  });
+
+  test('TLS from the first byte is taken if it says that it means PostgreSQL', async () => {
+    const open = (ALPNProtocols: string[]) =>
+      new Promise<string>((resolve) => {
+        const socket = connectTls({
+          host: '127.0.0.1',
+          port: secure.port,
+          ca: cert,
+          servername: 'localhost',
+          ALPNProtocols,
+        });
+        socket.once('secureConnect', () => {
+          const body = Buffer.from('\0\x03\0\0user\0me\0\0', 'latin1');
+          const head = Buffer.alloc(4);
+          head.writeUInt32BE(body.length + 4);
+          socket.write(Buffer.concat([head, body]));
+        });
+        let heard = '';
+        socket.on('data', (chunk) => {
+          heard += chunk.toString('latin1');
+          if (heard.includes('SCRAM-SHA-256\0\0')) socket.destroy();
+        });
+        socket.on('error', () => {});
+        socket.on('close', () => resolve(heard));
+      });
+    expect(await open(['postgresql'])).toContain('SCRAM-SHA-256-PLUS');
+    expect(await open(['http/1.1'])).toBe('');
+  });
+
+  test('words smuggled in before encryption are not taken for encrypted ones', async () => {
+    using raw = new RawClient(secure.port);
+    raw.send(Buffer.concat([request(80877103), Buffer.from('smuggled')]));
+    await until('it is closed', () => raw.closed);
+    expect(raw.received.toString()).toContain('C08P01');
+  });
+});
