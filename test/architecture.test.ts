@@ -143,3 +143,8 @@ test('no any, enum, namespace, decorator or default export, and no rule of a too
   expect(offenders(({ code }) => /^export\s+default\b/m.test(code))).toEqual([]);
   expect(offenders(({ text }) => /@ts-(ignore|expect-error|nocheck)|biome-ignore/.test(text))).toEqual([]);
 });
+
+test('no try in a loop opens what it uses', () => {
+  // Where the code runs from source, esbuild hoists the failure out of the loop: a later turn that succeeds throws it again.
+  expect(offenders(({ code }) => /\b(for|while) \([^\n]*\{\n\s*try \{\n\s*(await )?using\b/.test(code))).toEqual([]);
+});

@@ -61,7 +61,7 @@ async function firstThatWorks(ways: readonly ClientConfig[], signal: AbortSignal
   const failures: SluiceError[] = [];
   for (const way of ways) {
     try {
-      await using _connection = await Connection.open(way, signal);
+      await (await Connection.open(way, signal)).close();
       return way;
     } catch (error) {
       failures.push(toSluiceError(error));

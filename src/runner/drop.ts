@@ -81,11 +81,7 @@ async function removeOn(
   for (let attempt = 0; attempt < attempts && left.length > 0; attempt++) {
     if (attempt > 0) await pause(backoffMs(attempt - 1), signal);
     try {
-      await using db = await connectPeer(deps.work[peer], { application: applicationName('drop', deps.work) }, signal);
-      while (left[0] !== undefined) {
-        await left[0].remove(db);
-        left.shift();
-      }
+      await removeAll(left, deps.work, { peer, signal });
     } catch (error) {
       throwIfStopped(signal);
       failure = toSluiceError(error);
@@ -95,4 +91,17 @@ async function removeOn(
   }
   const name = peer === 'source' ? deps.mirror.sourceName : deps.mirror.targetName;
   return left.map(({ what, statement }) => ({ peer: name, what: `${what} (${failure?.message})`, statement }));
+}
+
+/** Takes off the list what is gone. */
+async function removeAll(
+  left: Removal[],
+  work: MirrorWork,
+  on: { readonly peer: 'source' | 'target'; readonly signal: AbortSignal },
+): Promise<void> {
+  await using db = await connectPeer(work[on.peer], { application: applicationName('drop', work) }, on.signal);
+  while (left[0] !== undefined) {
+    await left[0].remove(db);
+    left.shift();
+  }
 }

@@ -91,21 +91,6 @@ test('a copy-only mirror completes with rows and sequences, without slot or publ
   expect(await traces(target)).toEqual(noTraces);
 });
 
-test('KEEP SLOT keeps the slot with its publication and says so', async () => {
-  await using source = await testDatabase(18);
-  await using target = await testDatabase(18);
-  await using it = await running(source, target);
-  await source.exec('create table a (id int primary key)');
-  await it.world.say('create mirror m from src to dst with table mapping (public.a:public.a)');
-  await until('it streams', async () => (await it.status()) === 'running');
-  const slot = await source.exec('select slot_name from pg_replication_slots where database = current_database()');
-  const { notices } = await it.world.say('drop mirror m keep slot');
-  expect(notices).toEqual([expect.stringContaining('kept on peer "src"')]);
-  expect(await source.exec('select slot_name from pg_replication_slots where database = current_database()')).toEqual(
-    slot,
-  );
-});
-
 test('a mirror whose source is away is dropped all the same, and what is left is named with the statements', async () => {
   await using server = await ownServer({});
   const source = await databaseOn(server.server.config(), 18); // goes with its server
@@ -122,7 +107,7 @@ test('a mirror whose source is away is dropped all the same, and what is left is
   expect(await it.world.show('show mirrors')).toEqual([]);
 });
 
-test('a mirror whose source refuses the login waits for a person, and goes on after ALTER PEER and RESUME', async () => {
+test('a mirror whose source refuses the login waits for a person, and goes on after ALTER PEER and RESUME; KEEP SLOT keeps slot and publication', async () => {
   await using source = await testDatabase(18);
   await using target = await testDatabase(18);
   const role = `${source.database}_r`;
@@ -139,6 +124,11 @@ test('a mirror whose source refuses the login waits for a person, and goes on af
   await it.world.say('resume mirror m');
   await source.exec('insert into a values (1)');
   await until('the row arrives', async () => (await target.exec('select from public.a')).length === 1);
-  await it.world.say('drop mirror m');
-  await source.exec(`drop role ${role}`);
+  const { notices } = await it.world.say('drop mirror m keep slot');
+  expect(notices).toEqual([expect.stringContaining('kept on peer "src": replication slot "peerflow_slot_m"')]);
+  expect(await traces(source)).toMatchObject({
+    slots: [{ slot_name: 'peerflow_slot_m' }],
+    publications: [{ pubname: 'peerflow_pub_m' }],
+  });
+  await source.exec(`drop owned by ${role}; drop role ${role}`);
 });

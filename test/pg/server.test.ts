@@ -1,15 +1,17 @@
 // The whole server: starts with nothing but a folder, outlives its catalog's death, stops clean, and tells what is wrong with its settings.
+import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { chmod } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { expect, test } from 'vitest';
 import { silentLog } from '../../src/base/log.ts';
 import { readConfig } from '../../src/config.ts';
-import { removeEmbedded } from '../../src/pg/embedded.ts';
+import { freePort, removeEmbedded } from '../../src/pg/embedded.ts';
 import { startServer } from '../../src/server.ts';
-import { isAlive, runProgram, startGateway } from '../support/gateway.ts';
+import { isAlive, runProgram } from '../support/gateway.ts';
 import { testDatabase } from '../support/servers.ts';
 import { until } from '../support/wait.ts';
 
@@ -32,10 +34,10 @@ async function client(port: number, password: string) {
   return { query: (text: string) => connected.query(text), [Symbol.asyncDispose]: () => connected.end() };
 }
 
-test('a server with an embedded catalog outlives the death of its catalog', async () => {
+test('a server outlives the death of its embedded catalog, and ends its clients and the catalog when it stops', async () => {
   using home = await folder();
   const config = readConfig({ SLUICE_DATA_DIR: home.path, SLUICE_PORT: '0', SLUICE_HTTP_PORT: '0' });
-  await using server = await startServer(config, silentLog);
+  const server = await startServer(config, silentLog);
   const pidFile = join(home.path, 'catalog/cluster/postmaster.pid');
   const pid = Number(readFileSync(pidFile, 'utf8').split('\n')[0]);
   {
@@ -48,18 +50,10 @@ test('a server with an embedded catalog outlives the death of its catalog', asyn
   await using after = await client(server.port, config.password);
   expect((await after.query('show mirrors')).rows).toEqual([]);
   expect((await after.query('select count(*)::int as n from sluice.journal')).rows).toEqual([{ n: 0 }]);
-});
-
-test('stopping a server ends its clients and its embedded catalog', async () => {
-  using home = await folder();
-  const config = readConfig({ SLUICE_DATA_DIR: home.path, SLUICE_PORT: '0', SLUICE_HTTP_PORT: '0' });
-  const server = await startServer(config, silentLog);
-  await using idle = await client(server.port, config.password);
-  await idle.query('select 1');
   await server[Symbol.asyncDispose]();
   await server.ended;
-  await expect(idle.query('select 1')).rejects.toThrow();
-  expect(existsSync(join(home.path, 'catalog/cluster/postmaster.pid'))).toBe(false);
+  await expect(after.query('select 1')).rejects.toThrow();
+  expect(existsSync(pidFile)).toBe(false);
 });
 
 test('two servers share one catalog by URL; what one is told the other knows', async () => {
@@ -81,23 +75,45 @@ test('two servers share one catalog by URL; what one is told the other knows', a
 });
 
 test('a server that cannot have its port leaves nothing running', async () => {
+  await using other = await holdPort(await freePort());
   using home = await folder();
-  const env = { SLUICE_DATA_DIR: home.path, SLUICE_PORT: '0', SLUICE_HTTP_PORT: '0' };
-  await using server = await startServer(readConfig(env), silentLog);
-  using other = await folder();
-  const taken = readConfig({ ...env, SLUICE_DATA_DIR: other.path, SLUICE_PORT: String(server.port) });
-  await expect(startServer(taken, silentLog)).rejects.toMatchObject({ kind: 'unreachable' });
-  expect(existsSync(join(other.path, 'catalog/cluster/postmaster.pid'))).toBe(false);
+  const env = { SLUICE_DATA_DIR: home.path, SLUICE_PORT: String(other.port), SLUICE_HTTP_PORT: '0' };
+  await expect(startServer(readConfig(env), silentLog)).rejects.toMatchObject({ kind: 'unreachable' });
+  expect(existsSync(join(home.path, 'catalog/cluster/postmaster.pid'))).toBe(false);
 });
 
-test('the program says how to connect, is ready over HTTP, and ends with 0 on SIGTERM', async () => {
-  await using gateway = await startGateway();
-  expect(gateway.output).toContain(`psql "host=127.0.0.1 port=${gateway.port}`);
-  expect(gateway.output).not.toContain(gateway.password);
-  const ready = await fetch(`http://127.0.0.1:${gateway.httpPort}/readyz`);
-  expect([ready.status, await ready.json()]).toEqual([200, { status: 'ready' }]);
-  await gateway.kill('SIGTERM');
-  expect(existsSync(join(gateway.dataDir, 'catalog/cluster/postmaster.pid'))).toBe(false);
+/** Something that holds a port. */
+async function holdPort(port: number) {
+  const holder = createServer();
+  await new Promise<void>((resolve) => holder.listen(port, '127.0.0.1', resolve));
+  return { port, [Symbol.asyncDispose]: () => new Promise<void>((resolve) => holder.close(() => resolve())) };
+}
+
+test('the program says how to connect without telling a password that was set, and ends with 0 on SIGTERM', async () => {
+  await using database = await testDatabase(18);
+  using home = await folder();
+  const httpPort = await freePort();
+  const child = spawn(process.execPath, ['--import', 'tsx', 'src/main.ts', 'start'], {
+    env: {
+      ...{ PATH: process.env.PATH, SLUICE_DATA_DIR: home.path, SLUICE_CATALOG_URL: database.url, SLUICE_PORT: '0' },
+      ...{ SLUICE_HTTP_PORT: String(httpPort), SLUICE_PASSWORD: 'chosen by hand' },
+    },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  let output = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    output += chunk.toString();
+  });
+  try {
+    await until('the banner', () => /psql "host=127\.0\.0\.1 port=\d+ /.test(output));
+    expect(output).not.toContain('chosen by hand');
+    const ready = await fetch(`http://127.0.0.1:${httpPort}/readyz`);
+    expect([ready.status, await ready.json()]).toEqual([200, { status: 'ready' }]);
+  } finally {
+    child.kill('SIGTERM');
+  }
+  expect(await ended).toBe(0);
 });
 
 test('the program prints its help, and refuses a wrong setting by name with exit code 1', async () => {
