@@ -11,7 +11,7 @@ import type { Wake } from './wake.ts';
 
 // Larger batches do not save more, and their bytes wait in memory.
 const mostChanges = 20_000;
-const mostBytes = 8 * 1024 * 1024;
+const mostBytes = 4 * 1024 * 1024;
 // An idle source's position is written down that often.
 const idleEveryMs = 10_000;
 

@@ -20,7 +20,7 @@ export interface StreamOptions {
 }
 
 // We stop reading the socket when that much waits to be taken.
-const mostWaitingBytes = 6 * 1024 * 1024;
+const mostWaitingBytes = 3 * 1024 * 1024;
 // While there is a backlog we read this often. A reader that takes every message as it arrives makes the server wake for each
 // (measured: 4 times the processor time on its side).
 const paceMs = 1;
