@@ -117,7 +117,10 @@ class GatewayProcess implements Gateway {
       },
       60_000,
     );
-    if (hasEnded(child)) throw new Error(`the gateway ended: ${this.#output.slice(-3000)}`);
+    if (hasEnded(child)) {
+      const how = child.signalCode ?? `exit code ${child.exitCode}`;
+      throw new Error(`the gateway ended with ${how}: ${this.#output.slice(-3000)}`);
+    }
   }
 
   #environment(): Record<string, string> {
