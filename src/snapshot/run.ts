@@ -14,7 +14,7 @@ import { makeJobs, type Part, showPart } from './plan.ts';
 import { JobQueue, workerCount } from './queue.ts';
 import { snapshotSituation } from './situation.ts';
 import type { HeldSnapshot } from './slot.ts';
-import { type CopyState, copyJob, openWorker, type WorkerPair } from './worker.ts';
+import { type CopyState, copyJob, openWorker, prepareLoad, type WorkerPair } from './worker.ts';
 
 /**
  * The step `snapshotting`. When it returns, every table is on the target, durably, and its copied_tables row says as of which
@@ -26,6 +26,7 @@ export async function runSnapshot(deps: SnapshotDeps, signal: AbortSignal): Prom
   const use = { application: applicationName('snapshot', work) };
   await using source = await connectPeer(work.source, use, signal);
   await using target = await connectPeer(work.target, use, signal);
+  await prepareLoad(target);
   const copied = await readCopiedTables(target, work);
   const situation = snapshotSituation({
     tables: work.tables.map((table) => showTable(table.from)),

@@ -75,7 +75,6 @@ const types = `
 describe.each([
   [14, 18],
   [18, 14],
-  [18, 18],
 ] as const)('from PostgreSQL %i to %i', (from, to) => {
   test('every type arrives with its exact values, and tables are made as they are on the source', async () => {
     await using w = await world(from, to, types);

@@ -1,0 +1,268 @@
+// Making the target ready: what is missing is made, what fits is used, what does not is told in full, and a killed try is gone on with.
+import { describe, expect, test } from 'vitest';
+import type { OptionValue } from '../../src/base/options.ts';
+import type { MirroredTable } from '../../src/mirror/work.ts';
+import { prepareTarget } from '../../src/snapshot/prepare.ts';
+import { claim, copyAll, listening, mirrorWork, table } from '../support/copied.ts';
+import { type TestDatabase, type TestedMajor, testDatabase } from '../support/servers.ts';
+
+interface World extends AsyncDisposable {
+  readonly from: TestDatabase;
+  readonly to: TestDatabase;
+}
+
+async function world(
+  source: string,
+  target = 'select 1',
+  majors: readonly [TestedMajor, TestedMajor] = [18, 18],
+): Promise<World> {
+  const from = await testDatabase(majors[0]);
+  const to = await testDatabase(majors[1]);
+  await from.exec(source);
+  await to.exec(target);
+  return {
+    from,
+    to,
+    async [Symbol.asyncDispose]() {
+      await from[Symbol.asyncDispose]();
+      await to[Symbol.asyncDispose]();
+    },
+  };
+}
+
+const copyOnly = { initial_copy_only: true };
+
+async function prepare(
+  w: World,
+  tables: readonly MirroredTable[],
+  options: Readonly<Record<string, OptionValue>> = copyOnly,
+) {
+  const work = mirrorWork(w, tables, options);
+  await claim(work);
+  await prepareTarget(listening(work), new AbortController().signal);
+  return work;
+}
+
+const tablesOf = `select relname::text as name from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') order by 1`;
+
+describe('tables that are on the target already', () => {
+  test('are used if they fit, with more columns and a key of their own', async () => {
+    await using w = await world(
+      'create table t (id int primary key, v text); insert into t values (1, $$a$$)',
+      `create table t (v text, extra int default 7, id int, constraint mine primary key (id))`,
+    );
+    await copyAll(mirrorWork(w, [table('t')], copyOnly));
+    expect(await w.to.exec('select * from t')).toEqual([{ v: 'a', extra: 7, id: 1 }]);
+    const keys = `select conname::text as name from pg_constraint where conrelid = 't'::regclass and contype = 'p'`;
+    expect(await w.to.exec(keys)).toEqual([{ name: 'mine' }]);
+  });
+
+  test('are refused with every difference when they do not fit, and nothing is made', async () => {
+    await using w = await world(
+      `create table other (id int); create table t (id int primary key, a numeric(10,2), b text, c int, d int)`,
+      `create table t (id bigint, a numeric(10,3), c int generated always as (1) stored, e int not null)`,
+    );
+    await expect(prepare(w, [table('t'), table('other')])).rejects.toMatchObject({
+      kind: 'wrong_state',
+      sqlstate: '55000',
+      detail: [
+        'public.t.id is bigint on the target and integer on the source',
+        'public.t.a is numeric(10,3) on the target and numeric(10,2) on the source',
+        'public.t.b is missing on the target',
+        'public.t.c is generated on the target and a plain column on the source',
+        'public.t.d is missing on the target',
+        'public.t.e is NOT NULL on the target, without default and not on the source',
+      ].join('\n'),
+    });
+    expect(await w.to.exec(tablesOf)).toEqual([{ name: 't' }]);
+  });
+
+  test('are refused when they hold rows, unless they may be replaced or nothing is copied', async () => {
+    await using w = await world(
+      'create table t (id int primary key); insert into t values (1), (2)',
+      'create table t (id int primary key); insert into t values (99)',
+    );
+    await expect(prepare(w, [table('t')])).rejects.toMatchObject({
+      kind: 'wrong_state',
+      message: 'target table public.t has rows',
+      hint: expect.stringContaining('resync = true'),
+    });
+    await prepare(w, [table('t')], { do_initial_copy: false });
+    expect(await w.to.exec('select id from t')).toEqual([{ id: 99 }]);
+    await copyAll(mirrorWork(w, [table('t')], { ...copyOnly, resync: true }));
+    expect(await w.to.exec('select id from t order by 1')).toEqual([{ id: 1 }, { id: 2 }]);
+  });
+
+  test('are dropped and made anew with resync when they do not fit, their sequences and partitions too', async () => {
+    await using w = await world(
+      `create table t (id serial primary key, v text) ; insert into t (v) values ('a');
+       create table p (id int) partition by list (id); create table p1 partition of p for values in (1); insert into p values (1)`,
+      `create table t (id serial primary key, v int); insert into t (v) values (5);
+       create table p (id text) partition by list (id); create table p1 partition of p for values in ('1')`,
+    );
+    await copyAll(mirrorWork(w, [table('t'), table('p')], { ...copyOnly, resync: true }));
+    expect(await w.to.exec(`select id, v, nextval('t_id_seq') as n from t`)).toEqual([{ id: 1, v: 'a', n: '2' }]);
+    expect(await w.to.exec('select id from p1')).toEqual([{ id: 1 }]);
+  });
+
+  test('that another table refers to are emptied by resync', async () => {
+    await using w = await world(
+      'create table t (id int primary key); insert into t values (1)',
+      'create table t (id int primary key); insert into t values (1), (2); create table r (t int references t); insert into r values (1)',
+    );
+    await copyAll(mirrorWork(w, [table('t')], { ...copyOnly, resync: true }));
+    expect(await w.to.exec('select id from t')).toEqual([{ id: 1 }]);
+  });
+
+  test('must be there with schema = none; all missing ones are named', async () => {
+    await using w = await world(
+      'create table a (id int primary key); create table b (); create table c ()',
+      'create table a (id int)',
+    );
+    await expect(
+      prepare(w, [table('a'), table('b'), table('c')], { ...copyOnly, schema: 'none' }),
+    ).rejects.toMatchObject({
+      kind: 'undefined_table',
+      detail: 'Missing on the target: public.b, public.c.',
+    });
+    await copyAll(mirrorWork(w, [table('a')], { ...copyOnly, schema: 'none' }));
+    expect(await w.to.exec(`select 1 from pg_constraint where conrelid = 'a'::regclass and contype = 'p'`)).toEqual([]);
+  });
+});
+
+test('missing source tables are all named', async () => {
+  await using w = await world('create table a ()');
+  await expect(prepare(w, [table('a'), table('b'), table('c.d')])).rejects.toMatchObject({
+    kind: 'undefined_table',
+    detail: 'Missing: public.b, c.d.',
+  });
+});
+
+test('a default that calls a function which the target lacks is told with its name and place', async () => {
+  const fn = `create schema lib; create function lib.next_no(n int) returns int language sql immutable as 'select n + 1';`;
+  const source = `${fn} create table t (id int default lib.next_no(4), g int generated always as (lib.next_no(1)) stored);
+    create domain odd as int check (lib.next_no(value) % 2 = 0); create table o (v odd)`;
+  await using w = await world(source);
+  await expect(prepare(w, [table('t'), table('o')])).rejects.toMatchObject({
+    kind: 'wrong_state',
+    detail: expect.stringContaining(
+      'function lib.next_no(integer) does not exist on the target; the default or expression of public.t.id calls it',
+    ),
+  });
+  await w.to.exec(fn);
+  await prepare(w, [table('t'), table('o')]);
+  expect(await w.to.exec('insert into t values (default) returning id, g')).toEqual([{ id: 5, g: 2 }]);
+});
+
+test('an extension that a type needs is created; its type and functions are not', async () => {
+  await using w = await world(
+    'create schema ext; create extension citext schema ext; create table t (name ext.citext)',
+  ).catch(
+    () =>
+      ({
+        unavailable: true,
+        async [Symbol.asyncDispose]() {},
+      }) as never,
+  );
+  if ('unavailable' in w) return;
+  await w.from.exec(`insert into t values ('Ab')`);
+  await copyAll(mirrorWork(w, [table('t')], copyOnly));
+  expect(await w.to.exec(`select name::text as n from t where name operator(ext.=) 'aB'::ext.citext`)).toEqual([
+    { n: 'Ab' },
+  ]);
+});
+
+test('an enum of the target that lacks labels is told with the labels', async () => {
+  await using w = await world(
+    `create type mood as enum ('a', 'b', 'c'); create table t (m mood)`,
+    `create type mood as enum ('b')`,
+  );
+  await expect(prepare(w, [table('t')])).rejects.toMatchObject({
+    detail: "type public.mood lacks the labels 'a', 'c' on the target",
+  });
+});
+
+test('what an older target cannot hold is told before anything is made', async () => {
+  await using w = await world(
+    'create table ok (); create table t (id int, v int generated always as (id * 2) virtual)',
+    undefined,
+    [18, 14],
+  );
+  await expect(prepare(w, [table('ok'), table('t')])).rejects.toMatchObject({
+    detail: 'public.t.v is a virtual generated column: these need PostgreSQL 18',
+  });
+  expect(await w.to.exec(tablesOf)).toEqual([]);
+  await prepare(w, [table('t', { exclude: ['v'] })]);
+});
+
+test('virtual and stored generated columns, unlogged tables and inheritance arrive', async () => {
+  await using w = await world(
+    `create table t (id int primary key, v int generated always as (id * 2) virtual, s int generated always as (id * 3) stored);
+     insert into t values (1), (2); create unlogged table u (id int); insert into u values (7);
+     create table mother (id int); create table child (more int) inherits (mother);
+     insert into mother values (1); insert into child values (2, 3)`,
+  );
+  const told = await copyAll(mirrorWork(w, [table('t'), table('u'), table('mother'), table('child')], copyOnly));
+  expect(await w.to.exec('select * from t order by id')).toEqual([
+    { id: 1, v: 2, s: 3 },
+    { id: 2, v: 4, s: 6 },
+  ]);
+  expect(
+    await w.to.exec(`select relpersistence as p, (select id from u) as id from pg_class where relname = 'u'`),
+  ).toEqual([{ p: 'u', id: 7 }]);
+  expect(
+    await w.to.exec('select (select array_agg(id) from mother) as m, (select array_agg(id) from child) as c'),
+  ).toEqual([{ m: [1], c: [2] }]);
+  expect(told.notes.join()).toContain('public.child');
+});
+
+test('tables go to other schemas with their sequences, partitions and row types', async () => {
+  await using w = await world(
+    `create schema a; create sequence a.shared; create table a.one (id serial, s int default nextval('a.shared'));
+     create table a.two (s int default nextval('a.shared'));
+     create table a.log (at int) partition by range (at); create table a.log_1 partition of a.log for values from (1) to (9);
+     insert into a.log values (5); insert into a.one default values; insert into a.two default values`,
+  );
+  const moved = (name: string, as = name) => table(`a.${name}`, { to: { schema: 'b', name: as } });
+  await copyAll(mirrorWork(w, [moved('one'), moved('two'), moved('log', 'journal')], copyOnly));
+  expect(await w.to.exec('insert into b.one default values returning id, s')).toEqual([{ id: 2, s: 3 }]);
+  expect(await w.to.exec('insert into b.two default values returning s')).toEqual([{ s: 4 }]);
+  expect(await w.to.exec('select at from b.journal_1')).toEqual([{ at: 5 }]);
+  expect(await w.to.exec(`select pg_get_serial_sequence('b.one', 'id') as s`)).toEqual([{ s: 'b.one_id_seq' }]);
+  expect(await w.to.exec(`select 1 from pg_namespace where nspname = 'a'`)).toEqual([]);
+});
+
+test('a try that was killed between any two transactions is gone on with', async () => {
+  const many = Array.from({ length: 120 }, (_, i) => `create table t${i} (id serial primary key)`).join(';');
+  await using w = await world(`${many}; create table p (id int primary key) partition by list (id);
+    create table p1 partition of p for values in (1); create table p2 partition of p for values in (2)`);
+  const tables = [...Array.from({ length: 120 }, (_, i) => table(`t${i}`)), table('p')];
+  // What a killed try leaves: some tables, a sequence with its table, a partition that is not attached yet.
+  await w.to.exec('create table t3 (id serial); create table p1 (id int not null); create table p2 (id int not null)');
+  await prepare(w, tables);
+  await prepare(w, tables);
+  expect(
+    await w.to.exec(
+      `select count(*)::int as n from pg_class where relkind in ('r', 'p') and relnamespace = 'public'::regnamespace`,
+    ),
+  ).toEqual([{ n: 123 }]);
+  expect(await w.to.exec(`select count(*)::int as n from pg_inherits where inhparent = 'p'::regclass`)).toEqual([
+    { n: 2 },
+  ]);
+});
+
+test('a table that cannot be made is named with the server’s own answer', async () => {
+  await using w = await world(
+    'create table a (); create table taken (); create table z ()',
+    'create view taken as select 1',
+  );
+  await expect(prepare(w, [table('a'), table('taken'), table('z')])).rejects.toMatchObject({
+    detail: 'public.taken is a view on the target',
+  });
+  await w.to.exec('drop view taken; create sequence taken');
+  await expect(prepare(w, [table('a'), table('taken'), table('z')])).rejects.toMatchObject({
+    kind: 'upstream',
+    sqlstate: '42P07',
+    message: expect.stringContaining('cannot make table public.taken on the target'),
+  });
+});

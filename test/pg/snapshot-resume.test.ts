@@ -1,0 +1,216 @@
+// A copy that dies and goes on: parts are there once or not at all, tables under a new snapshot are right at their own LSN.
+import { expect, test } from 'vitest';
+import { SluiceError } from '../../src/base/errors.ts';
+import type { MirrorWork } from '../../src/mirror/work.ts';
+import { readCheckpoint, readCopiedTables } from '../../src/peers/checkpoint.ts';
+import { dropSlot, readSlot } from '../../src/peers/slot.ts';
+import { showTable } from '../../src/pg/table.ts';
+import { finishSnapshot } from '../../src/snapshot/finish.ts';
+import { prepareTarget } from '../../src/snapshot/prepare.ts';
+import { runSnapshot } from '../../src/snapshot/run.ts';
+import { expectEqualTables } from '../support/compare.ts';
+import { claim, copyAll, listening, mirrorWork, table } from '../support/copied.ts';
+import { type TestDatabase, testDatabase } from '../support/servers.ts';
+import { until } from '../support/wait.ts';
+
+const never = new AbortController().signal;
+const steady = { schema: 'public', name: 'steady' };
+const held = { schema: 'public', name: 'held' };
+
+interface World extends AsyncDisposable {
+  readonly from: TestDatabase;
+  readonly to: TestDatabase;
+}
+
+/** `steady` is copied at once; `held` waits at row 1500 on the target while lock 7 is held. */
+async function world(): Promise<World> {
+  const from = await testDatabase(18);
+  const to = await testDatabase(18);
+  await from.exec(`create table steady (id int primary key, v text); create table held (id int primary key, v text);
+    insert into steady select i, 'v' from generate_series(1, 500) i;
+    insert into held select i, repeat('x', 100) from generate_series(1, 3000) i`);
+  await to.exec(`create table steady (id int primary key, v text); create table held (id int primary key, v text);
+    create function wait() returns trigger language plpgsql as $$ begin
+      if new.id = 1500 then perform pg_advisory_xact_lock_shared(7); end if; return new; end $$;
+    create trigger wait before insert on held for each row execute function wait(); alter table held enable always trigger wait`);
+  return {
+    from,
+    to,
+    async [Symbol.asyncDispose]() {
+      await from[Symbol.asyncDispose]();
+      await to[Symbol.asyncDispose]();
+    },
+  };
+}
+
+const options = {
+  snapshot_num_partitions_override: 10,
+  snapshot_max_parallel_workers: 2,
+  snapshot_num_tables_in_parallel: 2,
+};
+
+/** Runs the copy until a part of `held` waits on the target and `steady` is finished. */
+async function copyUntilHeld(w: World, work: MirrorWork, signal: AbortSignal) {
+  await w.to.exec('select pg_advisory_lock(7)');
+  const copying = runSnapshot(listening(work), signal).then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  await until('a part waits', async () => {
+    const rows = await w.to.exec(`select 1 from pg_locks where locktype = 'advisory' and not granted
+      and database = (select oid from pg_database where datname = current_database())`);
+    return rows.length > 0;
+  });
+  await until('the other parts are there', async () => {
+    const rows = await w.to.exec(`select 1 from _sluice.parts p join _sluice.copied_tables t using (mirror_id)
+      where mirror_id = '${work.id}' and p.source_table = 'public.held' and t.source_table = 'public.steady' and t.finished`);
+    return rows.length === 9;
+  });
+  return { copying };
+}
+
+test.each(['killed by the server', 'stopped'])('a copy that was %s goes on, each row once', async (how) => {
+  await using w = await world();
+  const work = mirrorWork(w, [table('steady'), table('held')], options);
+  await claim(work);
+  await prepareTarget(listening(work), never);
+  const stop = new AbortController();
+  const { copying } = await copyUntilHeld(w, work, stop.signal);
+  if (how === 'stopped') stop.abort();
+  else {
+    await w.to.exec(`select pg_terminate_backend(pid) from pg_stat_activity
+        where application_name like 'sluice copy%' and datname = current_database()`);
+  }
+  const error = await copying;
+  expect(error).toBeInstanceOf(SluiceError);
+  await w.to.exec('select pg_advisory_unlock_all()');
+  // Nothing of the part in flight is there.
+  const parts = await w.to.exec<{ rows: number }>(
+    `select coalesce(sum(row_count), 0)::int as rows from _sluice.parts where source_table = 'public.held'`,
+  );
+  expect(await w.to.exec(`select count(*)::int as rows from held`)).toEqual(parts);
+
+  // The source has gone on meanwhile. Finished tables stay at their snapshot, the others show the new one.
+  await w.from.exec(
+    `insert into steady values (9999, 'later'); insert into held values (9999, 'later'); update held set v = 'new' where id = 5`,
+  );
+  const again = listening({ ...work, token: 2n });
+  await claim(again.work);
+  await runSnapshot(again, never);
+  expect(again.told.finished).toEqual(['public.held']);
+  expect(again.told.notes.join()).toContain('1 of 2 tables');
+  await expectEqualTables(w.from.connection, w.to.connection, [held]);
+  expect(await w.to.exec('select count(*)::int as n from steady')).toEqual([{ n: 500 }]);
+  const copied = await readCopiedTables(w.to.connection, again.work);
+  const lsns = [steady, held].map((name) => copied.get(showTable(name))?.snapshotLsn ?? 0n);
+  expect(await readCheckpoint(w.to.connection, again.work)).toBe(lsns[0]);
+  expect(lsns[1]).toBeGreaterThan(lsns[0] ?? 0n);
+  await finishSnapshot(again, never);
+  const slots = await w.from.exec(
+    `select slot_name::text as name from pg_replication_slots where database = current_database()`,
+  );
+  expect(slots).toEqual([{ name: work.slot?.name }]);
+});
+
+test('a copy-only mirror shows one point in time, also when it was interrupted', async () => {
+  await using w = await world();
+  const work = mirrorWork(w, [table('steady'), table('held')], { ...options, initial_copy_only: true });
+  await claim(work);
+  await prepareTarget(listening(work), never);
+  const stop = new AbortController();
+  const { copying } = await copyUntilHeld(w, work, stop.signal);
+  stop.abort();
+  await copying;
+  await w.to.exec('select pg_advisory_unlock_all()');
+  await w.from.exec(`insert into steady values (9999, 'later'); insert into held values (9999, 'later')`);
+  const again = listening(work);
+  await runSnapshot(again, never);
+  await finishSnapshot(again, never);
+  expect(again.told.finished.toSorted()).toEqual(['public.held', 'public.steady']);
+  await expectEqualTables(w.from.connection, w.to.connection, [steady, held]);
+});
+
+test('all tables of a copy show the same point in time while the source is written to', async () => {
+  await using w = await world();
+  await w.from.exec(
+    `create table a (n int, id int primary key default 1); create table b (n int, id int primary key default 1); insert into a values (0); insert into b values (0)`,
+  );
+  const writer = await w.from.connect();
+  const stop = new AbortController();
+  const writing = (async () => {
+    while (!stop.signal.aborted) await writer.client.query('update a set n = n + 1; update b set n = n + 1');
+  })();
+  const work = mirrorWork(w, [table('a'), table('steady'), table('b')], {});
+  await copyAll(work);
+  stop.abort();
+  await writing;
+  const [row] = await w.to.exec<{ a: number; b: number }>('select (select n from a) as a, (select n from b) as b');
+  expect(row?.a).toBe(row?.b);
+});
+
+test('a runner that lost the mirror to another writes nothing more', async () => {
+  await using w = await world();
+  const work = mirrorWork(w, [table('steady'), table('held')], options);
+  await claim(work);
+  await prepareTarget(listening(work), never);
+  await claim({ ...work, token: 5n });
+  await expect(runSnapshot(listening(work), never)).rejects.toMatchObject({ kind: 'fenced' });
+  await expect(prepareTarget(listening(mirrorLike(work)), never)).rejects.toMatchObject({ kind: 'fenced' });
+  expect(await w.to.exec('select count(*)::int as n from steady')).toEqual([{ n: 0 }]);
+});
+
+// The same owner, with a table that is still to be made.
+function mirrorLike(work: MirrorWork): MirrorWork {
+  return { ...work, tables: [table('steady', { to: { schema: 'public', name: 'steady_too' } })] };
+}
+
+test('a slot that a dead try left without a checkpoint is made again; one that is gone after it is told', async () => {
+  await using w = await world();
+  const work = mirrorWork(w, [table('steady')], {});
+  await claim(work);
+  await prepareTarget(listening(work), never);
+  await w.from.exec(`select pg_create_logical_replication_slot('${work.slot?.name}', 'pgoutput')`);
+  const before = await readSlot(w.from.connection, work.slot?.name ?? '');
+  await w.from.exec(`insert into steady values (9999, 'later')`);
+  await runSnapshot(listening(work), never);
+  const after = await readSlot(w.from.connection, work.slot?.name ?? '');
+  expect(after?.confirmedFlush).toBeGreaterThan(before?.confirmedFlush ?? 0n);
+  await expectEqualTables(w.from.connection, w.to.connection, [steady]);
+  await dropSlot(w.from.connection, work.slot?.name ?? '');
+  await expect(runSnapshot(listening(work), never)).rejects.toMatchObject({
+    kind: 'slot_lost',
+    hint: expect.stringContaining('RESYNC'),
+  });
+});
+
+test('while the slot waits for an open transaction, the sessions that hold it up are named', async () => {
+  await using w = await world();
+  const work = mirrorWork(w, [table('steady')], {});
+  await claim(work);
+  await prepareTarget(listening(work), never);
+  const other = await w.from.connect();
+  await other.client.query(`set application_name = 'long report'; begin; insert into steady values (8888, 'open')`);
+  const deps = listening(work);
+  const copying = runSnapshot(deps, never);
+  await until('it is told', () =>
+    deps.told.notes.some((note) => note.includes('long report') && note.includes(String(other.pid))),
+  );
+  await other.client.query('commit');
+  await copying;
+  expect(await w.to.exec('select v from steady where id = 8888')).toEqual([{ v: 'open' }]);
+});
+
+test('a mirror that copies nothing begins its stream at the given slot, or at one that is made', async () => {
+  await using w = await world();
+  const made = mirrorWork(w, [table('steady')], { do_initial_copy: false });
+  await claim(made);
+  await prepareTarget(listening(made), never);
+  const slot = await readSlot(w.from.connection, made.slot?.name ?? '');
+  expect(await readCheckpoint(w.to.connection, made)).toBe(slot?.confirmedFlush);
+  const name = `given_${made.id.slice(0, 8)}`;
+  await w.from.exec(`select pg_create_logical_replication_slot('${name}', 'pgoutput')`);
+  const given = mirrorWork(w, [table('held')], { do_initial_copy: false, replication_slot_name: name });
+  await claim(given);
+  await prepareTarget(listening(given), never);
+  expect(await readCheckpoint(w.to.connection, given)).toBe((await readSlot(w.from.connection, name))?.confirmedFlush);
+});
