@@ -32,9 +32,12 @@ async function start(): Promise<void> {
   const config = readConfig();
   const log = createLog({ level: config.logLevel, format: config.logFormat });
   const stopping = new Promise<NodeJS.Signals>((resolve) => {
-    let signals = 0;
+    let first: number | undefined;
     const onSignal = (signal: NodeJS.Signals) => {
-      if (++signals > 1) process.exit(signal === 'SIGINT' ? 130 : 143);
+      // A terminal and npm both hand on the same Ctrl-C.
+      if (first !== undefined && performance.now() - first < 1_000) return;
+      if (first !== undefined) process.exit(signal === 'SIGINT' ? 130 : 143);
+      first = performance.now();
       log.info({ signal }, 'stopping; a second signal does not wait');
       resolve(signal);
     };
