@@ -156,7 +156,7 @@ export class ExtendedQuery {
     let result: CommandResult | undefined;
     if (known.kind === 'own' && changesNothing(known.statement)) {
       // Only running it tells its columns; as it changes nothing it may run early.
-      await this.#deps.board.drain();
+      if (!(await this.#turn())) return;
       result = await this.#deps.own.run(known.statement, this.#deps.board.status);
     }
     const portal = message.what === 'P' ? this.#portals.get(message.name) : undefined;
@@ -176,7 +176,7 @@ export class ExtendedQuery {
         await this.#say(say.emptyQueryResponse);
         return;
       case 'control': {
-        await this.#deps.board.drain();
+        if (!(await this.#turn())) return;
         const succeeded = await this.#deps.runPlain(portal.client, portal.plain);
         if (!succeeded) await this.#deps.skip();
         return;
@@ -203,8 +203,8 @@ export class ExtendedQuery {
   }
 
   async #executeOwn(portal: Extract<Portal, { readonly kind: 'own' }>, maxRows: number): Promise<void> {
-    const { board, own, client } = this.#deps;
-    await board.drain();
+    const { own, client } = this.#deps;
+    if (!(await this.#turn())) return;
     portal.result ??= await own.run(portal.statement, this.#deps.board.status);
     const { result } = portal;
     // A statement that said it has no rows must send none.
@@ -231,11 +231,14 @@ export class ExtendedQuery {
     return upstream;
   }
 
-  /** Says it after all that was asked before is answered. */
-  async #say(...messages: readonly Buffer[]): Promise<void> {
+  /** Waits until all that was asked before is answered. @returns false if that has failed: this is part of what is skipped */
+  async #turn(): Promise<boolean> {
     await this.#deps.board.drain();
-    // What was asked before has failed: this is part of what is skipped.
-    if (this.#deps.isSkipping()) return;
+    return !this.#deps.isSkipping();
+  }
+
+  async #say(...messages: readonly Buffer[]): Promise<void> {
+    if (!(await this.#turn())) return;
     for (const message of messages) this.#deps.client.outbox.send(message);
   }
 

@@ -87,6 +87,8 @@ export class Switchboard implements UpstreamEvents {
     const upstream = this.#upstreams.get(name) ?? (await this.#open(name));
     if (this.active !== upstream) {
       await this.drain();
+      // What is asked now belongs to an extended query that has just failed elsewhere: it is skipped.
+      if (this.active?.failed) throw new SluiceError('stopped', 'skipped');
       this.active = upstream;
     }
     return upstream;
@@ -144,7 +146,14 @@ export class Switchboard implements UpstreamEvents {
   /** Ends an extended query on each upstream that took part. @returns false if a COPY goes on */
   async sync(): Promise<boolean> {
     if (this.active?.copyIn) return false;
-    const ending = [...this.#upstreams.values()].filter(({ dirty }) => dirty);
+    let ending = [...this.#upstreams.values()].filter(({ dirty }) => dirty);
+    if (ending.length > 1) {
+      await this.drain();
+      if (this.active?.copyIn) return false;
+      // What the failed query has done at other upstreams is undone, as all of it would be on one server.
+      if (this.active?.failed) await this.poison();
+      ending = ending.filter(({ dirty }) => dirty);
+    }
     const questions = ending.map((upstream) => ({ upstream, question: upstream.sync() }));
     for (const { upstream, question } of questions) {
       await this.settle(upstream, question);

@@ -1,19 +1,11 @@
-// One connection to a server for one session: made by pg (TLS, SCRAM, SSH), then spoken to in raw messages.
+// One connection to a server for one session, spoken to in raw messages: what was asked, what is answered, what the client hears.
 import type { Duplex } from 'node:stream';
-import pg from 'pg';
-import { type ServerErrorFields, SluiceError, toSluiceError } from '../base/errors.ts';
-import type { ClientConfig } from '../pg/client.ts';
-import {
-  backend,
-  flushMessage,
-  startupMessage,
-  syncMessage,
-  type TransactionStatus,
-  terminateMessage,
-} from '../wire/backend.ts';
+import type { ServerErrorFields } from '../base/errors.ts';
+import { backend, flushMessage, syncMessage, type TransactionStatus, terminateMessage } from '../wire/backend.ts';
 import { decodeFields, encodeFields, serverFields } from '../wire/fields.ts';
 import type { Outbox } from '../wire/inbox.ts';
 import { ReplyReader, type ReplySink } from '../wire/replies.ts';
+import { type DialDeps, type Dialed, dial } from './dial.ts';
 import type { Shift } from './route.ts';
 
 /** What was asked of the server and is not answered yet. */
@@ -57,41 +49,11 @@ export interface UpstreamEvents {
   closed(upstream: Upstream): void;
 }
 
-export interface UpstreamDeps {
-  /** The peer's name; empty for the catalog. */
-  readonly name: string;
-  readonly config: ClientConfig;
-  /** The client's startup parameters, without user and database. */
-  readonly startup: ReadonlyMap<string, string>;
+export interface UpstreamDeps extends DialDeps {
   readonly outbox: Outbox;
   readonly events: UpstreamEvents;
-  readonly signal: AbortSignal;
 }
 
-/** The parts of pg's connection that it does not declare. */
-interface RawConnection {
-  stream: Duplex;
-  startup: (config: unknown) => void;
-  connect(port: number, host: string): void;
-  requestSsl(): void;
-  cancel(processId: number, secretKey: number): void;
-  on(event: string, listener: (message: { parameterName: string; parameterValue: string }) => void): void;
-  once(event: string, listener: () => void): void;
-}
-interface RawClient {
-  readonly connection: RawConnection;
-  readonly ssl: unknown;
-  readonly host: string;
-  readonly port: number;
-  readonly user: string;
-  readonly database: string;
-  readonly processID: number;
-  readonly secretKey: number;
-}
-
-const raw = (client: pg.Client): RawClient => client as unknown as RawClient;
-const connectTimeoutMs = 15_000;
-const cancelTimeoutMs = 5_000;
 const goodbyeMs = 1_000;
 
 // Answers that end what was asked, by the kind of question. ErrorResponse and ReadyForQuery are seen to apart.
@@ -122,19 +84,20 @@ export class Upstream {
   /** What the server said when it ended the connection. */
   lastWords: ServerErrorFields | undefined;
   readonly #deps: UpstreamDeps;
-  readonly #client: pg.Client;
+  readonly #dialed: Dialed;
   readonly #stream: Duplex;
   readonly #asked: Asked[] = [];
   readonly #replies = new ReplyReader();
   readonly #sink: ReplySink;
   #closed = false;
+  #corked = false;
   #changed: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
 
-  private constructor(deps: UpstreamDeps, client: pg.Client) {
+  private constructor(deps: UpstreamDeps, dialed: Dialed) {
     this.name = deps.name;
     this.#deps = deps;
-    this.#client = client;
-    this.#stream = raw(client).connection.stream;
+    this.#dialed = dialed;
+    this.#stream = dialed.stream;
     this.#sink = {
       pass: (bytes) => {
         if (!this.#asked[0]?.quiet) deps.outbox.send(bytes);
@@ -145,34 +108,9 @@ export class Upstream {
 
   /** @throws `login_refused`, `unreachable`, `upstream`, `stopped` */
   static async open(deps: UpstreamDeps): Promise<Upstream> {
-    if (deps.signal.aborted) throw new SluiceError('stopped', 'canceling statement due to user request');
-    const client = new pg.Client({ connectionTimeoutMillis: connectTimeoutMs, keepAlive: true, ...deps.config });
-    // Told by the socket's end as well.
-    client.on('error', () => {});
-    const { connection, user, database } = raw(client);
-    const reported = new Map<string, string>();
-    connection.startup = () => {
-      const own = new Map([
-        ['user', user],
-        ['database', database],
-        ['application_name', deps.config.application_name ?? ''],
-        ...deps.startup,
-      ]);
-      connection.stream.write(startupMessage(own));
-    };
-    connection.on('parameterStatus', (message) => reported.set(message.parameterName, message.parameterValue));
-    const abort = () => connection.stream.destroy();
-    deps.signal.addEventListener('abort', abort, { once: true });
-    try {
-      await client.connect();
-    } catch (error) {
-      connection.stream.destroy();
-      throw openingError(error, deps);
-    } finally {
-      deps.signal.removeEventListener('abort', abort);
-    }
-    const upstream = new Upstream(deps, client);
-    for (const [name, value] of reported) upstream.parameters.set(name, value);
+    const dialed = await dial(deps);
+    const upstream = new Upstream(deps, dialed);
+    for (const [name, value] of dialed.parameters) upstream.parameters.set(name, value);
     upstream.#takeOver();
     return upstream;
   }
@@ -202,7 +140,18 @@ export class Upstream {
 
   /** Sends bytes that have no answer of their own. */
   send(bytes: Buffer): void {
-    if (!this.#closed) this.#stream.write(bytes);
+    if (this.#closed) return;
+    const stream = this.#stream;
+    // The messages of one turn (Parse, Bind, Execute, Sync) go out in one packet.
+    if (!this.#corked) {
+      this.#corked = true;
+      stream.cork();
+      process.nextTick(() => {
+        this.#corked = false;
+        stream.uncork();
+      });
+    }
+    stream.write(bytes);
   }
 
   flush(): void {
@@ -242,23 +191,7 @@ export class Upstream {
 
   /** Asks the server, on a connection of its own, to stop what it does for us. Never throws. */
   async cancel(): Promise<void> {
-    const { processID, secretKey } = raw(this.#client);
-    const { connection, ssl, host, port } = raw(new pg.Client(this.#deps.config));
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(() => connection.stream.destroy(), cancelTimeoutMs);
-      const say = () => {
-        connection.cancel(processID, secretKey);
-        connection.stream.end();
-      };
-      connection.on('error', () => connection.stream.destroy());
-      connection.once('end', () => {
-        clearTimeout(timer);
-        resolve();
-      });
-      connection.once('connect', () => (ssl ? connection.requestSsl() : say()));
-      connection.once('sslconnect', say);
-      connection.connect(port, host);
-    });
+    await this.#dialed.cancel();
   }
 
   /** Closes the connection at once, whatever it is doing; with a goodbye if it does nothing. */
@@ -274,11 +207,11 @@ export class Upstream {
 
   #takeOver(): void {
     const stream = this.#stream;
-    stream.removeAllListeners('data');
     stream.on('data', (chunk: Buffer) => this.#receive(chunk));
     stream.on('error', () => this.#close());
     stream.on('end', () => this.#close());
     stream.on('close', () => this.#close());
+    stream.resume();
     if (stream.destroyed) this.#close();
   }
 
@@ -388,17 +321,4 @@ export class Upstream {
     this.#notify();
     this.#deps.events.closed(this);
   }
-}
-
-function openingError(thrown: unknown, { name, config, signal }: UpstreamDeps): SluiceError {
-  if (signal.aborted) return new SluiceError('stopped', 'canceling statement due to user request', { cause: thrown });
-  const error = toSluiceError(thrown);
-  if (error.kind === 'upstream') return error;
-  const whose = name === '' ? 'the catalog' : `peer "${name}"`;
-  const kind = error.kind === 'internal' ? 'unreachable' : error.kind;
-  return new SluiceError(kind, `cannot connect to ${whose} at ${config.host}:${config.port}: ${error.message}`, {
-    detail: error.detail,
-    hint: error.hint ?? (name === '' ? undefined : `Check it with VALIDATE PEER ${name}.`),
-    cause: error,
-  });
 }

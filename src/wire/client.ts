@@ -13,6 +13,8 @@ import { converse } from './session.ts';
 // More than this in either direction and we stop reading on the other side.
 const mostWaitingIn = 1_000_000;
 const mostWaitingOut = 1_000_000;
+// How long a client may take to close its side when it has been told everything.
+const goodbyeMs = 200;
 const tlsHandshakeByte = 0x16;
 
 /** Closes itself; `closed` resolves then. */
@@ -59,8 +61,7 @@ export class ClientConnection {
     if (!this.#stream.writableNeedDrain) this.#outbox.send(errorResponse(shutdownError(), 'FATAL'));
     this.#inbox.clear();
     this.#hangUp();
-    // One who does not read the goodbye is not waited for.
-    setTimeout(() => this.#socket.destroy(), 200).unref();
+    setTimeout(() => this.#socket.destroy(), goodbyeMs).unref();
   }
 
   #attach(stream: Socket): void {
@@ -248,8 +249,11 @@ export class ClientConnection {
     clearTimeout(this.#timer);
     // What still comes in is thrown away, so that the goodbye arrives before the socket closes.
     this.#stream.resume();
-    if (!this.#stream.writableEnded) this.#stream.end();
-    setTimeout(() => this.#socket.destroy(), 2_000).unref();
+    const stream = this.#stream;
+    if (stream.writableEnded) return;
+    stream.end(() => setTimeout(() => this.#socket.destroy(), goodbyeMs).unref());
+    // One who does not read the goodbye is not waited for long.
+    setTimeout(() => this.#socket.destroy(), 10 * goodbyeMs).unref();
   }
 
   /** The client will say no more. If it said goodbye, what it asked for before is still answered. */

@@ -214,27 +214,38 @@ describe('byte by byte', () => {
     expect(places.every((place) => place >= 0)).toBe(true);
   });
 
-  test('an extended query that fails is skipped to its Sync, also when a statement of ours failed it', async () => {
+  const parse = (text: string) => message(code('P'), Buffer.from(`\0${text}\0\0\0`));
+  const run = (text: string) => [parse(text), message(code('B'), Buffer.alloc(8)), message(code('E'), Buffer.alloc(5))];
+  const sync = message(code('S'));
+
+  /** Sends messages and gives the types of the answers, up to so many ReadyForQuery. */
+  async function speak(messages: readonly Buffer[], ready: number, more: readonly Buffer[] = []): Promise<string> {
     const client = await gateway.client();
-    const { connection } = client as unknown as { connection: { stream: NodeJS.ReadWriteStream } };
+    const { stream } = (client as unknown as { connection: { stream: NodeJS.ReadWriteStream } }).connection;
     let heard = Buffer.alloc(0);
-    connection.stream.removeAllListeners('data');
-    connection.stream.on('data', (chunk: Buffer) => {
+    stream.removeAllListeners('data');
+    stream.on('data', (chunk: Buffer) => {
       heard = Buffer.concat([heard, chunk]);
     });
     const types = () => {
-      const seen: string[] = [];
+      let seen = '';
       for (let at = 0; at + 5 <= heard.length; at += heard.readUInt32BE(at + 1) + 1)
-        seen.push(String.fromCharCode(heard[at]!));
-      return seen.join('');
+        seen += String.fromCharCode(heard[at]!);
+      return seen;
     };
-    const parse = (text: string) => message(code('P'), Buffer.from(`\0${text}\0\0\0`));
-    const bind = message(code('B'), Buffer.alloc(8));
-    const execute = message(code('E'), Buffer.alloc(5));
-    const sync = message(code('S'));
-    const run = (text: string) => [parse(text), bind, execute];
-    connection.stream.write(
-      Buffer.concat([
+    stream.write(Buffer.concat(messages));
+    if (more.length > 0) {
+      await until('COPY begins', () => types().includes('G'));
+      stream.write(Buffer.concat(more));
+    }
+    await until('the answers', () => types().replace(/[^Z]/g, '').length >= ready);
+    stream.end();
+    return types();
+  }
+
+  test('an extended query that a statement of ours fails is undone and skipped to its Sync', async () => {
+    const answers = await speak(
+      [
         ...run("insert into peer.public.t values (1, 'undone')"),
         ...run('show mirror'),
         ...run("insert into peer.public.t values (2, 'skipped')"),
@@ -243,13 +254,64 @@ describe('byte by byte', () => {
         ...run('show mirrors'),
         ...run("select 'catalog'"),
         sync,
-      ]),
+      ],
+      2,
     );
-    await until('both Syncs', () => types().replace(/[^Z]/g, '').length === 2);
-    expect(types()).toBe('12CEZ12C12DDDC12DCZ');
+    expect(answers).toBe('12CEZ12C12DDDC12DCZ');
     expect(await peer.exec('select id from public.t')).toEqual([{ id: 3 }]);
     await peer.exec('truncate public.t');
-    connection.stream.end();
+  });
+
+  test('an extended query that a server fails is undone and skipped everywhere', async () => {
+    const said = gateway.said.length;
+    const answers = await speak(
+      [
+        ...run("insert into peer.public.t values (1, 'undone')"),
+        ...run('select nothing from somewhere'),
+        ...run('create peer made_up from postgres'),
+        ...run("insert into peer.public.t values (2, 'skipped')"),
+        sync,
+        ...run('show mirrors'),
+        sync,
+      ],
+      2,
+    );
+    expect(answers).toBe('12CEZ12DDDCZ');
+    expect(gateway.said.slice(said).map(({ kind }) => kind)).toEqual(['show_mirrors']);
+    expect(await peer.exec('select id from public.t')).toEqual([]);
+  });
+
+  test('COPY through the extended query takes data behind a Sync that came too early', async () => {
+    const data = [
+      message(code('d'), Buffer.from('1\tone\n2\tt')),
+      message(code('d'), Buffer.from('wo\n')),
+      message(code('c')),
+    ];
+    const answers = await speak([...run('copy peer.public.t from stdin'), sync], 1, [...data, sync]);
+    expect(answers).toBe('12GCZ');
+    const impatient = [...run('copy peer.public.t from stdin'), ...data, sync, ...run('show mirrors'), sync];
+    expect(await speak(impatient, 2)).toBe('12GCZ12DDDCZ');
+    const simple = [
+      message(code('Q'), Buffer.from('copy peer.public.t from stdin\0')),
+      ...data,
+      ...run('show mirrors'),
+      sync,
+    ];
+    expect(await speak(simple, 2)).toBe('GCZ12DDDCZ');
+    expect(await peer.exec('select count(*)::int as n from public.t')).toEqual([{ n: 6 }]);
+    await peer.exec('truncate public.t');
+  });
+
+  test('COPY data that is too late or not wanted is taken as nothing', async () => {
+    const data = [
+      message(code('d'), Buffer.from('x\ty\n')),
+      message(code('d'), Buffer.alloc(200_000, 120)),
+      message(code('c')),
+    ];
+    const text = Buffer.from('copy peer.public.t from stdin\0');
+    const answers = await speak([message(code('Q'), text), ...data, ...data, ...run('show mirrors'), sync], 2);
+    expect(answers).toBe('GEZ12DDDCZ');
+    expect(await speak([...data, ...run("select 'x' from peer.public.t"), ...data, sync], 1)).toBe('12CZ');
   });
 });
 

@@ -346,6 +346,17 @@ HINT:  Known options: host.
                   ^`);
   });
 
+  test('a client that does not speak UTF-8 gets and sends its own bytes', async () => {
+    const latin = { PGCLIENTENCODING: 'LATIN1' };
+    const script = Buffer.from("insert into target.public.copies values (1, 'gr\u00fc\u00dfe');\n", 'latin1');
+    const done = await psql(gateway, ['\\encoding'], { env: latin });
+    expect(done.out).toBe('LATIN1\n');
+    const input = await psql(gateway, [], { env: latin, input: script });
+    expect(input.err).toBe('');
+    expect(await target.exec('select what from public.copies')).toEqual([{ what: 'gr\u00fc\u00dfe' }]);
+    await target.exec('truncate public.copies');
+  });
+
   test('a script with COPY data inside it loads', async () => {
     const script = 'begin;\ncopy target.public.copies from stdin;\n1\tone\n2\ttwo\n\\.\ncommit;\nshow mirrors;\n';
     const done = await psql(gateway, [], { input: script });

@@ -147,7 +147,7 @@ async function runProgram(
   program: string,
   args: readonly string[],
   env: NodeJS.ProcessEnv,
-  input?: string,
+  input?: string | Buffer,
 ): Promise<Output> {
   return new Promise((resolve) => {
     const child = execFile(
@@ -166,7 +166,7 @@ async function runProgram(
 export async function psql(
   gateway: TestGateway,
   scripts: readonly string[],
-  options: { readonly database?: string; readonly input?: string; readonly env?: NodeJS.ProcessEnv } = {},
+  options: { readonly database?: string; readonly input?: string | Buffer; readonly env?: NodeJS.ProcessEnv } = {},
 ): Promise<Output> {
   const args = ['-X', '-v', 'ON_ERROR_STOP=1', ...scripts.flatMap((script) => ['-c', script])];
   const target = {

@@ -1,0 +1,118 @@
+// Connects to a server through pg, which does TLS, SCRAM and SSH sockets for us, and gives the bare stream.
+import type { Duplex } from 'node:stream';
+import pg from 'pg';
+import { SluiceError, toSluiceError } from '../base/errors.ts';
+import type { ClientConfig } from '../pg/client.ts';
+import { startupMessage } from '../wire/backend.ts';
+
+export interface DialDeps {
+  /** The peer's name; empty for the catalog. */
+  readonly name: string;
+  readonly config: ClientConfig;
+  /** The client's startup parameters, without user and database. */
+  readonly startup: ReadonlyMap<string, string>;
+  /** Aborted: give up. */
+  readonly signal: AbortSignal;
+}
+
+export interface Dialed {
+  /** Logged in, idle and paused; nobody listens to its data. */
+  readonly stream: Duplex;
+  /** What the server has reported. */
+  readonly parameters: ReadonlyMap<string, string>;
+  /** Asks the server, on a connection of its own, to stop what it does on this one. Never throws. */
+  cancel(): Promise<void>;
+}
+
+/** The parts of pg's connection that it does not declare. */
+interface RawConnection {
+  stream: Duplex;
+  startup: (config: unknown) => void;
+  connect(port: number, host: string): void;
+  requestSsl(): void;
+  cancel(processId: number, secretKey: number): void;
+  on(event: string, listener: (message: { parameterName: string; parameterValue: string }) => void): void;
+  once(event: string, listener: () => void): void;
+}
+interface RawClient {
+  readonly connection: RawConnection;
+  readonly ssl: unknown;
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly database: string;
+  readonly processID: number;
+  readonly secretKey: number;
+}
+
+const raw = (client: pg.Client): RawClient => client as unknown as RawClient;
+const connectTimeoutMs = 15_000;
+const cancelTimeoutMs = 5_000;
+
+/** @throws `login_refused`, `unreachable`, `upstream`, `stopped` */
+export async function dial(deps: DialDeps): Promise<Dialed> {
+  if (deps.signal.aborted) throw new SluiceError('stopped', 'canceling statement due to user request');
+  const client = new pg.Client({ connectionTimeoutMillis: connectTimeoutMs, keepAlive: true, ...deps.config });
+  // Told by the socket's end as well.
+  client.on('error', () => {});
+  const { connection, user, database } = raw(client);
+  const parameters = new Map<string, string>();
+  connection.startup = () => {
+    const own = new Map([
+      ['user', user],
+      ['database', database],
+      ['application_name', deps.config.application_name ?? ''],
+      ...deps.startup,
+    ]);
+    connection.stream.write(startupMessage(own));
+  };
+  connection.on('parameterStatus', (message) => parameters.set(message.parameterName, message.parameterValue));
+  const abort = () => connection.stream.destroy();
+  deps.signal.addEventListener('abort', abort, { once: true });
+  try {
+    await client.connect();
+  } catch (error) {
+    connection.stream.destroy();
+    throw openingError(error, deps);
+  } finally {
+    deps.signal.removeEventListener('abort', abort);
+  }
+  // From here on pg's parser must not see what the server says.
+  connection.stream.removeAllListeners('data');
+  connection.stream.pause();
+  return { stream: connection.stream, parameters, cancel: () => requestCancel(client, deps.config) };
+}
+
+/** https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-FLOW-CANCELING-REQUESTS */
+async function requestCancel(client: pg.Client, config: ClientConfig): Promise<void> {
+  const { processID, secretKey } = raw(client);
+  const { connection, ssl, host, port } = raw(new pg.Client(config));
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(() => connection.stream.destroy(), cancelTimeoutMs);
+    const say = () => {
+      connection.cancel(processID, secretKey);
+      connection.stream.end();
+    };
+    connection.on('error', () => connection.stream.destroy());
+    connection.once('end', () => {
+      clearTimeout(timer);
+      resolve();
+    });
+    connection.once('connect', () => (ssl ? connection.requestSsl() : say()));
+    connection.once('sslconnect', say);
+    connection.connect(port, host);
+  });
+}
+
+function openingError(thrown: unknown, { name, config, signal }: DialDeps): SluiceError {
+  if (signal.aborted) return new SluiceError('stopped', 'canceling statement due to user request', { cause: thrown });
+  const error = toSluiceError(thrown);
+  if (error.kind === 'upstream') return error;
+  const whose = name === '' ? 'the catalog' : `peer "${name}"`;
+  const kind = error.kind === 'internal' ? 'unreachable' : error.kind;
+  return new SluiceError(kind, `cannot connect to ${whose} at ${config.host}:${config.port}: ${error.message}`, {
+    detail: error.detail,
+    hint: error.hint ?? (name === '' ? undefined : `Check it with VALIDATE PEER ${name}.`),
+    cause: error,
+  });
+}
