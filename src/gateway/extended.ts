@@ -12,7 +12,7 @@ import { changesNothing, type OwnStatements } from './own.ts';
 import type { Shift } from './route.ts';
 import type { Switchboard } from './switchboard.ts';
 import type { ClientText } from './text.ts';
-import { place } from './transaction.ts';
+import { place, transactionFailed } from './transaction.ts';
 import { asked, type Upstream } from './upstream.ts';
 
 type Prepared =
@@ -140,6 +140,8 @@ export class ExtendedQuery {
         `bind message supplies ${message.parameters} parameters, but prepared statement "${message.statement}" requires 0`,
       );
     }
+    // An empty statement is refused in a failed transaction here, others when they run.
+    if (prepared.kind === 'empty' && this.#deps.board.status === 'E') throw transactionFailed();
     const portal: Portal =
       prepared.kind === 'own' ? { ...prepared, formats: message.resultFormats, result: undefined, sent: 0 } : prepared;
     this.#portals.set(message.portal, portal);

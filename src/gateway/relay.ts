@@ -139,8 +139,11 @@ export class Relay implements Backend {
   async fail(protocol: 'simple' | 'extended'): Promise<void> {
     if (protocol === 'extended') this.#skipping = true;
     if (this.over) return;
-    // If the server is gone, so is its transaction.
-    await this.#serve(() => this.#board.poison()).catch(() => {});
+    const board = this.#board;
+    await this.#serve(() => board.poison()).catch(() => {
+      // If the server is gone, so is its transaction.
+      if (board.transaction.at === 'waiting') board.transaction = { at: 'failed' };
+    });
   }
 
   /** Runs one plain statement; its answers but for ReadyForQuery go to the client. @returns whether it succeeded */
@@ -252,6 +255,8 @@ export class Relay implements Backend {
     if (act.kind === 'begin') {
       if (transaction.at === 'waiting') {
         outbox.send(noticeResponse('there is already a transaction in progress', 'WARNING', '25001'));
+        // Its options (READ ONLY …) hold all the same.
+        board.transaction = { ...transaction, said: [...transaction.said, text] };
       } else board.transaction = { at: 'waiting', begin: text, said: [] };
       outbox.send(commandComplete(act.tag));
     } else if (act.kind === 'end') {

@@ -165,7 +165,8 @@ export class Switchboard implements UpstreamEvents {
 
   /** Makes the transaction fail where it is, as an error of the server itself would have done. */
   async poison(): Promise<void> {
-    if (this.transaction.at === 'waiting') this.transaction = { at: 'failed' };
+    // A transaction that waits for its owner fails at home: savepoints and the like then work as ever.
+    if (this.transaction.at === 'waiting') await this.reach(this.home);
     const owner = this.transaction.at === 'owned' ? this.transaction.owner : undefined;
     for (const upstream of this.#upstreams.values()) {
       if (upstream.failed || (!upstream.dirty && (upstream.name !== owner || upstream.status !== 'T'))) continue;

@@ -186,7 +186,7 @@ describe('pg', () => {
 
   test('our own statements answer through the extended query as well', async () => {
     const client = await gateway.client();
-    const { rows, fields } = await client.query({ text: 'show mirrors', name: 'm', values: [] });
+    const { rows, fields } = await client.query({ text: 'show mirrors', name: 'm' });
     expect(fields.map(({ name, dataTypeID }) => [name, dataTypeID])).toEqual([
       ['name', 25],
       ['rows', 20],
@@ -194,13 +194,13 @@ describe('pg', () => {
     expect(rows.map((row) => row.rows)).toEqual(['1', null, '9007199254740993']);
     const notices: string[] = [];
     client.on('notice', (notice) => notices.push(notice.message ?? ''));
-    const created = await client.query({ text: 'create peer "Ä" from postgres with (host = \'h\')', values: [] });
+    const created = await client.query({ text: 'create peer "Ä" from postgres with (host = \'h\')', name: 'create' });
     expect(created.command).toBe('CREATE');
     expect(notices).toEqual(['peer "Ä" is made up']);
-    expect((await failure(client.query({ text: 'show mirror', values: [], name: 'bad' }))).code).toBe('42601');
-    expect((await client.query({ text: 'show mirrors', name: 'm', values: [] })).rows).toHaveLength(3);
+    expect((await failure(client.query({ text: 'show mirror', name: 'bad' }))).code).toBe('42601');
+    expect((await client.query({ text: 'show mirrors', name: 'm' })).rows).toHaveLength(3);
     for (const text of ['begin', 'commit', "set search_path = 'shop'", ''])
-      await client.query({ text, name: `c ${text}`, values: [] });
+      await client.query({ text, name: `c ${text}` });
     await client.end();
   });
 
