@@ -64,7 +64,7 @@ export function planBefore(context: PlanContext, made: ReadonlySet<number>): Bef
     ...sequences.create
       .filter((sequence) => !sequences.withTable.has(sequence.oid))
       .map((sequence) => ({
-        what: `sequence ${showTable(sequence)}`,
+        what: `sequence ${showTable(sequenceTarget(context, sequence))}`,
         statements: [createSequence(sequence, sequenceTarget(context, sequence))],
       })),
   ];
