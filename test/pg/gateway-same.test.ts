@@ -2,7 +2,7 @@
 import pg from 'pg';
 import { expect, test } from 'vitest';
 import { testGateway } from '../support/relay.ts';
-import { testDatabase } from '../support/servers.ts';
+import { alterDatabase, testDatabase } from '../support/servers.ts';
 
 const statements = [
   'begin',
@@ -71,6 +71,8 @@ function* numbers(seed: number): Generator<number> {
 test.each([1, 2, 3])('a session on a peer answers like the peer itself (%i)', async (seed) => {
   await using db = await testDatabase(18);
   await using gateway = await testGateway({ catalog: db, peers: { db } });
+  // A row of a transaction that was prepared is locked until somebody ends that.
+  await alterDatabase(db, 'lock_timeout', '50ms');
   await db.exec('create schema s; create table s.t (id int primary key, what text)');
   const direct = new pg.Client({
     host: db.host,
@@ -82,7 +84,7 @@ test.each([1, 2, 3])('a session on a peer answers like the peer itself (%i)', as
   await direct.connect();
   const random = numbers(seed);
   const draw = () => random.next().value as number;
-  const said = Array.from({ length: 400 }, () => ({
+  const said = Array.from({ length: 300 }, () => ({
     text: statements[Math.floor(draw() * statements.length)]!,
     extended: draw() < 0.4,
   }));
