@@ -2,6 +2,7 @@
 import type { Duplex } from 'node:stream';
 import pg from 'pg';
 import { SluiceError, toSluiceError } from '../base/errors.ts';
+import { cancelQuery } from '../peers/connect.ts';
 import type { ClientConfig } from '../pg/client.ts';
 import { startupMessage } from '../wire/backend.ts';
 
@@ -28,17 +29,10 @@ export interface Dialed {
 interface RawConnection {
   stream: Duplex;
   startup: (config: unknown) => void;
-  connect(port: number, host: string): void;
-  requestSsl(): void;
-  cancel(processId: number, secretKey: number): void;
   on(event: string, listener: (message: { parameterName: string; parameterValue: string }) => void): void;
-  once(event: string, listener: () => void): void;
 }
 interface RawClient {
   readonly connection: RawConnection;
-  readonly ssl: unknown;
-  readonly host: string;
-  readonly port: number;
   readonly user: string;
   readonly database: string;
   readonly processID: number;
@@ -47,7 +41,6 @@ interface RawClient {
 
 const raw = (client: pg.Client): RawClient => client as unknown as RawClient;
 const connectTimeoutMs = 15_000;
-const cancelTimeoutMs = 5_000;
 
 /** @throws `login_refused`, `unreachable`, `upstream`, `stopped` */
 export async function dial(deps: DialDeps): Promise<Dialed> {
@@ -80,28 +73,10 @@ export async function dial(deps: DialDeps): Promise<Dialed> {
   // From here on pg's parser must not see what the server says.
   connection.stream.removeAllListeners('data');
   connection.stream.pause();
-  return { stream: connection.stream, parameters, cancel: () => requestCancel(client, deps.config) };
-}
-
-/** https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-FLOW-CANCELING-REQUESTS */
-async function requestCancel(client: pg.Client, config: ClientConfig): Promise<void> {
-  const { processID, secretKey } = raw(client);
-  const { connection, ssl, host, port } = raw(new pg.Client(config));
-  await new Promise<void>((resolve) => {
-    const timer = setTimeout(() => connection.stream.destroy(), cancelTimeoutMs);
-    const say = () => {
-      connection.cancel(processID, secretKey);
-      connection.stream.end();
-    };
-    connection.on('error', () => connection.stream.destroy());
-    connection.once('end', () => {
-      clearTimeout(timer);
-      resolve();
-    });
-    connection.once('connect', () => (ssl ? connection.requestSsl() : say()));
-    connection.once('sslconnect', say);
-    connection.connect(port, host);
-  });
+  const { processID: processId, secretKey } = raw(client);
+  // A cancel that does not arrive changes nothing, as with any client.
+  const cancel = () => cancelQuery(deps.config, { processId, secretKey }).catch(() => {});
+  return { stream: connection.stream, parameters, cancel };
 }
 
 function openingError(thrown: unknown, { name, config, signal }: DialDeps): SluiceError {
