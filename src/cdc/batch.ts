@@ -10,21 +10,16 @@ import {
   type TruncateStep,
   walData,
 } from '../peers/apply-walk.ts';
-import {
-  type Begin,
-  type Commit,
-  type Relation,
-  readLength,
-  readMessage,
-  type Truncate,
-  tags,
-} from '../peers/pgoutput.ts';
+import { type Relation, readLength, readMessage, readTime, type Truncate, tags } from '../peers/pgoutput.ts';
 import { type Lsn, laterLsn } from '../pg/lsn.ts';
 import { showTable } from '../pg/table.ts';
 
-/** One target transaction's worth at most; a larger source transaction is applied in pieces of that size. */
 export interface BatchLimits {
+  /** In one target transaction at most, unless one source transaction is larger. */
   readonly changes: number;
+  /** In one piece of such a transaction. */
+  readonly piece: number;
+  /** In memory, for either. */
   readonly bytes: number;
 }
 
@@ -50,7 +45,8 @@ interface Marker {
   readonly relations: Relations;
   readonly truncate: TruncateStep | null;
 }
-type Item = Span | Marker;
+type OpenSpan = { -readonly [K in keyof Span]: Span[K] };
+type Item = OpenSpan | Marker;
 
 interface Gathered {
   items: Item[];
@@ -78,19 +74,26 @@ export class Gatherer {
   #messages = new Map<number, string>();
   #done: Gathered = empty(new Map(), 0n);
   #tx: Gathered = empty(new Map(), 0n);
-  #begin: Begin | null = null;
+  /** Commit position of the open transaction. */
+  #begin: Lsn | null = null;
   /** A piece of the open transaction was taken: the target's transaction waits for the rest. */
   #cut = false;
   #transactions = 0;
   #startLsn: Lsn | null = null;
   #endLsn: Lsn | null = null;
   #receivedAt: number | null = null;
-  #sourceCommittedAt: Date | null = null;
+  #committedAt: bigint | null = null;
   #keepalive: Lsn | null = null;
+  #reached: Lsn = 0n;
   #skippedTruncates = 0;
 
   constructor(options: GathererOptions) {
     this.#options = options;
+  }
+
+  /** How far the stream has come: the end of the last transaction, or what the server said. */
+  get reached(): Lsn {
+    return this.#reached;
   }
 
   /** Ended transactions that wait. */
@@ -147,7 +150,7 @@ export class Gatherer {
           if (this.#isSkipped()) break;
           this.#tx.changes++;
           if (
-            this.#tx.changes >= this.#options.limits.changes ||
+            this.#tx.changes >= this.#options.limits.piece ||
             this.#tx.bytes + next - spanStart > this.#options.limits.bytes
           ) {
             this.#keep(chunk, spanStart, next);
@@ -158,12 +161,13 @@ export class Gatherer {
         case tags.begin:
           this.#keep(chunk, spanStart, frame);
           spanStart = frame;
-          this.#beginAt(readMessage(chunk, at, next) as Begin, now);
+          this.#beginAt(chunk.readBigUInt64BE(at + 1), now);
           break;
         case tags.commit: {
           this.#keep(chunk, spanStart, next);
           spanStart = next;
-          if (this.#commitAt(readMessage(chunk, at, next) as Commit)) return { kind: 'full', at: next };
+          if (this.#commitAt(chunk.readBigUInt64BE(at + 10), chunk.readBigInt64BE(at + 18)))
+            return { kind: 'full', at: next };
           break;
         }
         case tags.relation: {
@@ -178,6 +182,11 @@ export class Gatherer {
           if (!this.#isSkipped()) this.#truncate(readMessage(chunk, at, next) as Truncate);
           break;
         }
+        case tags.message:
+          // Not ours, and it may be large.
+          this.#keep(chunk, spanStart, frame);
+          spanStart = next;
+          break;
         default:
       }
     }
@@ -192,7 +201,7 @@ export class Gatherer {
     this.#relations = relations;
     this.#messages.set(relation.oid, JSON.stringify(relation));
     if (this.#tx.items.length === 0) this.#tx.relations = relations;
-    else this.#tx.items.push({ relations, finalLsn: this.#begin?.finalLsn ?? 0n, truncate: null });
+    else this.#tx.items.push({ relations, finalLsn: this.#begin ?? 0n, truncate: null });
   }
 
   /** What `relation` was to us before, if it was anything. */
@@ -210,7 +219,7 @@ export class Gatherer {
   takeCut(): Batch {
     const all = this.#done;
     merge(all, this.#tx);
-    this.#tx = empty(this.#relations, this.#begin?.finalLsn ?? 0n);
+    this.#tx = empty(this.#relations, this.#begin ?? 0n);
     this.#cut = true;
     return this.#batch(all, null);
   }
@@ -218,7 +227,7 @@ export class Gatherer {
   /** Whether a batch must be applied in parts: the open transaction alone is over the limit. */
   get overflows(): boolean {
     const { limits } = this.#options;
-    return this.#begin !== null && (this.#tx.changes >= limits.changes || this.#tx.bytes >= limits.bytes);
+    return this.#begin !== null && (this.#tx.changes >= limits.piece || this.#tx.bytes >= limits.bytes);
   }
 
   #batch(gathered: Gathered, endLsn: Lsn | null): Batch {
@@ -229,12 +238,12 @@ export class Gatherer {
       startLsn: this.#startLsn ?? 0n,
       transactions: this.#transactions,
       receivedAt: new Date(this.#receivedAt ?? 0),
-      sourceCommittedAt: this.#sourceCommittedAt,
+      sourceCommittedAt: this.#committedAt === null ? null : readTime(this.#committedAt),
     };
     this.#done = empty(this.#relations, 0n);
     if (endLsn !== null) {
       this.#transactions = 0;
-      this.#startLsn = this.#begin?.finalLsn ?? null;
+      this.#startLsn = this.#begin;
       this.#endLsn = null;
       this.#receivedAt = this.#begin === null ? null : this.#receivedAt;
     }
@@ -243,7 +252,7 @@ export class Gatherer {
 
   #isSkipped(): boolean {
     // Commit records do not overlap: one that begins before the checkpoint ends there or before.
-    return this.#begin === null || this.#begin.finalLsn < this.#options.checkpoint;
+    return this.#begin === null || this.#begin < this.#options.checkpoint;
   }
 
   #keep(buffer: Buffer, start: number, end: number): void {
@@ -252,34 +261,44 @@ export class Gatherer {
     this.#tx.bytes += end - start;
   }
 
-  #beginAt(begin: Begin, now: number): void {
-    this.#begin = begin;
-    this.#tx = empty(this.#relations, begin.finalLsn);
+  #beginAt(finalLsn: Lsn, now: number): void {
+    this.#begin = finalLsn;
+    this.#clear(finalLsn);
     this.#receivedAt ??= now;
-    this.#startLsn ??= begin.finalLsn;
+    this.#startLsn ??= finalLsn;
+  }
+
+  // There are hundreds of thousands of small transactions: one object serves them all.
+  #clear(finalLsn: Lsn): void {
+    const tx = this.#tx;
+    tx.items.length = 0;
+    tx.relations = this.#relations;
+    tx.finalLsn = finalLsn;
+    tx.changes = tx.bytes = tx.steps = 0;
   }
 
   // True: what waits is a full batch.
-  #commitAt(commit: Commit): boolean {
+  #commitAt(endLsn: Lsn, committedAt: bigint): boolean {
     const skipped = this.#isSkipped();
     this.#begin = null;
+    this.#reached = endLsn;
     if (skipped) {
-      this.#tx = empty(this.#relations, 0n);
+      this.#clear(0n);
       return false;
     }
-    this.#endLsn = commit.endLsn;
+    this.#endLsn = endLsn;
     const wasCut = this.#cut;
     this.#cut = false;
     if (this.#tx.changes > 0 || this.#tx.steps > 0 || wasCut) {
       merge(this.#done, this.#tx);
       this.#transactions++;
-      this.#sourceCommittedAt = commit.committedAt;
+      this.#committedAt = committedAt;
       if (wasCut) this.#done.steps++;
     } else if (this.#transactions === 0) {
       this.#receivedAt = null;
       this.#startLsn = null;
     }
-    this.#tx = empty(this.#relations, 0n);
+    this.#clear(0n);
     const { limits } = this.#options;
     // The target's transaction stands open: end it at once.
     return wasCut || this.changes >= limits.changes || this.#done.bytes >= limits.bytes;
@@ -289,7 +308,7 @@ export class Gatherer {
     const begin = this.#begin;
     if (begin === null) return;
     const tables = message.relations.flatMap((oid) => this.#relations.get(oid) ?? []);
-    const touched = tables.filter((table) => table.snapshotLsn === null || begin.finalLsn >= table.snapshotLsn);
+    const touched = tables.filter((table) => table.snapshotLsn === null || begin >= table.snapshotLsn);
     if (touched.length === 0) return;
     if (!this.#options.truncate) {
       this.#skippedTruncates++;
@@ -301,11 +320,13 @@ export class Gatherer {
       tables: wholeTables(touched),
       restartIdentity: message.restartIdentity,
     };
-    this.#tx.items.push({ relations: this.#relations, finalLsn: begin.finalLsn, truncate });
+    this.#tx.items.push({ relations: this.#relations, finalLsn: begin, truncate });
   }
 
   #keepaliveAt(lsn: Lsn): void {
-    if (this.#begin === null) this.#keepalive = lsn;
+    if (this.#begin !== null) return;
+    this.#keepalive = lsn;
+    this.#reached = laterLsn(lsn, this.#reached);
   }
 
   #knows(relation: Relation): boolean {
@@ -349,7 +370,7 @@ function merge(done: Gathered, tx: Gathered): void {
       last.buffer === item.buffer &&
       last.end === item.start
     ) {
-      done.items[done.items.length - 1] = { buffer: last.buffer, start: last.start, end: item.end };
+      last.end = item.end;
     } else done.items.push(item);
   }
   done.changes += tx.changes;

@@ -11,7 +11,10 @@ import type { Wake } from './wake.ts';
 
 // Larger batches do not save more, and their bytes wait in memory.
 const mostChanges = 20_000;
+const leastPiece = 1_000;
 const mostBytes = 4 * 1024 * 1024;
+// Log between us and the source's end that is more than a few transactions on their way.
+const backlogBytes = 256n * 1024n;
 // An idle source's position is written down that often.
 const idleEveryMs = 10_000;
 
@@ -22,6 +25,8 @@ export type Followed = 'stopped' | 'text';
 export interface Positions {
   received: Lsn;
   durable: Lsn;
+  /** End of the source's log when we last looked. */
+  sourceEnd: Lsn;
 }
 
 export interface FollowDeps {
@@ -62,7 +67,8 @@ class Follower {
     this.#deps = deps;
     const { work, checkpoint } = deps.session;
     const { max_batch_size: most, truncate } = work.options;
-    const limits = { changes: Math.min(mostChanges, most), bytes: mostBytes };
+    const changes = Math.min(mostChanges, most);
+    const limits = { changes, piece: Math.max(leastPiece, changes), bytes: mostBytes };
     this.#gatherer = new Gatherer({ limits, checkpoint, truncate });
   }
 
@@ -74,12 +80,14 @@ class Follower {
       if (this.#failure !== undefined) throw this.#failure.error;
       await this.#read();
       const ended = this.#ended !== undefined;
+      const behind = this.#isBehind();
+      stream.busy = this.#applying !== null || behind;
       const decision = decide({
         applying: this.#applying !== null,
         changes: this.#gatherer.changes,
         waitingSince: this.#gatherer.waitingSince,
         full: this.#full,
-        flowing: stream.flowing && !ended,
+        flowing: !ended && (stream.flowing || behind),
         now: Date.now(),
         syncIntervalMs: ended ? 0 : work.options.sync_interval * 1000,
       });
@@ -108,6 +116,11 @@ class Follower {
     const ended = this.#ended;
     if (ended !== undefined && 'error' in ended) throw ended.error;
     return 'text';
+  }
+
+  // There was more a while ago than has come by now: a backlog, even if it comes slowly.
+  #isBehind(): boolean {
+    return this.#gatherer.reached + backlogBytes < this.#deps.positions.sourceEnd;
   }
 
   // Takes what is there, until a batch is full.

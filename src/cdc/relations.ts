@@ -68,7 +68,8 @@ export interface RelationsDeps {
   readonly binary: boolean;
   readonly inspection: Inspection;
   readonly copied: ReadonlyMap<string, CopiedTable>;
-  readonly source: Connection;
+  /** Opens a short connection to the source: relations are looked up seldom. */
+  readonly openSource: () => Promise<Connection>;
   readonly target: Connection;
 }
 
@@ -123,7 +124,8 @@ export class RelationBook {
     const known = this.#roots.get(showTable(relation));
     if (known !== undefined) return known;
     // A partition that was made after we looked.
-    const roots = await this.#deps.source.query<TableName>(sql`select n.nspname::text as schema, c.relname::text as name
+    await using source = await this.#deps.openSource();
+    const roots = await source.query<TableName>(sql`select n.nspname::text as schema, c.relname::text as name
       from pg_catalog.pg_partition_ancestors(${relation.oid}::oid::regclass) a
       join pg_catalog.pg_class c on c.oid = a.relid join pg_catalog.pg_namespace n on n.oid = c.relnamespace
       where a.relid <> ${relation.oid}::oid`);
@@ -133,7 +135,8 @@ export class RelationBook {
   }
 
   async #inspect(mirrored: MirroredTable): Promise<Sides> {
-    const [source] = await inspectTables(this.#deps.source, [mirrored.from]);
+    await using db = await this.#deps.openSource();
+    const [source] = await inspectTables(db, [mirrored.from]);
     const [target] = await inspectTables(this.#deps.target, [mirrored.to]);
     const sides = { source, target };
     this.#deps.inspection.sides.set(showTable(mirrored.from), sides);

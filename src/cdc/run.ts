@@ -64,7 +64,7 @@ async function followOnce(deps: CdcDeps, text: boolean, signal: AbortSignal): Pr
       cut.signal,
     );
     signal.removeEventListener('abort', opening);
-    const positions: Positions = { received: session.checkpoint, durable: session.checkpoint };
+    const positions: Positions = { received: session.checkpoint, durable: session.checkpoint, sourceEnd: 0n };
     scope.run(async (stop) => {
       followed = await follow({ session, wake, positions }, stop);
       scope.stop();
@@ -93,7 +93,8 @@ async function watchPosition(session: Session, positions: Positions, signal: Abo
     const { stream, report } = session;
     const { durable } = positions;
     const received = laterLsn(stream.received, durable);
-    report.position({ received, durable, sourceEnd: parseLsn(lsn) });
+    positions.sourceEnd = parseLsn(lsn);
+    report.position({ received, durable, sourceEnd: positions.sourceEnd });
     await rest(positionEveryMs, signal);
   }
 }

@@ -15,7 +15,7 @@ import type { CdcReport } from './report.ts';
 export interface Session {
   readonly work: MirrorWork;
   readonly report: CdcReport;
-  /** A plain connection to the source, for looking things up. */
+  /** A plain connection to the source, for asking how far it is. */
   readonly source: Connection;
   readonly applier: Applier;
   readonly stream: ChangeStream;
@@ -65,7 +65,8 @@ export async function openSession(deps: SessionDeps, signal: AbortSignal): Promi
   const publication = work.publication.name;
   const stream = await ChangeStream.start(repl, { slot, publication, from: checkpoint, binary, version, onChange });
   defer(() => stream[Symbol.asyncDispose]());
-  const relations = new RelationBook({ work, binary, inspection, copied, source, target: applier.connection });
+  const openSource = () => connectPeer(work.source, { application: applicationName('lookup', work) }, signal);
+  const relations = new RelationBook({ work, binary, inspection, copied, openSource, target: applier.connection });
   const snapshots = [...copied.values()].map((table) => table.snapshotLsn ?? 0n);
   const consistentAt = snapshots.reduce((most, lsn) => laterLsn(most, lsn), 0n);
   return { work, report, source, applier, stream, relations, checkpoint, consistentAt, version };

@@ -134,7 +134,7 @@ function read(buffer: Buffer, start: number, end: number): Message {
       return {
         kind: 'begin',
         finalLsn: buffer.readBigUInt64BE(at),
-        committedAt: readTime(buffer, at + 8),
+        committedAt: readTime(buffer.readBigInt64BE(at + 8)),
         xid: buffer.readUInt32BE(at + 16),
       };
     case tags.commit:
@@ -142,7 +142,7 @@ function read(buffer: Buffer, start: number, end: number): Message {
         kind: 'commit',
         commitLsn: buffer.readBigUInt64BE(at + 1),
         endLsn: buffer.readBigUInt64BE(at + 9),
-        committedAt: readTime(buffer, at + 17),
+        committedAt: readTime(buffer.readBigInt64BE(at + 17)),
       };
     case tags.insert:
     case tags.update:
@@ -233,8 +233,9 @@ function readName(buffer: Buffer, at: number, end: number): { readonly text: str
 // Microseconds since 2000-01-01.
 const epochMs = 946_684_800_000;
 
-function readTime(buffer: Buffer, at: number): Date {
-  return new Date(epochMs + Number(buffer.readBigInt64BE(at) / 1000n));
+/** A time of the protocol. */
+export function readTime(microseconds: bigint): Date {
+  return new Date(epochMs + Number(microseconds / 1000n));
 }
 
 /** Where the row that begins at `row` ends. */

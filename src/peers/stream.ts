@@ -95,7 +95,7 @@ export class ChangeStream implements AsyncDisposable {
     return this.#waiting.length > 0 || (this.#paced && this.#gulpBytes >= backlogBytes);
   }
 
-  /** The reader is busy with what it took: more need not be read at once, so it may gather on the way. */
+  /** The reader has more to do than to wait for the next message: what comes may gather on its way. */
   set busy(busy: boolean) {
     this.#busy = busy;
   }

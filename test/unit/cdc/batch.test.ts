@@ -32,7 +32,12 @@ function table(over: Partial<AppliedTable> = {}): AppliedTable {
 const relation: Relation = { kind: 'relation', oid: 1, schema: 'public', name: 't', identity: 'd', columns: [] };
 
 function gatherer(over: Partial<GathererOptions> = {}, known = table()): Gatherer {
-  const made = new Gatherer({ limits: { changes: 100, bytes: 1e6 }, checkpoint: 0n, truncate: true, ...over });
+  const made = new Gatherer({
+    limits: { changes: 100, piece: 100, bytes: 1e6 },
+    checkpoint: 0n,
+    truncate: true,
+    ...over,
+  });
   made.know(relation, known);
   return made;
 }
@@ -91,7 +96,7 @@ describe('gathering', () => {
   });
 
   test('gives a transaction over the limit in pieces, and none of them ends it but the last', () => {
-    const g = gatherer({ limits: { changes: 2, bytes: 1e6 } });
+    const g = gatherer({ limits: { changes: 2, piece: 2, bytes: 1e6 } });
     const bytes = stream(
       make.begin(10n),
       ...['1', '2', '3', '4', '5'].map((key) => make.insert(1, [key, 'x', 'y'])),
@@ -113,7 +118,7 @@ describe('gathering', () => {
   });
 
   test('ends a cut transaction even when nothing of it is left', () => {
-    const g = gatherer({ limits: { changes: 1, bytes: 1e6 } });
+    const g = gatherer({ limits: { changes: 1, piece: 1, bytes: 1e6 } });
     const bytes = stream(make.begin(10n), make.insert(1, ['1', 'x', 'y']), make.commit(10n, 15n));
     const cut = g.gather(bytes, 0, 1);
     expect(g.takeCut().endLsn).toBeNull();
@@ -122,7 +127,7 @@ describe('gathering', () => {
   });
 
   test('stops at whole transactions when a batch is full', () => {
-    const g = gatherer({ limits: { changes: 3, bytes: 1e6 } });
+    const g = gatherer({ limits: { changes: 3, piece: 3, bytes: 1e6 } });
     const two = (lsn: bigint) => tx(lsn, make.insert(1, ['1', 'x', 'y']), make.remove(1, 'K', ['1', null, null]));
     const bytes = Buffer.concat([two(10n), two(20n), two(30n)]);
     const stop = g.gather(bytes, 0, 1);
