@@ -1,18 +1,9 @@
-// Gathers the stream into whole source transactions, and decides when they are applied. Pure: bytes and times in, pieces out.
-import { SluiceError } from '../base/errors.ts';
+// Gathers the stream into whole source transactions. Pure: bytes and times in, pieces out.
 import type { AppliedTable } from '../peers/apply-table.ts';
-import {
-  messageOffset,
-  type Piece,
-  type Relations,
-  type Span,
-  type Step,
-  type TruncateStep,
-  walData,
-} from '../peers/apply-walk.ts';
+import { messageOffset, type Piece, type Relations, type TruncateStep, walData } from '../peers/apply-walk.ts';
 import { type Relation, readLength, readMessage, readTime, type Truncate, tags } from '../peers/pgoutput.ts';
 import { type Lsn, laterLsn } from '../pg/lsn.ts';
-import { showTable } from '../pg/table.ts';
+import { empty, type Gathered, merge, steps, wholeTables } from './gathered.ts';
 
 export interface BatchLimits {
   /** In one target transaction at most, unless one source transaction is larger. */
@@ -38,25 +29,6 @@ export type Stop =
   | { readonly kind: 'relation'; readonly relation: Relation; readonly at: number }
   /** A batch is full: take it, then go on. */
   | { readonly kind: 'full'; readonly at: number };
-
-/** What stands between bytes: relations that hold from here on, or a truncate. `finalLsn`: of the transaction around it. */
-interface Marker {
-  readonly finalLsn: Lsn;
-  readonly relations: Relations;
-  readonly truncate: TruncateStep | null;
-}
-type OpenSpan = { -readonly [K in keyof Span]: Span[K] };
-type Item = OpenSpan | Marker;
-
-interface Gathered {
-  items: Item[];
-  /** Relations and commit position that hold at the first item. */
-  relations: Relations;
-  finalLsn: Lsn;
-  changes: number;
-  bytes: number;
-  steps: number;
-}
 
 /** What `gather` needs to know beside the bytes. */
 export interface GathererOptions {
@@ -332,103 +304,4 @@ export class Gatherer {
   #knows(relation: Relation): boolean {
     return this.#messages.get(relation.oid) === JSON.stringify(relation);
   }
-}
-
-// A partition's truncate is its root's only where all partitions are named: rows of a partition have no place of their own here.
-function wholeTables(tables: readonly AppliedTable[]): readonly AppliedTable[] {
-  const roots = new Map<string, AppliedTable[]>();
-  for (const table of tables) roots.set(showTable(table.to), [...(roots.get(showTable(table.to)) ?? []), table]);
-  return [...roots.values()].map((parts) => {
-    const table = parts[0]!;
-    if (table.partitions === null || parts.length >= table.partitions) return table;
-    throw new SluiceError(
-      'wrong_state',
-      `a partition of ${showTable(table.from)} was truncated by itself on the source`,
-      {
-        hint: 'Delete its rows on the target, set publish_via_partition_root = true on the publication, and RESYNC MIRROR.',
-      },
-    );
-  });
-}
-
-function empty(relations: Relations, finalLsn: Lsn): Gathered {
-  return { items: [], relations, finalLsn, changes: 0, bytes: 0, steps: 0 };
-}
-
-// Appends one transaction to the ended ones; bytes that follow each other become one span.
-function merge(done: Gathered, tx: Gathered): void {
-  if (done.items.length === 0) {
-    done.relations = tx.relations;
-    done.finalLsn = tx.finalLsn;
-  }
-  for (const item of tx.items) {
-    const last = done.items.at(-1);
-    if (
-      last !== undefined &&
-      'buffer' in last &&
-      'buffer' in item &&
-      last.buffer === item.buffer &&
-      last.end === item.start
-    ) {
-      last.end = item.end;
-    } else done.items.push(item);
-  }
-  done.changes += tx.changes;
-  done.bytes += tx.bytes;
-  done.steps += tx.steps;
-}
-
-function steps(gathered: Gathered): readonly Step[] {
-  const found: Step[] = [];
-  let { relations, finalLsn } = gathered;
-  let spans: Span[] = [];
-  const close = () => {
-    if (spans.length > 0) found.push({ kind: 'changes', spans, relations, finalLsn });
-    spans = [];
-  };
-  for (const item of gathered.items) {
-    if ('buffer' in item) spans.push(item);
-    else {
-      close();
-      relations = item.relations;
-      finalLsn = item.finalLsn;
-      if (item.truncate !== null) found.push(item.truncate);
-    }
-  }
-  close();
-  return found;
-}
-
-/** What the loop sees when it decides. */
-export interface Situation {
-  /** A batch is on its way to the target. */
-  readonly applying: boolean;
-  /** Changes of whole transactions that wait, and since when (ms). */
-  readonly changes: number;
-  readonly waitingSince: number | null;
-  /** A batch is full: nothing more is read before it is taken. */
-  readonly full: boolean;
-  /** More comes as fast as we read. */
-  readonly flowing: boolean;
-  readonly now: number;
-  readonly syncIntervalMs: number;
-}
-
-// While a backlog flows, batches fill up; but what a reader of the target waits for should not wait for a full batch.
-const mostGatheringMs = 150;
-
-/** Whether to apply now, or when to look again (ms from now; null: when something happens). */
-export function decide(
-  situation: Situation,
-): { readonly kind: 'apply' } | { readonly kind: 'wait'; readonly ms: number | null } {
-  const { now, waitingSince } = situation;
-  if (situation.applying) return { kind: 'wait', ms: null };
-  if (situation.full) return { kind: 'apply' };
-  if (waitingSince === null || situation.changes === 0) return { kind: 'wait', ms: null };
-  const age = now - waitingSince;
-  if (age < situation.syncIntervalMs) return { kind: 'wait', ms: situation.syncIntervalMs - age };
-  if (situation.flowing && age < mostGatheringMs + situation.syncIntervalMs) {
-    return { kind: 'wait', ms: mostGatheringMs + situation.syncIntervalMs - age };
-  }
-  return { kind: 'apply' };
 }

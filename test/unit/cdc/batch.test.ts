@@ -1,6 +1,7 @@
 // The stream gathered into whole transactions.
 import { describe, expect, test } from 'vitest';
-import { decide, Gatherer, type GathererOptions, type Situation } from '../../../src/cdc/batch.ts';
+import { Gatherer, type GathererOptions } from '../../../src/cdc/batch.ts';
+import { decide, type Situation } from '../../../src/cdc/decide.ts';
 import type { AppliedTable } from '../../../src/peers/apply-table.ts';
 import { eachChange, type Piece } from '../../../src/peers/apply-walk.ts';
 import { type Relation, rowEnd } from '../../../src/peers/pgoutput.ts';
