@@ -1,5 +1,4 @@
 // What the tables to make need and the target lacks: schemas, extensions, collations, types, sequences that stand alone. Pure.
-import { quoteName } from '../pg/sql.ts';
 import { sameTable, showTable } from '../pg/table.ts';
 import { type PlanContext, type SchemaStep, sequenceTarget } from './ddl-tree.ts';
 import { createCollation, createExtension, createSchema, createSequence, createType } from './ddl-types.ts';
@@ -10,8 +9,6 @@ import type { Sequence } from './sequences.ts';
 export interface Before {
   readonly steps: readonly SchemaStep[];
   readonly problems: readonly string[];
-  /** `'old'::regclass` in the source's defaults, and what stands there on the target. */
-  readonly renamed: ReadonlyMap<string, string>;
   /** Sequences that only one table uses: they are made with it, by OID. */
   readonly withTable: ReadonlySet<number>;
 }
@@ -68,7 +65,7 @@ export function planBefore(context: PlanContext, made: ReadonlySet<number>): Bef
         statements: [createSequence(sequence, sequenceTarget(context, sequence))],
       })),
   ];
-  return { steps, problems, renamed: sequences.renamed, withTable: sequences.withTable };
+  return { steps, problems, withTable: sequences.withTable };
 }
 
 function extensionProblems(extension: ExtensionName, target: TargetFacts): readonly string[] {
@@ -113,7 +110,6 @@ function planType(type: TypeDefinition, context: PlanContext, problems: string[]
 // A sequence behind an identity column comes with its table and is not among these.
 function planSequences(context: PlanContext, made: ReadonlySet<number>) {
   const create: Sequence[] = [];
-  const renamed = new Map<string, string>();
   const withTable = new Set<number>();
   for (const sequence of context.sequences) {
     if (sequence.uses.some((use) => use.how === 'identity')) continue;
@@ -122,14 +118,11 @@ function planSequences(context: PlanContext, made: ReadonlySet<number>) {
       return member !== undefined && made.has(member.source.oid) && !member.tree.mapping.exclude.includes(use.column);
     });
     if (!used) continue;
-    const to = sequenceTarget(context, sequence);
-    const printed = (text: string) => `'${text.replaceAll("'", "''")}'::regclass`;
-    renamed.set(printed(sequence.regclass), printed(quoteName(to.schema, to.name)));
-    if (context.target.sequences.has(showTable(to))) continue;
+    if (context.target.sequences.has(showTable(sequenceTarget(context, sequence)))) continue;
     create.push(sequence);
     const [first] = sequence.uses;
     if (first !== undefined && sequence.uses.every((use) => sameTable(use.table, first.table)))
       withTable.add(sequence.oid);
   }
-  return { create, renamed, withTable };
+  return { create, withTable };
 }

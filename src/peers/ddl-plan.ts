@@ -1,4 +1,5 @@
 // From what the source has and what the target has: the steps that make the target ready, or every reason why it cannot be. Pure.
+import { quoteName } from '../pg/sql.ts';
 import { showTable, type Table, type TableName } from '../pg/table.ts';
 import { addColumn, attachPartition, createTable, type TableToMake } from './ddl.ts';
 import { type Before, planBefore } from './ddl-before.ts';
@@ -124,7 +125,9 @@ function makeStep(context: PlanContext, member: Member, before: Before): SchemaS
     exclude,
     added: context.added,
     identity: identities(context, member),
-    renamed: before.renamed,
+    renamed: new Map(
+      own.map(({ sequence, name }) => [asDefault(sequence.regclass), asDefault(quoteName(name.schema, name.name))]),
+    ),
   };
   const children = context.children.get(showTable(source)) ?? [];
   const uses = (sequence: Sequence, how: 'owned') =>
@@ -147,6 +150,11 @@ function makeStep(context: PlanContext, member: Member, before: Before): SchemaS
       ),
     ],
   };
+}
+
+// As the server prints a sequence in a default.
+function asDefault(regclass: string): string {
+  return `'${regclass.replaceAll("'", "''")}'::regclass`;
 }
 
 // The sequence keeps its name where that is free; an identity's must live in its table's schema.

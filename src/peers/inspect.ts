@@ -130,7 +130,8 @@ async function readTables(db: Connection, names: readonly TableName[]): Promise<
             from pg_catalog.unnest(x.indkey) with ordinality as key(attnum, place)
             join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum = key.attnum
             where key.place > x.indnkeyatts))
-        from pg_catalog.pg_index x join pg_catalog.pg_constraint k on k.conindid = x.indexrelid and k.contype = 'p'
+        from pg_catalog.pg_index x join pg_catalog.pg_constraint k
+          on k.conrelid = c.oid and k.conindid = x.indexrelid and k.contype = 'p'
         where x.indrelid = c.oid and x.indisprimary) as primary_key,
       (select pg_catalog.json_agg(a.attname order by key.place)
         from pg_catalog.pg_index x

@@ -32,7 +32,11 @@ export async function finishSnapshot(deps: SnapshotDeps, signal: AbortSignal): P
   if (work.options.schema !== 'none') await addKeys(deps, { trees, there }, signal);
   if (work.options.do_initial_copy) await analyze(deps, trees, signal);
   const tables = { source: trees.flatMap((tree) => [tree.root, ...tree.partitions]), target: there };
-  const { missing } = await moveSequences({ source, target }, sequenceMapping(trees), tables);
+  const { missing } = await moveSequences({ source, target }, sequenceMapping(trees), tables).catch(
+    (error: unknown) => {
+      throw during('cannot bring the sequences of the target forward', error);
+    },
+  );
   if (missing.length > 0) {
     await report.note(`sequences without a counterpart on the target: ${missing.map(showTable).join(', ')}`);
   }
