@@ -113,6 +113,9 @@ function deleteKey({ keys }: TableEffect, { key, buffer, row }: Keyed): boolean 
   return true;
 }
 
+/** 'O' before an old row: all of it, not only its key. */
+const wholeRow = 0x4f;
+
 function updateKey(effect: TableEffect, change: Change & { kind: 'update' }, buffer: Buffer): boolean {
   const { table, keys } = effect;
   const key = keyOf(table, buffer, change.row);
@@ -132,7 +135,9 @@ function updateKey(effect: TableEffect, change: Change & { kind: 'update' }, buf
     return true;
   }
   let moved: Row = { buffer, row: change.row };
-  if (entry !== undefined) moved = fillUnchanged(moved, { buffer: entry.buffer, row: entry.row });
+  // Under FULL the old row is whole and has them.
+  if (buffer[change.old - 1] === wholeRow) moved = fillUnchanged(moved, { buffer, row: change.old });
+  else if (entry !== undefined) moved = fillUnchanged(moved, { buffer: entry.buffer, row: entry.row });
   // Only the target knows the unchanged values, so the row has to move there.
   if (hasUnchanged(moved)) return false;
   return deleteKey(effect, { key: oldKey, buffer, row: change.old }) && insertKey(effect, { key, ...moved });

@@ -61,6 +61,18 @@ describe.each(ways)('from PostgreSQL %i to %i', (from, to) => {
     });
   });
 
+  test('a large value survives a later update of the same batch', async () => {
+    await follows(way, {
+      tables: `create table docs (id int primary key, body text, n int); alter table docs alter body set storage external;
+        insert into docs select g, repeat(md5(g::text), 30000), 0 from generate_series(1, 6) g;`,
+      mirrored: ['docs'],
+      changes: `update docs set n = n + 1 where id < 4; update docs set body = repeat('new', 40000) || n where id = 3; update docs set n = n + 5 where id = 3;
+        insert into docs values ((select max(id) + 1 from docs), repeat('fresh', 20000), 0); update docs set n = 7 where id = (select max(id) from docs);
+        update docs set body = 'short' where id = 2; update docs set n = 3 where id = 2; update docs set body = null where id = 1;
+        delete from docs where id = 5; insert into docs values (5, repeat('again', 20000), 1); update docs set n = 2 where id = 5`,
+    });
+  });
+
   test('keys may change, be swapped inside one transaction, and be used again', async () => {
     await follows(way, {
       tables: `create table k (id bigint primary key, v text); insert into k select g, 'v' || g from generate_series(1, 20) g;
@@ -80,6 +92,8 @@ describe.each(ways)('from PostgreSQL %i to %i', (from, to) => {
       tables: `create table u (id int primary key, email text unique, n int); insert into u select g, 'm' || g, 0 from generate_series(1, 120) g;`,
       mirrored: ['u'],
       changes: `update u set email = 'tmp' where id = 1; update u set email = 'm1' where id = 2; update u set email = 'm2' where id = 1;
+        update u set email = 'tmp' where id = 20; update u set email = case email when 'm21' then 'm20' else 'm21' end where id = 21;
+        update u set email = (select case email when 'm21' then 'm20' else 'm21' end from u where id = 21) where id = 20;
         update u set email = 'tmp' where email = 'm1'; update u set email = 'm1' where email = 'm2'; update u set email = 'm2' where email = 'tmp';
         update u set n = n + 1;
         delete from u where id = 9; insert into u values (9, 'm10b', 1); update u set email = 'free' where id = 10; update u set email = 'm10' where id = 9;
