@@ -122,6 +122,7 @@ const errorWords: Readonly<Record<ErrorKind, string>> = {
   unreachable: 'a peer cannot be reached',
   connection_lost: 'the connection to a peer broke',
   not_ready: 'a setting of the server does not allow it (the hint says which to change)',
+  source_changed: 'a source table was rewritten while it was copied; its copy begins anew by itself',
   too_many: 'the server has no free slot, walsender or connection',
   forbidden: 'a role lacks a privilege',
   conflict: "the target's rows are not what the stream says they must be",

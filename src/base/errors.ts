@@ -41,6 +41,8 @@ export const errorKinds = {
   not_ready: { sqlstate: '55000', http: 422, retry: 'person' },
   /** No free slot, walsender or connection on the server now. */
   too_many: { sqlstate: '53400', http: 422, retry: 'backoff' },
+  /** The source's table was rewritten under us; reading it again is right. */
+  source_changed: { sqlstate: '40001', http: 409, retry: 'backoff' },
   /** A role lacks a privilege. */
   forbidden: { sqlstate: '42501', http: 403, retry: 'person' },
   /** The target's rows are not what the stream says they must be (a missing row, a row too many). */

@@ -14,6 +14,7 @@ import { makeJobs, type Part, showPart } from './plan.ts';
 import { JobQueue, workerCount } from './queue.ts';
 import { snapshotSituation } from './situation.ts';
 import type { HeldSnapshot } from './slot.ts';
+import { readStorage, type Storage } from './storage.ts';
 import { type CopyState, copyJob, openWorker, prepareLoad, type WorkerPair } from './worker.ts';
 
 /**
@@ -37,10 +38,15 @@ export async function runSnapshot(deps: SnapshotDeps, signal: AbortSignal): Prom
   });
   deps.log.info({ mirror: work.name, situation: situation.kind }, 'snapshot begins');
   const sides = { source, target };
+  // Before the snapshot: whatever is rewritten from here on is found out.
+  const storage = await readStorage(
+    source,
+    work.tables.map((table) => table.from),
+  );
   const begun = await begin(deps, { sides, situation, copied }, signal);
   if (begun !== null) {
     await using held = begun.held;
-    await copyTables(deps, { sides, held, tables: begun.tables }, signal);
+    await copyTables(deps, { sides, held, tables: begun.tables, storage }, signal);
   }
   await flushTarget(target, work);
 }
@@ -49,6 +55,7 @@ interface Copy {
   readonly sides: Sides;
   readonly held: HeldSnapshot;
   readonly tables: readonly MirroredTable[];
+  readonly storage: Storage;
 }
 
 async function copyTables(deps: SnapshotDeps, copy: Copy, signal: AbortSignal): Promise<void> {
@@ -72,7 +79,12 @@ async function copyTables(deps: SnapshotDeps, copy: Copy, signal: AbortSignal): 
     }
   await runWorkers(
     deps,
-    { copy, queue, workers: workerCount(limits, jobs.length), state: { columns: cut.columns, outstanding } },
+    {
+      copy,
+      queue,
+      workers: workerCount(limits, jobs.length),
+      state: { columns: cut.columns, outstanding, storage: copy.storage },
+    },
     signal,
   );
 }

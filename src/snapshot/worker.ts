@@ -11,6 +11,7 @@ import type { CopiedColumns } from './columns.ts';
 import type { SnapshotDeps } from './deps.ts';
 import { type Job, type Part, showPart } from './plan.ts';
 import { copyIn, copyOut, countOut, fillIn } from './statements.ts';
+import { refuseRewritten, type Storage } from './storage.ts';
 import { during } from './trees.ts';
 
 /** How far the copy of the mirror's tables is, shared by its workers. */
@@ -19,6 +20,8 @@ export interface CopyState {
   readonly columns: ReadonlyMap<string, CopiedColumns>;
   /** Parts that are not committed yet, by table. */
   readonly outstanding: Map<string, number>;
+  /** Where the source's tables lay before the snapshot was taken. */
+  readonly storage: Storage;
 }
 
 export interface WorkerPair extends AsyncDisposable {
@@ -91,6 +94,8 @@ export async function copyJob(
         throw during(`table ${showTable(part.mapping.from)}, part ${part.number} (${showPart(part)})`, error);
       }
     }
+    const read = job.parts.map((part) => part.from);
+    await refuseRewritten(pair.source, read, state.storage);
     await recordParts(
       pair.target,
       work,

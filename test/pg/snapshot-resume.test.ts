@@ -214,3 +214,40 @@ test('a mirror that copies nothing begins its stream at the given slot, or at on
   await prepareTarget(listening(given), never);
   expect(await readCheckpoint(w.to.connection, given)).toBe((await readSlot(w.from.connection, name))?.confirmedFlush);
 });
+
+test.each([
+  ['moved by VACUUM FULL', 'vacuum full held'],
+  ['rewritten by a change of type', 'alter table held alter v type text using v || v'],
+  ['emptied by TRUNCATE', 'truncate held'],
+  ['replaced under its name', 'alter table held rename to gone; create table held (like gone including all)'],
+])('a table that was %s while it was copied is copied anew, never half', async (_, statement) => {
+  await using w = await world();
+  const work = mirrorWork(w, [table('steady'), table('held')], { ...options, snapshot_max_parallel_workers: 1 });
+  await claim(work);
+  await prepareTarget(listening(work), never);
+  // `steady` waits on the target, so that `held` is not touched on the source while it is rewritten there.
+  await w.to.exec(`create trigger wait before insert on steady for each row execute function wait();
+    alter table steady enable always trigger wait; insert into steady values (0, 'x'); delete from steady`);
+  await w.from.exec(`insert into steady select i, 'v' from generate_series(1000, 200000) i; analyze`);
+  await w.to.exec('select pg_advisory_lock(7)');
+  const copying = runSnapshot(
+    listening({ ...work, options: { ...work.options, snapshot_num_tables_in_parallel: 1 } }),
+    never,
+  ).then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  await until('a part waits', async () => {
+    const rows = await w.to.exec(`select 1 from pg_locks where locktype = 'advisory' and not granted
+      and database = (select oid from pg_database where datname = current_database())`);
+    return rows.length > 0;
+  });
+  for (const each of statement.split('; ')) await w.from.exec(each);
+  await w.to.exec('select pg_advisory_unlock_all()');
+  expect(await copying).toMatchObject({ kind: 'source_changed', sqlstate: '40001', retry: 'backoff' });
+  const again = listening({ ...work, token: 2n });
+  await claim(again.work);
+  await runSnapshot(again, never);
+  expect(again.told.finished).toContain('public.held');
+  await expectEqualTables(w.from.connection, w.to.connection, [held]);
+});
