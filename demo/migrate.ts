@@ -69,6 +69,11 @@ interface MirrorRow {
   readonly bytes_copied: string;
 }
 
+const afterTheLoad: Readonly<Record<string, string>> = {
+  finishing: 'All rows are there; making primary keys, setting sequences …',
+  catching_up: 'Bringing what changed meanwhile …',
+};
+
 /** Shows the copy's progress until the mirror follows its source; throws what is in its way, if that needs a person. */
 export async function watchCopy(
   deps: { readonly gateway: GatewayClient; readonly screen: Screen },
@@ -76,23 +81,29 @@ export async function watchCopy(
   signal: AbortSignal,
 ): Promise<void> {
   const { gateway, screen } = deps;
-  const began = performance.now();
+  let began = performance.now();
+  let seen = 'new';
   for (;;) {
     throwIfStopped(signal);
     const [row] = await gateway.query<MirrorRow>(sql`select * from sluice.mirrors where name = ${mirror}`);
     if (row === undefined) throw new Error(`the mirror ${mirror} is gone`);
-    const now = {
-      rows: Number(row.rows_copied),
-      ofRows: Number(row.rows_estimated),
-      bytes: Number(row.bytes_copied),
-      elapsedMs: performance.now() - began,
-    };
-    const copied = row.status === 'running';
-    if (now.ofRows > 0) screen.progress(copied ? { ...now, ofRows: now.rows } : now, copied);
-    if (copied) return;
     if (row.status === 'failed') throw new Error([row.trouble, row.hint].filter(Boolean).join('. '));
+    // The rate is the copy's: making tables is not part of it, nor what comes after the last row.
+    if (row.phase === 'new' || row.phase === 'preparing') began = performance.now();
+    else if (seen === 'new' || seen === 'preparing' || seen === 'snapshotting') showCopy(screen, row, began);
+    if (row.phase !== seen && row.phase in afterTheLoad) screen.line(`  ${afterTheLoad[row.phase]}`);
+    seen = row.phase;
+    if (row.status === 'running') return;
     await pause(50);
   }
+}
+
+function showCopy(screen: Screen, row: MirrorRow, began: number): void {
+  const rows = Number(row.rows_copied);
+  const copied = row.phase !== 'snapshotting';
+  const ofRows = copied ? rows : Number(row.rows_estimated);
+  if (ofRows === 0) return;
+  screen.progress({ rows, ofRows, bytes: Number(row.bytes_copied), elapsedMs: performance.now() - began }, copied);
 }
 
 /** Makes each kind of change on the source and waits for it on the target; tells how long that took after the commit. */

@@ -21,8 +21,8 @@ export function progressLine(progress: Progress, width = 28): string {
     `${String(Math.floor(share * 100)).padStart(3)} %`,
     `${shownCount(rows)} of ${shownCount(ofRows)} rows`,
     `${shownCount(Math.round(perSecond))} rows/s`,
-    `${(bytes / 1e6).toFixed(1)} MB`,
     eta,
+    `${(bytes / 1e6).toFixed(1)} MB`,
   ].join('  ');
 }
 
@@ -72,9 +72,12 @@ export class Screen {
 
   /** Shows how far it is: rewrites its line on a terminal, adds one every two seconds elsewhere. */
   progress(progress: Progress, final = false): void {
-    const text = `  ${progressLine(progress)}`;
+    const columns = this.#moves ? this.#out.columns || 80 : 120;
+    let text = `  ${progressLine(progress, columns < 100 ? 14 : 28)}`;
+    // A narrow terminal goes without the size.
+    if (text.length >= columns) text = text.slice(0, text.lastIndexOf('  '));
     if (this.#moves) {
-      this.#out.write(`\r\x1b[2K${text.slice(0, (this.#out.columns ?? 120) - 1)}`);
+      this.#out.write(`\r\x1b[2K${text.slice(0, columns - 1)}`);
       this.#open = true;
       if (final) this.#close();
     } else if (final || performance.now() - this.#lastPlain > 2000) {

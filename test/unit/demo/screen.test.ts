@@ -4,7 +4,7 @@ import { progressLine, shownCount, shownSeconds } from '../../../demo/screen.ts'
 
 test('a progress line tells percent, rows, rate, size and what is left', () => {
   const line = progressLine({ rows: 250_000, ofRows: 1_000_000, bytes: 12_345_678, elapsedMs: 2_000 }, 8);
-  expect(line).toBe('██░░░░░░   25 %  250,000 of 1,000,000 rows  125,000 rows/s  12.3 MB  ETA 6.0 s');
+  expect(line).toBe('██░░░░░░   25 %  250,000 of 1,000,000 rows  125,000 rows/s  ETA 6.0 s  12.3 MB');
 });
 
 test('an estimate that was too low does not show more than the whole', () => {
@@ -13,7 +13,7 @@ test('an estimate that was too low does not show more than the whole', () => {
 
 test('before the first row there is no estimate, and no division by nothing', () => {
   expect(progressLine({ rows: 0, ofRows: 0, bytes: 0, elapsedMs: 0 }, 4)).toBe(
-    '░░░░    0 %  0 of 1 rows  0 rows/s  0.0 MB  ETA –',
+    '░░░░    0 %  0 of 1 rows  0 rows/s  ETA –  0.0 MB',
   );
 });
 
