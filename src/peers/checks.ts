@@ -2,7 +2,7 @@
 import { SluiceError } from '../base/errors.ts';
 import type { PeerConfig } from '../mirror/peer.ts';
 import type { Connection } from '../pg/client.ts';
-import { sql } from '../pg/sql.ts';
+import { ident, sql } from '../pg/sql.ts';
 import type { PeerLink } from './connect.ts';
 
 export interface PeerFacts {
@@ -173,25 +173,31 @@ function walLevelCheck({ walLevel }: PeerFacts): PeerCheck {
 
 function replicationCheck({ replicationRole, user }: PeerFacts): PeerCheck {
   if (replicationRole) return ok('source: replication', `role ${user} may replicate`);
-  return warning(
-    'source: replication',
-    `role ${user} may not replicate: can only copy`,
-    'ALTER ROLE … REPLICATION (on RDS: GRANT rds_replication TO …).',
-  );
+  return warning('source: replication', `role ${user} may not replicate: can only copy`, replicationRemedy(user));
+}
+
+/** The statement that lets a role replicate. */
+export function replicationRemedy(user: string): string {
+  const role = ident(user).text;
+  return `ALTER ROLE ${role} REPLICATION; (on RDS: GRANT rds_replication TO ${role};)`;
 }
 
 function slotsCheck({ freeSlots, maxSlots, idleSlots }: PeerFacts): PeerCheck {
   if (freeSlots > 0) return ok('source: slots', `${freeSlots} of ${maxSlots} free`);
+  if (maxSlots === 0) return warning('source: slots', 'max_replication_slots is 0', noSlotsRemedy);
   const idle = idleSlots.length === 0 ? '' : ` (not read now: ${idleSlots.join(', ')})`;
   return warning('source: slots', `all ${maxSlots} in use${idle}`, slotsRemedy);
 }
 
 export const slotsRemedy = 'Drop a slot that nobody needs, or raise max_replication_slots (it takes a restart).';
+export const noSlotsRemedy = 'ALTER SYSTEM SET max_replication_slots = 10; and restart the server.';
+export const noWalSendersRemedy = 'ALTER SYSTEM SET max_wal_senders = 10; and restart the server.';
 export const walSendersRemedy =
   'Raise max_wal_senders (it takes a restart), or end a connection of pg_stat_replication.';
 
 function walSendersCheck({ freeWalSenders, maxWalSenders }: PeerFacts): PeerCheck {
   if (freeWalSenders > 0) return ok('source: walsenders', `${freeWalSenders} of ${maxWalSenders} free`);
+  if (maxWalSenders === 0) return warning('source: walsenders', 'max_wal_senders is 0', noWalSendersRemedy);
   return warning('source: walsenders', `all ${maxWalSenders} in use`, walSendersRemedy);
 }
 
@@ -215,15 +221,15 @@ function createCheck({ createOnDatabase, user, database }: PeerFacts): PeerCheck
   return warning(
     'target: create',
     `role ${user} may not create schemas in ${database}`,
-    `GRANT CREATE ON DATABASE … TO …; a target needs it for its bookkeeping and for new schemas.`,
+    `GRANT CREATE ON DATABASE ${ident(database).text} TO ${ident(user).text}; a target needs it for its bookkeeping and for new schemas.`,
   );
 }
 
-function replicaRoleCheck({ replicaRole }: PeerFacts): PeerCheck {
+function replicaRoleCheck({ replicaRole, user }: PeerFacts): PeerCheck {
   if (replicaRole) return ok('target: session_replication_role', 'may be set');
   return warning(
     'target: session_replication_role',
     'may not be set: triggers and foreign keys of existing tables fire for mirrored rows',
-    'GRANT SET ON PARAMETER session_replication_role TO … (from PostgreSQL 15), or drop them until the cut-over.',
+    `GRANT SET ON PARAMETER session_replication_role TO ${ident(user).text} (from PostgreSQL 15), or drop them until the cut-over.`,
   );
 }

@@ -86,7 +86,8 @@ function whoCalls(context: PlanContext, use: FunctionUse): string {
   }
   const member = [...context.members.values()].find((each) => each.source.oid === use.table);
   const table = member === undefined ? '' : showTable(member.source);
-  return use.column === null ? `the partition key of ${table}` : `the default or expression of ${table}.${use.column}`;
+  if (use.column === null) return `the partition key of ${table}`;
+  return `the ${use.of === 'default' ? 'default of' : 'generated column'} ${table}.${use.column}`;
 }
 
 function planType(type: TypeDefinition, context: PlanContext, problems: string[]): readonly SchemaStep[] {

@@ -1,4 +1,5 @@
 // Whether a table or type that is on the target already can take what the source has: every difference, in words. Pure.
+import { ident, literal } from '../pg/sql.ts';
 import { showTable, type Table } from '../pg/table.ts';
 import type { TypeDefinition } from './inspect-schema.ts';
 
@@ -72,4 +73,19 @@ export function typeDifference(source: TypeDefinition, target: TypeDefinition): 
     return `${what} is over ${target.range?.subtype} on the target and over ${source.range.subtype} on the source`;
   }
   return null;
+}
+
+/** The statements that give an enum of the target the labels that it lacks, in the source's order. */
+export function missingLabels(source: TypeDefinition, target: TypeDefinition): readonly string[] {
+  if (source.labels === null || target.labels === null) return [];
+  const there = new Set(target.labels);
+  const [first] = target.labels;
+  const type = ident(source.schema, source.name).text;
+  return source.labels.flatMap((label, i) => {
+    if (there.has(label)) return [];
+    const before = source.labels?.[i - 1];
+    const place =
+      before !== undefined ? ` AFTER ${literal(before).text}` : first ? ` BEFORE ${literal(first).text}` : '';
+    return [`ALTER TYPE ${type} ADD VALUE ${literal(label).text}${place};`];
+  });
 }

@@ -3,7 +3,7 @@ import { quoteName } from '../pg/sql.ts';
 import { showTable, type Table, type TableName } from '../pg/table.ts';
 import { addColumn, attachPartition, createTable, type TableToMake } from './ddl.ts';
 import { type Before, planBefore } from './ddl-before.ts';
-import { tableDifferences, typeDifference } from './ddl-fit.ts';
+import { missingLabels, tableDifferences, typeDifference } from './ddl-fit.ts';
 import {
   type Member,
   membersOf,
@@ -24,6 +24,10 @@ export interface SchemaPlan {
   readonly steps: readonly SchemaStep[];
   /** What a person must see to; then no step may be taken. */
   readonly problems: readonly string[];
+  /** Statements that mend some of the problems. */
+  readonly remedies: readonly string[];
+  /** Mirrored tables that stand and do not fit; their differences are among the problems. */
+  readonly unfit: readonly TableName[];
   /** Mirrored tables that are missing and are not to be made. */
   readonly missing: readonly TableName[];
   /** Mirrored tables that were there and are used as they are. */
@@ -32,10 +36,14 @@ export interface SchemaPlan {
 
 export function planSchema(input: PlanInput): SchemaPlan {
   const context = planContext(input);
+  const remedies: string[] = [];
   const problems = input.needs.types.flatMap((type) => {
     const there = input.target.types.get(showTable(type));
-    return there === undefined ? [] : (typeDifference(type, there) ?? []);
+    if (there === undefined) return [];
+    remedies.push(...missingLabels(type, there));
+    return typeDifference(type, there) ?? [];
   });
+  const unfit: TableName[] = [];
   const missing: TableName[] = [];
   const used: TableName[] = [];
   const drop: TableName[] = [];
@@ -59,9 +67,14 @@ export function planSchema(input: PlanInput): SchemaPlan {
       const statements = lacking.map((column) => addColumn(to, column));
       if (statements.length > 0) additions.push({ what: `table ${showTable(to)}`, statements });
     } else if (input.replace && input.create && (there.kind === 'r' || there.kind === 'p')) drop.push(to);
-    else problems.push(...differences);
+    else {
+      unfit.push(to);
+      problems.push(...differences);
+    }
   }
-  if (drop.length > 0 || toMake.length === 0) return { drop, steps: additions, problems, missing, used };
+  if (drop.length > 0 || toMake.length === 0) {
+    return { drop, steps: additions, problems, remedies, unfit, missing, used };
+  }
   const made = new Set(toMake.flatMap((tree) => [tree.root.oid, ...tree.partitions.map((each) => each.oid)]));
   const before = planBefore(context, made);
   const tables = rowTypesFirst(context, toMake).flatMap((tree) => planTree(context, tree, before));
@@ -69,6 +82,8 @@ export function planSchema(input: PlanInput): SchemaPlan {
     drop,
     steps: [...before.steps, ...tables.flatMap((each) => each.steps), ...additions],
     problems: [...problems, ...before.problems, ...tables.flatMap((each) => each.problems)],
+    remedies,
+    unfit,
     missing,
     used,
   };

@@ -58,11 +58,11 @@ export interface CollationDefinition extends TableName {
   readonly rules: string | null;
 }
 
-/** A function that a default, a domain's check or a partition key calls. */
+/** A function that a default, a generated column, a domain or a partition key calls. */
 export interface FunctionUse {
   /** regprocedure text: `shop.next_no(integer)`. */
   readonly signature: string;
-  readonly of: 'default' | 'domain' | 'partition key';
+  readonly of: 'default' | 'generated column' | 'domain' | 'partition key';
   /** OID of the table, or of the domain. */
   readonly table: number;
   readonly column: string | null;
@@ -228,10 +228,12 @@ async function readFunctions(
   types: readonly number[],
 ): Promise<readonly FunctionUse[]> {
   const oids = tables.map((table) => table.oid);
-  // Functions that every server has are not in pg_depend: they are pinned.
+  // Functions that every server has are not in pg_depend: they are pinned. What a generated column calls is noted at the column
+  // itself by older servers, what a partition key calls at the table. https://www.postgresql.org/docs/18/catalog-pg-depend.html
   return await db.query<FunctionUse>(sql`
     with used as (
-      select d.refobjid as function, f.adrelid as table, a.attname as column, 'default' as of
+      select d.refobjid as function, f.adrelid as table, a.attname as column,
+        case when a.attgenerated = '' then 'default' else 'generated column' end as of
       from pg_catalog.pg_attrdef f
       join pg_catalog.pg_attribute a on a.attrelid = f.adrelid and a.attnum = f.adnum
       join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass and d.objid = f.oid
@@ -242,8 +244,14 @@ async function readFunctions(
       join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass and d.objid = k.oid
       where k.contypid = any(${[...types]}::oid[]) and d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass
       union
-      select d.refobjid, d.objid, null, 'partition key'
+      select d.refobjid, d.objid, null, 'domain'
+      from pg_catalog.pg_depend d join pg_catalog.pg_type t on t.oid = d.objid and t.typtype = 'd'
+      where d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass and t.oid = any(${[...types]}::oid[])
+        and d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+      union
+      select d.refobjid, d.objid, a.attname, case when a.attname is null then 'partition key' else 'generated column' end
       from pg_catalog.pg_depend d
+      left join pg_catalog.pg_attribute a on a.attrelid = d.objid and a.attnum = d.objsubid and d.objsubid > 0
       where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.objid = any(${oids}::oid[])
         and d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass)
     select used.function::pg_catalog.regprocedure::text as signature, used.of, used.table, used.column::text as column,

@@ -1,6 +1,15 @@
 // Checks of the source server for a mirror: log level, rights, free slots, and the slot and publication that are to be.
 import type { Connection } from '../pg/client.ts';
-import { newestVersion, oldestVersion, type PeerFacts, slotsRemedy, walSendersRemedy } from './checks.ts';
+import {
+  newestVersion,
+  noSlotsRemedy,
+  noWalSendersRemedy,
+  oldestVersion,
+  type PeerFacts,
+  replicationRemedy,
+  slotsRemedy,
+  walSendersRemedy,
+} from './checks.ts';
 import { type Finding, type MirrorPlan, ok, problem, warning } from './preflight-finding.ts';
 import { checkPublication, type Publication, type PublishedTable } from './publication.ts';
 import { readSlot, type SlotBlocker, type SlotState, showBlocker, slotBlockers } from './slot.ts';
@@ -67,7 +76,7 @@ function checkReplication({ replicationRole, user }: PeerFacts): Finding {
   if (replicationRole) return ok('replication', `role ${user} may replicate`);
   return problem('replication', 'forbidden', {
     message: `role ${user} of the source may not replicate`,
-    hint: 'ALTER ROLE … REPLICATION (on RDS: GRANT rds_replication TO …).',
+    hint: replicationRemedy(user),
   });
 }
 
@@ -80,9 +89,12 @@ function checkFreeSlot({ freeSlots, maxSlots, idleSlots }: PeerFacts): Finding {
     });
   }
   return problem(check, 'too_many', {
-    message: `all ${maxSlots} replication slots of the source are in use`,
+    message:
+      maxSlots === 0
+        ? 'max_replication_slots of the source is 0'
+        : `all ${maxSlots} replication slots of the source are in use`,
     detail: idleSlots.length === 0 ? undefined : `Not read by anybody now: ${idleSlots.join(', ')}.`,
-    hint: slotsRemedy,
+    hint: maxSlots === 0 ? noSlotsRemedy : slotsRemedy,
   });
 }
 
@@ -90,8 +102,11 @@ function checkFreeWalSender({ freeWalSenders, maxWalSenders }: PeerFacts): Findi
   const check = 'walsenders';
   if (freeWalSenders > 0) return ok(check, `${freeWalSenders} of ${maxWalSenders} walsenders are free`);
   return problem(check, 'too_many', {
-    message: `all ${maxWalSenders} walsenders of the source are in use`,
-    hint: walSendersRemedy,
+    message:
+      maxWalSenders === 0
+        ? 'max_wal_senders of the source is 0'
+        : `all ${maxWalSenders} walsenders of the source are in use`,
+    hint: maxWalSenders === 0 ? noWalSendersRemedy : walSendersRemedy,
   });
 }
 

@@ -4,6 +4,7 @@ import type { MirroredTable } from '../mirror/work.ts';
 import type { Connection } from '../pg/client.ts';
 import { ident, sql } from '../pg/sql.ts';
 import { showTable, type Table, type TableName } from '../pg/table.ts';
+import type { PeerFacts } from './checks.ts';
 import { type Finding, type MirrorPlan, ok, problem } from './preflight-finding.ts';
 
 /** A table of the plan, or one of its partitions, as our role sees it. */
@@ -77,14 +78,18 @@ export function findTables(
 }
 
 /** All checks of the source's tables. Pure. */
-export function checkSourceTables(plan: MirrorPlan, found: readonly FoundTable[], version: number): readonly Finding[] {
+export function checkSourceTables(
+  plan: MirrorPlan,
+  found: readonly FoundTable[],
+  facts: Pick<PeerFacts, 'version' | 'user'>,
+): readonly Finding[] {
   return [
     checkMissing(plan, found),
     checkKinds(plan, found),
     ...checkColumns(plan, found),
-    checkRights(plan, found),
-    checkRowSecurity(plan, found),
-    ...(plan.slot === null ? [] : [checkIdentity(found, version), checkOwner(plan, found)]),
+    checkRights(plan, found, facts.user),
+    checkRowSecurity(plan, found, facts.user),
+    ...(plan.slot === null ? [] : [checkIdentity(found, facts.version), checkOwner(plan, found)]),
   ];
 }
 
@@ -114,8 +119,13 @@ function checkKinds(plan: MirrorPlan, found: readonly FoundTable[]): Finding {
     return [];
   });
   if (wrong.length === 0) return ok(check, 'all are tables');
-  const message = `${wrong[0]} cannot be mirrored`;
-  return problem(check, 'unsupported', { message, detail: `${wrong.join(', ')}.`, hint: 'Leave them out.' });
+  // Of one, the message says all.
+  const detail = wrong.length === 1 ? undefined : `${wrong.join(', ')}.`;
+  return problem(check, 'unsupported', {
+    message: `${wrong[0]} cannot be mirrored`,
+    detail,
+    hint: wrong.length === 1 ? 'Leave it out.' : 'Leave them out.',
+  });
 }
 
 function checkColumns(plan: MirrorPlan, found: readonly FoundTable[]): readonly Finding[] {
@@ -147,7 +157,7 @@ function checkColumns(plan: MirrorPlan, found: readonly FoundTable[]): readonly 
 }
 
 // The copy reads partitions one by one, so a right on the root alone does not do.
-function checkRights(plan: MirrorPlan, found: readonly FoundTable[]): Finding {
+function checkRights(plan: MirrorPlan, found: readonly FoundTable[], user: string): Finding {
   const check = 'rights to read';
   const lacking = found.flatMap(({ mapping, relation, leaves }) =>
     (plan.options.do_initial_copy ? [relation, ...leaves] : []).filter(
@@ -155,9 +165,12 @@ function checkRights(plan: MirrorPlan, found: readonly FoundTable[]): Finding {
     ),
   );
   if (lacking.length === 0) return ok(check, 'every table may be read');
-  const grants = lacking.slice(0, 20).map((each) => `GRANT SELECT ON ${ident(each.schema, each.name).text} TO …;`);
+  const role = ident(user).text;
+  const grants = lacking
+    .slice(0, 20)
+    .map((each) => `GRANT SELECT ON ${ident(each.schema, each.name).text} TO ${role};`);
   const schemas = [...new Set(lacking.filter((each) => !each.schemaUsage).map((each) => each.schema))];
-  const usage = schemas.map((schema) => `GRANT USAGE ON SCHEMA ${ident(schema).text} TO …;`);
+  const usage = schemas.map((schema) => `GRANT USAGE ON SCHEMA ${ident(schema).text} TO ${role};`);
   return problem(check, 'forbidden', {
     message: `our role may not read ${showTable(lacking[0] as TableName)} of the source`,
     detail: `Tables: ${lacking.map(showTable).join(', ')}.`,
@@ -165,7 +178,7 @@ function checkRights(plan: MirrorPlan, found: readonly FoundTable[]): Finding {
   });
 }
 
-function checkRowSecurity(plan: MirrorPlan, found: readonly FoundTable[]): Finding {
+function checkRowSecurity(plan: MirrorPlan, found: readonly FoundTable[], user: string): Finding {
   const check = 'row security';
   const hidden = found.flatMap(({ relation, leaves }) =>
     plan.options.do_initial_copy ? [relation, ...leaves].filter((each) => each.rowSecurity) : [],
@@ -174,7 +187,7 @@ function checkRowSecurity(plan: MirrorPlan, found: readonly FoundTable[]): Findi
   return problem(check, 'forbidden', {
     message: `row-level security would hide rows of ${showTable(hidden[0] as TableName)} from the copy`,
     detail: `Tables: ${hidden.map(showTable).join(', ')}.`,
-    hint: 'ALTER ROLE … BYPASSRLS, or let the peer log in as the owner of the tables.',
+    hint: `ALTER ROLE ${ident(user).text} BYPASSRLS, or let the peer log in as the owner of the tables.`,
   });
 }
 

@@ -1,7 +1,7 @@
 // Checks of the target: rights to make what is missing, and that what is there is empty and can take the source's rows.
 import type { Connection } from '../pg/client.ts';
 import { ident, join, sql } from '../pg/sql.ts';
-import { type Column, showTable, type Table, type TableName } from '../pg/table.ts';
+import { showTable, type Table, type TableName } from '../pg/table.ts';
 import type { PeerFacts } from './checks.ts';
 import { type Finding, type MirrorPlan, ok, problem, warning } from './preflight-finding.ts';
 import type { FoundTable } from './preflight-tables.ts';
@@ -96,7 +96,7 @@ export function checkTarget(
     checkCreate(plan, target, standing),
     checkThere(plan, standing),
     checkStanding(plan, target),
-    ...(plan.options.resync ? [checkReplace(target)] : [checkEmpty(plan, target), ...checkFit(plan, pairs)]),
+    ...(plan.options.resync ? [checkReplace(target)] : [checkEmpty(plan, target), ...checkKeys(plan, pairs)]),
     ...checkTriggers(target),
   ];
 }
@@ -173,7 +173,7 @@ function checkStanding(
     return problem(check, 'forbidden', {
       message: `row-level security of ${showTable(guarded[0] as TableName)} on the target holds for our role`,
       detail: `Tables: ${guarded.map(showTable).join(', ')}.`,
-      hint: 'ALTER ROLE … BYPASSRLS, or let the peer log in as the owner of the tables.',
+      hint: `ALTER ROLE ${ident(facts.user).text} BYPASSRLS, or let the peer log in as the owner of the tables.`,
     });
   }
   return ok(check, 'every table that stands may be written to');
@@ -207,75 +207,19 @@ interface Pair {
   readonly table: Table;
 }
 
-function checkFit(plan: MirrorPlan, pairs: readonly Pair[]): readonly Finding[] {
-  const check = 'columns of target tables';
-  const errors = pairs.flatMap((pair) => columnErrors(plan, pair));
-  const unlike = pairs.flatMap(columnWarnings);
-  const findings: Finding[] = [];
-  if (errors.length > 0) {
-    const hint =
-      'ALTER the tables of the target so that they fit, exclude columns, or replace them: WITH (resync = true).';
-    findings.push(
-      problem(check, 'undefined_column', { message: `${errors[0]}`, detail: `${errors.join('; ')}.`, hint }),
-    );
-  }
-  if (unlike.length > 0) {
-    const hint = 'Values are converted; one that does not fit stops the mirror.';
-    findings.push(warning(check, `${unlike.length} columns differ in type`, { detail: `${unlike.join('; ')}.`, hint }));
-  }
+function checkKeys(plan: MirrorPlan, pairs: readonly Pair[]): readonly Finding[] {
   const slow = plan.slot === null ? [] : pairs.filter(isUnkeyed).map(({ table }) => showTable(table));
-  if (slow.length > 0) {
-    const hint = 'Add the primary key of the source, or every update reads the whole table.';
-    findings.push(
-      warning('keys of target tables', `${slow[0]} has no primary key`, {
-        detail: `Tables: ${slow.join(', ')}.`,
-        hint,
-      }),
-    );
-  }
-  return findings.length > 0 ? findings : [ok(check, 'tables that stand can take the rows')];
+  if (slow.length === 0) return [];
+  return [
+    warning('keys of target tables', `${slow[0]} has no primary key`, {
+      detail: `Tables: ${slow.join(', ')}.`,
+      hint: 'Add the primary key of the source, or every update reads the whole table.',
+    }),
+  ];
 }
 
 function isUnkeyed({ found, table }: Pair): boolean {
   return found.table.primaryKey !== null && table.primaryKey === null && table.identityColumns === null;
-}
-
-/** Differences that keep rows from being written. */
-function columnErrors(plan: MirrorPlan, { found, table }: Pair): readonly string[] {
-  const name = `${showTable(table)} of the target`;
-  const { options } = plan;
-  const extra = [
-    ...(options.soft_delete ? [options.soft_delete_col_name] : []),
-    ...(options.synced_at_col_name === undefined ? [] : [options.synced_at_col_name]),
-  ];
-  const sent = found.table.columns.filter(
-    (each) => each.generated === '' && !found.mapping.exclude.includes(each.name),
-  );
-  const sentNames = new Set([...sent.map((each) => each.name), ...extra]);
-  const own = new Map(table.columns.map((column) => [column.name, column]));
-  const lacking = [...sentNames].filter((each) => !own.has(each));
-  const generated = sent.filter((each) => (own.get(each.name)?.generated ?? '') !== '').map((each) => each.name);
-  const demanded = table.columns.filter((column) => !sentNames.has(column.name) && isDemanded(column));
-  return [
-    ...(lacking.length > 0 ? [`${name} lacks ${lacking.join(', ')}`] : []),
-    ...(generated.length > 0 ? [`${name} generates ${generated.join(', ')}, which the source sends`] : []),
-    ...(demanded.length > 0
-      ? [`${name} demands ${demanded.map((each) => each.name).join(', ')}, which the source does not send`]
-      : []),
-  ];
-}
-
-function isDemanded(column: Column): boolean {
-  return column.notNull && column.default === null && column.identity === '' && column.generated === '';
-}
-
-function columnWarnings({ found, table }: Pair): readonly string[] {
-  return found.table.columns.flatMap((column) => {
-    const own = table.columns.find((each) => each.name === column.name);
-    if (own === undefined || own.type.text === column.type.text || found.mapping.exclude.includes(column.name))
-      return [];
-    return [`${showTable(table)}.${column.name} is ${own.type.text}, of the source ${column.type.text}`];
-  });
 }
 
 function checkTriggers({
@@ -290,7 +234,7 @@ function checkTriggers({
   if (tables.length === 0) return [];
   return [
     warning(check, 'triggers and foreign keys of tables that stand fire for mirrored rows', {
-      hint: 'GRANT SET ON PARAMETER session_replication_role TO … (from PostgreSQL 15), or drop them until the cut-over.',
+      hint: `GRANT SET ON PARAMETER session_replication_role TO ${ident(facts.user).text} (from PostgreSQL 15), or drop them until the cut-over.`,
     }),
   ];
 }

@@ -7,6 +7,7 @@ import { checkPeer } from './checks.ts';
 import { inspectTables } from './inspect.ts';
 import { type Finding, type MirrorPlan, ok, problem } from './preflight-finding.ts';
 import { checkPlan } from './preflight-plan.ts';
+import { checkSchema, readSchemaSides } from './preflight-schema.ts';
 import {
   checkSlot,
   checkSourcePublication,
@@ -31,25 +32,29 @@ export interface Preflight {
 export async function preflight(source: Connection, target: Connection, plan: MirrorPlan): Promise<Preflight> {
   const [sourceFacts, targetFacts] = await Promise.all([checkPeer(source), checkPeer(target)]);
   const findings: Finding[] = [checkVersion('source', sourceFacts), checkVersion('target', targetFacts)];
-  findings.push(...checkPlan(plan, sourceFacts, targetFacts));
+  const ofPlan = checkPlan(plan, sourceFacts, targetFacts);
+  findings.push(...ofPlan);
   const tables = await inspectTables(
     source,
     plan.tables.map(({ from }) => from),
   );
   const found = findTables(plan, tables, await readRelations(source, tables));
   findings.push(...checkSourceServer(plan, sourceFacts));
-  findings.push(...checkSourceTables(plan, found, sourceFacts.version));
+  findings.push(...checkSourceTables(plan, found, sourceFacts));
   const objects = await readSourceObjects(source, plan, readPublication);
   findings.push(...checkSlot(plan, sourceFacts, objects));
   findings.push(...checkSourcePublication(plan, objects.publication, publishedTables(found)));
   if (!findings.some((finding) => finding.state === 'error'))
     findings.push(...(await checkFilters(source, plan, found)));
+  // What a plan would do that cannot be is not worth looking at: onto itself, every table has rows.
+  if (ofPlan.some((finding) => finding.state === 'error')) return { findings, tables };
   const standing = await inspectTables(
     target,
     plan.tables.map(({ to }) => to),
   );
   const objectsOfTarget = await readTargetObjects(target, plan, standing);
   findings.push(...checkTarget(plan, found, { ...objectsOfTarget, facts: targetFacts }));
+  findings.push(...checkSchema(plan, await readSchemaSides(source, target, { plan, tables })));
   return { findings, tables };
 }
 

@@ -4,13 +4,11 @@ import { throwIfStopped } from '../base/retry.ts';
 import { applicationName, type MirrorWork } from '../mirror/work.ts';
 import { holdToken } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
-import type { AddedColumn } from '../peers/ddl.ts';
+import { planInput, readSourceSchema, readTargetFacts } from '../peers/ddl-input.ts';
 import { planSchema, type SchemaPlan } from '../peers/ddl-plan.ts';
-import { type SchemaStep, type TableTree, targetNames } from '../peers/ddl-tree.ts';
-import { inspectSchema } from '../peers/inspect-schema.ts';
-import { inspectTarget, type TargetFacts, tablesWithRows } from '../peers/inspect-target.ts';
+import type { SchemaStep, TableTree } from '../peers/ddl-tree.ts';
+import { type TargetFacts, tablesWithRows } from '../peers/inspect-target.ts';
 import { createPublication } from '../peers/publication.ts';
-import { readSequences } from '../peers/sequences.ts';
 import type { Connection } from '../pg/client.ts';
 import { ident, join, sql } from '../pg/sql.ts';
 import { showTable, type TableName } from '../pg/table.ts';
@@ -53,28 +51,11 @@ interface Sides {
 /** Brings the target's schema about; gives what was on the target before anything was made. */
 async function makeSchema({ deps, source, target, trees }: Sides, signal: AbortSignal): Promise<TargetFacts> {
   const { work } = deps;
-  const tables = trees.flatMap((tree) => [tree.root, ...tree.partitions]);
-  const excluded = new Map(
-    trees.flatMap((tree) =>
-      [tree.root, ...tree.partitions].map((table) => [table.oid, new Set(tree.mapping.exclude)] as const),
-    ),
-  );
-  const needs = await inspectSchema(source, tables, (table, column) => excluded.get(table.oid)?.has(column) ?? false);
-  const sequences = await readSequences(source, tables);
-  const wanted = {
-    tables: targetNames(trees),
-    types: needs.types,
-    functions: needs.functions.map((use) => use.signature),
-  };
+  const schema = await readSourceSchema(source, trees);
   for (;;) {
     throwIfStopped(signal);
-    const facts = await inspectTarget(target, wanted);
-    const plan = planSchema({
-      ...{ trees, needs, sequences, target: facts, added: addedColumns(work) },
-      create: work.options.schema !== 'none',
-      replace: work.options.resync,
-      follows: work.slot !== null,
-    });
+    const facts = await readTargetFacts(target, schema);
+    const plan = planSchema(planInput(schema, facts, work));
     refuse(plan);
     if (plan.drop.length > 0) {
       await dropTables(target, work, plan.drop);
@@ -83,15 +64,6 @@ async function makeSchema({ deps, source, target, trees }: Sides, signal: AbortS
     await applySteps(target, work, plan.steps, signal);
     return facts;
   }
-}
-
-/** The columns of PeerDB that the options ask for. */
-export function addedColumns(work: Pick<MirrorWork, 'options'>): readonly AddedColumn[] {
-  const { soft_delete: soft, soft_delete_col_name: deleted, synced_at_col_name: synced } = work.options;
-  return [
-    ...(soft ? [{ name: deleted, type: 'boolean' } as const] : []),
-    ...(synced === undefined || synced === '' ? [] : [{ name: synced, type: 'timestamp with time zone' } as const]),
-  ];
 }
 
 function refuse(plan: SchemaPlan): void {
@@ -103,9 +75,10 @@ function refuse(plan: SchemaPlan): void {
     });
   }
   if (plan.problems.length === 0) return;
+  const replace = plan.unfit.length > 0 ? '; tables that may be replaced: resync = true' : '';
   throw new SluiceError('wrong_state', `the target cannot take the tables: ${plan.problems[0]}`, {
     detail: plan.problems.join('\n'),
-    hint: 'Mend it on the target and RESUME MIRROR; tables that may be replaced: resync = true.',
+    hint: `${[...plan.remedies, 'Mend it on the target and RESUME MIRROR'].join(' ')}${replace}.`,
   });
 }
 

@@ -146,7 +146,7 @@ test('a default that calls a function which the target lacks is told with its na
   await expect(prepare(w, [table('t'), table('o')])).rejects.toMatchObject({
     kind: 'wrong_state',
     detail: expect.stringContaining(
-      'function lib.next_no(integer) does not exist on the target; the default or expression of public.t.id calls it',
+      'function lib.next_no(integer) does not exist on the target; the default of public.t.id calls it',
     ),
   });
   await w.to.exec(fn);

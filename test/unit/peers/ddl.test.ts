@@ -306,7 +306,7 @@ describe('the plan', () => {
     });
     expect(problems).toEqual([
       'type s.c_type does not exist on the target and rests on functions in C',
-      'function f(integer) does not exist on the target; the default or expression of s.from.v calls it',
+      'function f(integer) does not exist on the target; the default of s.from.v calls it',
       'extension hstore is not available on the target server',
       's.from.v is a virtual generated column: these need PostgreSQL 18',
     ]);

@@ -1,0 +1,88 @@
+// Checks that the target can be given the tables: the same plan that makes them later, drawn up before anything is made.
+import type { Connection } from '../pg/client.ts';
+import { ident } from '../pg/sql.ts';
+import { showTable, type Table } from '../pg/table.ts';
+import { growTrees, planInput, readSourceSchema, readTargetFacts, type SourceSchema } from './ddl-input.ts';
+import { planSchema, type SchemaPlan } from './ddl-plan.ts';
+import type { TargetFacts } from './inspect-target.ts';
+import { type Finding, type MirrorPlan, ok, problem, warning } from './preflight-finding.ts';
+
+/** What is read of both sides for a plan of the target's schema. */
+export interface SchemaSides {
+  readonly schema: SourceSchema;
+  readonly target: TargetFacts;
+}
+
+const isTable = (table: Table | undefined) => table === undefined || table.kind === 'r' || table.kind === 'p';
+
+/** Reads both sides; tables that are of no use for a mirror are told of by other checks and left out. */
+export async function readSchemaSides(
+  source: Connection,
+  target: Connection,
+  look: { readonly plan: MirrorPlan; readonly tables: readonly Table[] },
+): Promise<SchemaSides> {
+  const trees = await growTrees(source, look.plan.tables, look.tables.filter(isTable));
+  const schema = await readSourceSchema(source, trees);
+  return { schema, target: await readTargetFacts(target, schema) };
+}
+
+/** What the target lacks or holds otherwise, and what of the source does not go along. Pure. */
+export function checkSchema(plan: MirrorPlan, { schema, target }: SchemaSides): readonly Finding[] {
+  const check = 'schema of the target';
+  const usable = {
+    ...schema,
+    trees: schema.trees.filter(({ mapping }) => isTable(target.tables.get(showTable(mapping.to)))),
+  };
+  const found = planAfterDrops(plan, usable, target);
+  const inheritance = checkInheritance(plan, schema);
+  if (found.problems.length === 0) return [ok(check, 'every table can be made there or fits'), ...inheritance];
+  const unfit =
+    'ALTER the tables of the target so that they fit, exclude columns, or replace them: WITH (resync = true).';
+  const lacking = 'Make on the target what it lacks, or exclude the columns that need it.';
+  return [
+    problem(check, 'wrong_state', {
+      message: `the target cannot take the tables: ${found.problems[0]}`,
+      detail: found.problems.join('\n'),
+      hint: found.remedies.length > 0 ? found.remedies.join(' ') : found.unfit.length > 0 ? unfit : lacking,
+    }),
+    ...inheritance,
+  ];
+}
+
+// Tables that are replaced are dropped first; what the plan says then is what counts.
+function planAfterDrops(plan: MirrorPlan, schema: SourceSchema, target: TargetFacts): SchemaPlan {
+  const first = planSchema(planInput(schema, target, plan));
+  if (first.drop.length === 0) return first;
+  const dropped = new Set(first.drop.map(showTable));
+  const tables = new Map(
+    [...target.tables].filter(
+      ([name, { partitionOf }]) => !dropped.has(name) && !(partitionOf && dropped.has(showTable(partitionOf.parent))),
+    ),
+  );
+  return planSchema(planInput(schema, { ...target, tables }, { ...plan, options: { ...plan.options, resync: false } }));
+}
+
+function checkInheritance(plan: MirrorPlan, { trees }: SourceSchema): readonly Finding[] {
+  if (plan.options.schema === 'none') return [];
+  const mapped = new Map(trees.map(({ mapping }) => [showTable(mapping.from), mapping.to]));
+  const heirs = trees.filter(({ root }) => root.inherits.length > 0);
+  if (heirs.length === 0) return [];
+  const statements = heirs.flatMap(({ mapping, root }) =>
+    root.inherits.flatMap((parent) => {
+      const to = mapped.get(showTable(parent));
+      if (to === undefined) return [];
+      const child = ident(mapping.to.schema, mapping.to.name).text;
+      return [`ALTER TABLE ${child} INHERIT ${ident(to.schema, to.name).text};`];
+    }),
+  );
+  return [
+    warning(
+      'inheritance',
+      'tables that inherit stand alone on the target: their parents do not show their rows there',
+      {
+        detail: `Tables: ${heirs.map(({ root }) => showTable(root)).join(', ')}.`,
+        hint: statements.length === 0 ? undefined : `After the change-over: ${statements.join(' ')}`,
+      },
+    ),
+  ];
+}
