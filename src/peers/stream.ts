@@ -26,6 +26,8 @@ const mostWaitingBytes = 3 * 1024 * 1024;
 const paceMs = 1;
 // A pace that brought less is no backlog: what is there should be applied at once.
 const backlogBytes = 16 * 1024;
+// What Node reads from a socket at once.
+const readBytes = 64 * 1024;
 const statusEveryMs = 2_000;
 const askAfterMs = 15_000;
 const mostSilentMs = 90_000;
@@ -199,6 +201,8 @@ export class ChangeStream implements AsyncDisposable {
     if (this.#closingWindow || this.#pacer !== undefined) return;
     if (!this.#paced && !this.#busy && bytes < backlogBytes) return;
     this.#paced = true;
+    // A read that did not fill its buffer has emptied the socket. Node would read on, once for each message that comes.
+    if (bytes < readBytes) return this.#closeWindow();
     this.#closingWindow = true;
     setImmediate(() => this.#closeWindow());
   }

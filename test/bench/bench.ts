@@ -3,6 +3,7 @@ import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { benchReceivers } from './receivers.ts';
 import { startServers } from './servers.ts';
 import { benchSnapshot } from './snapshot.ts';
 import { benchStream } from './stream.ts';
@@ -10,7 +11,7 @@ import { benchStream } from './stream.ts';
 const usage = `npm run bench [-- options]
   --quick         a tenth of the sizes, one run
   --runs N        runs of each contestant (default 3); the median counts
-  --only WHAT     snapshot or stream
+  --only WHAT     snapshot, stream or receivers
   --major 14|18   version of both servers (default 14, because pg_dump must not be older than its server)`;
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -38,16 +39,19 @@ async function main(): Promise<void> {
   console.log(
     `PostgreSQL ${servers.version} on both sides of one machine: ${processors.length} × ${processors[0]?.model.trim()}, Node ${process.versions.node}. Median of ${runs}.`,
   );
-  if (values.only !== 'stream') {
+  if (values.only === undefined || values.only === 'snapshot') {
     const sizes = { wideRows: 2_000_000 * scale, smallTables: 500 * scale, runs };
     await benchSnapshot(servers, command, sizes);
   }
-  if (values.only !== 'snapshot') {
+  if (values.only === undefined || values.only === 'stream') {
     await benchStream(servers, command, {
       changes: 500_000 * scale,
       runs,
       latencyMs: 10_000 * (values.quick ? 0.3 : 1),
     });
+  }
+  if (values.only === undefined || values.only === 'receivers') {
+    await benchReceivers(servers, { changes: 500_000 * scale, runs });
   }
 }
 
