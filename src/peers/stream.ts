@@ -202,7 +202,10 @@ export class ChangeStream implements AsyncDisposable {
     if (!this.#paced && !this.#busy && bytes < backlogBytes) return;
     this.#paced = true;
     // A read that did not fill its buffer has emptied the socket. Node would read on, once for each message that comes.
-    if (bytes < readBytes) return this.#closeWindow();
+    if (bytes < readBytes) {
+      this.#closeWindow();
+      return;
+    }
     this.#closingWindow = true;
     setImmediate(() => this.#closeWindow());
   }
