@@ -158,8 +158,8 @@ async function expectNothingLeft(source: TestDatabase, target: TestDatabase): Pr
 
 test('kill -9 at a dozen moments of copy and stream loses nothing and doubles nothing, from 14 to 18', async () => {
   await storyOfKills(14, 18, 12);
-}, 120_000);
+}, 180_000);
 
 test('kill -9 does no harm from 18 to 14 either', async () => {
   await storyOfKills(18, 14, 7);
-}, 120_000);
+}, 180_000);
