@@ -168,6 +168,7 @@ export class Gatherer {
 
   /** Says what a relation is to us: a table to apply to, or nothing. Holds for what is gathered after it. */
   know(relation: Relation, table: AppliedTable | null): void {
+    if (table !== null && this.#relations.get(relation.oid) === table) return;
     const relations = new Map(this.#relations);
     relations.set(relation.oid, table);
     this.#relations = relations;
@@ -302,6 +303,7 @@ export class Gatherer {
   }
 
   #knows(relation: Relation): boolean {
-    return this.#messages.get(relation.oid) === JSON.stringify(relation);
+    // A table of ours may look the same and be another: a column dropped and added again, for instance.
+    return this.#relations.get(relation.oid) === null && this.#messages.get(relation.oid) === JSON.stringify(relation);
   }
 }

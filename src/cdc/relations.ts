@@ -1,13 +1,16 @@
 // Which table of the mirror a relation of the stream is, and whether its rows still fit.
 import { SluiceError } from '../base/errors.ts';
 import type { MirroredTable, MirrorWork } from '../mirror/work.ts';
-import { type AppliedTable, appliedTable, binaryFits } from '../peers/apply-table.ts';
+import { type AppliedTable, appliedTable, binaryFits, showName } from '../peers/apply-table.ts';
 import type { CopiedTable } from '../peers/checkpoint.ts';
 import { inspectTables } from '../peers/inspect.ts';
 import type { Relation } from '../peers/pgoutput.ts';
+import type { Shape } from '../peers/shape.ts';
 import type { Connection } from '../pg/client.ts';
 import { sql } from '../pg/sql.ts';
-import { showTable, type Table, type TableName } from '../pg/table.ts';
+import { sameTable, showTable, type Table, type TableName } from '../pg/table.ts';
+import { agree } from './agree.ts';
+import { look, type Seen } from './look.ts';
 
 interface Sides {
   readonly source: Table | undefined;
@@ -68,30 +71,43 @@ export interface RelationsDeps {
   readonly binary: boolean;
   readonly inspection: Inspection;
   readonly copied: ReadonlyMap<string, CopiedTable>;
-  /** Opens a short connection to the source: relations are looked up seldom. */
-  readonly openSource: () => Promise<Connection>;
+  /** What the sides were when they last agreed, by showTable of the source's name. */
+  readonly shapes: ReadonlyMap<string, Shape>;
+  readonly source: Connection;
   readonly target: Connection;
+  readonly note: (message: string) => Promise<void>;
+}
+
+interface Meeting {
+  readonly message: string;
+  readonly seen: string;
+  readonly table: AppliedTable;
 }
 
 /** Meets the relations of one session. */
 export class RelationBook {
   readonly #deps: RelationsDeps;
-  readonly #roots = new Map<string, MirroredTable>();
-  readonly #last = new Map<number, Relation>();
+  readonly #names = new Map<string, MirroredTable>();
+  readonly #oids = new Map<number, MirroredTable>();
+  readonly #shapes: Map<string, Shape>;
+  readonly #last = new Map<number, Meeting>();
   #ids = 0;
 
   constructor(deps: RelationsDeps) {
     this.#deps = deps;
-    for (const table of deps.work.tables) this.#roots.set(showTable(table.from), table);
+    this.#shapes = new Map(deps.shapes);
+    for (const table of deps.work.tables) {
+      this.#names.set(showTable(table.from), table);
+      const shape = deps.shapes.get(showTable(table.from));
+      if (shape !== undefined) this.#oids.set(shape.oid, table);
+    }
     // A publication without publish_via_partition_root names the partitions.
     for (const table of deps.work.tables) {
       const { source } = deps.inspection.sides.get(showTable(table.from)) ?? {};
-      for (const leaf of source?.kind === 'p' ? source.leaves : []) this.#addLeaf(leaf, table);
+      for (const leaf of source?.kind === 'p' ? source.leaves : []) {
+        if (!this.#oids.has(leaf.oid)) this.#oids.set(leaf.oid, table);
+      }
     }
-  }
-
-  #addLeaf(leaf: TableName, table: MirroredTable): void {
-    if (!this.#roots.has(showTable(leaf))) this.#roots.set(showTable(leaf), table);
   }
 
   /**
@@ -102,64 +118,91 @@ export class RelationBook {
   async meet(relation: Relation): Promise<AppliedTable | null | 'text'> {
     const mirrored = await this.#mirrored(relation);
     if (mirrored === undefined) return null;
-    const before = this.#last.get(relation.oid);
-    this.#last.set(relation.oid, relation);
-    if (before !== undefined) checkDropped(before, relation, mirrored);
-    let sides = this.#deps.inspection.sides.get(showTable(mirrored.from));
-    if (before !== undefined || !covers(sides, relation, mirrored)) sides = await this.#inspect(mirrored);
-    const { source, target } = sides ?? {};
-    if (target === undefined || source === undefined) {
-      const [side, name] = target === undefined ? ['target', mirrored.to] : ['source', mirrored.from];
-      throw new SluiceError('undefined_table', `table ${showTable(name)} does not exist on the ${side}`, {
-        hint: 'Create it and RESUME MIRROR, or take the table out of the mirror.',
-      });
-    }
+    const name = showTable(mirrored.from);
+    const stored = this.#shapes.get(name);
+    if (stored === undefined) throw missingTable(mirrored, this.#deps.inspection.sides.get(name));
+    const { table: now, types } = await look(this.#deps.source, stored.oid, relation);
+    if (now === null || !sameTable(now, mirrored.from)) throw moved(mirrored, now);
+    const whole = relation.oid === stored.oid;
+    if (!whole && sameTable(relation, mirrored.from)) throw moved(mirrored, null);
+    const message = JSON.stringify(relation);
+    const seen = JSON.stringify(now);
+    const last = this.#last.get(relation.oid);
+    if (last?.message === message && last.seen === seen) return last.table;
+    const { source, target } = await this.#sides(mirrored, now, last !== undefined);
+    if (target === undefined || source === undefined) throw missingTable(mirrored, { source, target });
+    const agreed = agree({ mirrored, relation, types, whole, stored, now, source, target });
+    for (const note of agreed.notes) await this.#deps.note(note);
+    this.#shapes.set(name, agreed.shape);
     const { binary, copied } = this.#deps;
-    const snapshotLsn = copied.get(showTable(mirrored.from))?.snapshotLsn ?? null;
-    const table = appliedTable({ id: ++this.#ids, mirrored, relation, source, target, binary, snapshotLsn });
-    return binary && !binaryFits(relation, mirrored, { source, target }) ? 'text' : table;
+    const snapshotLsn = copied.get(name)?.snapshotLsn ?? null;
+    const isNew = JSON.stringify(agreed.shape) !== JSON.stringify(stored);
+    const table = appliedTable({
+      id: ++this.#ids,
+      mirrored,
+      relation: agreed.relation,
+      source,
+      target,
+      binary,
+      snapshotLsn,
+      agreed: isNew ? agreed.shape : null,
+      steadyKey: JSON.stringify(stored.key) === JSON.stringify(now.key) ? now.key : null,
+    });
+    this.#last.set(relation.oid, { message, seen, table });
+    return binary && !binaryFits(agreed.relation, mirrored, { source, target }) ? 'text' : table;
   }
 
   async #mirrored(relation: Relation): Promise<MirroredTable | undefined> {
-    const known = this.#roots.get(showTable(relation));
+    const known = this.#oids.get(relation.oid) ?? this.#names.get(showTable(relation));
     if (known !== undefined) return known;
     // A partition that was made after we looked.
-    await using source = await this.#deps.openSource();
-    const roots = await source.query<TableName>(sql`select n.nspname::text as schema, c.relname::text as name
-      from pg_catalog.pg_partition_ancestors(${relation.oid}::oid::regclass) a
-      join pg_catalog.pg_class c on c.oid = a.relid join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-      where a.relid <> ${relation.oid}::oid`);
-    const root = roots.map((name) => this.#roots.get(showTable(name))).find((table) => table !== undefined);
-    if (root !== undefined) this.#addLeaf(relation, root);
+    const roots = await this.#deps.source.query<{ oid: number }>(sql`select a.relid::oid as oid
+      from pg_catalog.pg_partition_ancestors(${relation.oid}::oid::regclass) a where a.relid <> ${relation.oid}::oid`);
+    const root = roots.map(({ oid }) => this.#oids.get(oid)).find((table) => table !== undefined);
+    if (root !== undefined) this.#oids.set(relation.oid, root);
     return root;
   }
 
-  async #inspect(mirrored: MirroredTable): Promise<Sides> {
-    await using db = await this.#deps.openSource();
-    const [source] = await inspectTables(db, [mirrored.from]);
+  // What was inspected when the session began serves as long as the source has not changed since.
+  async #sides(mirrored: MirroredTable, now: Seen, again: boolean): Promise<Sides> {
+    const { sides } = this.#deps.inspection;
+    const known = sides.get(showTable(mirrored.from));
+    const columns = known?.source?.columns.map(({ attnum, name, type }) => [attnum, name, type.text]);
+    const present = now.columns.map(({ attnum, name, type }) => [attnum, name, type]);
+    if (!again && known !== undefined && JSON.stringify(columns) === JSON.stringify(present)) return known;
+    const [source] = await inspectTables(this.#deps.source, [mirrored.from]);
     const [target] = await inspectTables(this.#deps.target, [mirrored.to]);
-    const sides = { source, target };
-    this.#deps.inspection.sides.set(showTable(mirrored.from), sides);
-    return sides;
+    const found = { source, target };
+    sides.set(showTable(mirrored.from), found);
+    return found;
   }
 }
 
-function covers(sides: Sides | undefined, relation: Relation, mirrored: MirroredTable): boolean {
-  return relation.columns.every(
-    ({ name }) =>
-      mirrored.exclude.includes(name) ||
-      (sides?.target?.columns.some((column) => column.name === name) === true &&
-        sides.source?.columns.some((column) => column.name === name) === true),
-  );
+function missingTable(mirrored: MirroredTable, sides: Sides | undefined): SluiceError {
+  const [side, name] = sides?.source === undefined ? ['source', mirrored.from] : ['target', mirrored.to];
+  return new SluiceError('undefined_table', `table ${showTable(name)} does not exist on the ${side}`, {
+    hint: 'Create it and RESUME MIRROR, or take the table out of the mirror.',
+  });
 }
 
-function checkDropped(before: Relation, after: Relation, mirrored: MirroredTable): void {
-  const gone = before.columns
-    .map((column) => column.name)
-    .filter((name) => !mirrored.exclude.includes(name) && !after.columns.some((column) => column.name === name));
-  if (gone.length === 0) return;
-  throw new SluiceError('wrong_state', `${showTable(mirrored.from)} on the source has lost columns`, {
-    detail: `Dropped or renamed: ${gone.join(', ')}. Every change before the first row without them is applied.`,
-    hint: `Change ${showTable(mirrored.to)} on the target in the same way, then RESUME MIRROR.`,
+/** The table that was mirrored is not the one of that name any more. `now`: what it is called, null if it is gone or unknown. */
+export function moved(mirrored: MirroredTable, now: TableName | null): SluiceError {
+  const from = showTable(mirrored.from);
+  if (now === null) {
+    return new SluiceError('wrong_state', `source table ${from} was dropped, or made anew under the same name`, {
+      detail: 'The table that was copied is gone; its rows on the target are as they were.',
+      hint: 'RESYNC MIRROR, or drop the mirror and create it anew.',
+    });
+  }
+  const moves = [
+    now.schema === mirrored.from.schema
+      ? ''
+      : `ALTER TABLE ${showTable(now)} SET SCHEMA ${showName(mirrored.from.schema)};`,
+    now.name === mirrored.from.name
+      ? ''
+      : `ALTER TABLE ${showTable({ ...now, schema: mirrored.from.schema })} RENAME TO ${showName(mirrored.from.name)};`,
+  ];
+  return new SluiceError('wrong_state', `source table ${from} is called ${showTable(now)} now`, {
+    hint: `On the source name it back: ${moves.filter((move) => move !== '').join(' ')} then RESUME MIRROR. Or drop the mirror and create it with the new name.`,
   });
 }

@@ -21,6 +21,7 @@ export interface CdcDeps {
 
 const positionEveryMs = 1_000;
 const sequencesEveryMs = 10_000;
+const watchEveryMs = 10_000;
 /** The most that stopping waits for the sequences' last values. */
 const lastSequencesMs = 3_000;
 
@@ -64,13 +65,17 @@ async function followOnce(deps: CdcDeps, text: boolean, signal: AbortSignal): Pr
       cut.signal,
     );
     signal.removeEventListener('abort', opening);
-    const positions: Positions = { received: session.checkpoint, durable: session.checkpoint, sourceEnd: 0n };
+    const positions: Positions = {
+      ...{ received: session.checkpoint, durable: session.checkpoint, level: session.checkpoint },
+      sourceEnd: 0n,
+    };
     scope.run(async (stop) => {
       followed = await follow({ session, wake, positions }, stop);
       scope.stop();
     });
     scope.run((stop) => watchPosition(session, positions, stop));
     scope.run((stop) => keepSequences(deps, { stop, wish: signal }));
+    scope.run((stop) => watchSource(deps, { session, positions }, stop));
     await scope.join();
   } catch (error) {
     if (!signal.aborted) throw error;
@@ -91,7 +96,7 @@ async function watchPosition(session: Session, positions: Positions, signal: Abo
       (case when pg_catalog.pg_is_in_recovery() then pg_catalog.pg_last_wal_replay_lsn()
         else pg_catalog.pg_current_wal_flush_lsn() end)::text as lsn`);
     const { stream, report } = session;
-    const { durable } = positions;
+    const durable = laterLsn(positions.durable, positions.level);
     const received = laterLsn(stream.received, durable);
     positions.sourceEnd = parseLsn(lsn);
     report.position({ received, durable, sourceEnd: positions.sourceEnd });
@@ -107,6 +112,30 @@ async function keepSequences(deps: CdcDeps, signals: { stop: AbortSignal; wish: 
   }
   // Told to stop (and not broken, nor replaced by another owner): whoever pauses may be about to write to the target.
   if (wish.aborted) await moveSequences(deps, AbortSignal.timeout(lastSequencesMs));
+}
+
+// On connections of its own: it must not wait for a target transaction that a large source transaction keeps open.
+async function watchSource(
+  { work, log }: CdcDeps,
+  { session, positions }: { readonly session: Session; readonly positions: Positions },
+  signal: AbortSignal,
+): Promise<void> {
+  const { watcher } = session;
+  const use = { application: applicationName('look', work) };
+  while (!signal.aborted) {
+    await rest(watcher.suspicious ? positionEveryMs : watchEveryMs, signal);
+    if (signal.aborted) return;
+    try {
+      await using source = await connectPeer(work.source, use, signal);
+      await using target = await connectPeer(work.target, use, signal);
+      await watcher.look({ source, target, durable: positions.durable });
+    } catch (error) {
+      const known = toSluiceError(error);
+      if (signal.aborted) return;
+      if (known.retry !== 'backoff') throw known;
+      log.warn({ err: known, mirror: work.name }, 'the structure of the source was not looked at');
+    }
+  }
 }
 
 async function moveSequences({ work, log }: CdcDeps, signal: AbortSignal): Promise<void> {

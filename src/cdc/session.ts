@@ -4,13 +4,16 @@ import { applicationName, type MirrorWork } from '../mirror/work.ts';
 import { Applier } from '../peers/apply.ts';
 import { advanceCheckpoint, readCheckpoint, readCopiedTables } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
+import { type Memory, type Remembered, readRemembered, remember, shapeLeaves, shapeOf } from '../peers/shape.ts';
 import { endWalsender, readSlot } from '../peers/slot.ts';
 import { ChangeStream } from '../peers/stream.ts';
 import type { Connection } from '../pg/client.ts';
 import { formatLsn, type Lsn, laterLsn } from '../pg/lsn.ts';
 import { sql } from '../pg/sql.ts';
-import { inspectSides, mayBeBinary, RelationBook } from './relations.ts';
+import { showTable } from '../pg/table.ts';
+import { type Inspection, inspectSides, mayBeBinary, RelationBook } from './relations.ts';
 import type { CdcReport } from './report.ts';
+import { Watcher } from './watch.ts';
 
 export interface Session {
   readonly work: MirrorWork;
@@ -20,6 +23,7 @@ export interface Session {
   readonly applier: Applier;
   readonly stream: ChangeStream;
   readonly relations: RelationBook;
+  readonly watcher: Watcher;
   /** Where the target stands. */
   readonly checkpoint: Lsn;
   /** The target is one consistent state from here on. */
@@ -50,6 +54,9 @@ export async function openSession(deps: SessionDeps, signal: AbortSignal): Promi
   const checkpoint = await agreeOnStart({ work, source, target: applier.connection, slot });
   const copied = await readCopiedTables(applier.connection, work);
   const inspection = await inspectSides(work, { source, target: applier.connection });
+  const remembered = await rememberAll({ work, target: applier.connection, inspection });
+  const watcher = new Watcher(work, remembered, (message) => report.note(message));
+  await watcher.look({ source, target: applier.connection, durable: checkpoint });
   const binary = !deps.text && mayBeBinary(work, inspection);
   const { version } = await source.one<{ version: number }>(
     sql`select pg_catalog.current_setting('server_version_num')::int as version`,
@@ -65,11 +72,35 @@ export async function openSession(deps: SessionDeps, signal: AbortSignal): Promi
   const publication = work.publication.name;
   const stream = await ChangeStream.start(repl, { slot, publication, from: checkpoint, binary, version, onChange });
   defer(() => stream[Symbol.asyncDispose]());
-  const openSource = () => connectPeer(work.source, { application: applicationName('lookup', work) }, signal);
-  const relations = new RelationBook({ work, binary, inspection, copied, openSource, target: applier.connection });
+  const shapes = new Map(
+    [...remembered].flatMap(([name, { shape }]) => (shape === null ? [] : [[name, shape] as const])),
+  );
+  const { connection: target } = applier;
+  const note = (message: string) => report.note(message);
+  const relations = new RelationBook({ work, binary, inspection, copied, shapes, source, target, note });
   const snapshots = [...copied.values()].map((table) => table.snapshotLsn ?? 0n);
   const consistentAt = snapshots.reduce((most, lsn) => laterLsn(most, lsn), 0n);
-  return { work, report, source, applier, stream, relations, checkpoint, consistentAt, version };
+  return { work, report, source, applier, stream, relations, watcher, checkpoint, consistentAt, version };
+}
+
+// Where nothing is remembered (no copy was made, or an older version made it), what is there now is taken for agreed.
+async function rememberAll(deps: {
+  readonly work: MirrorWork;
+  readonly target: Connection;
+  readonly inspection: Inspection;
+}): Promise<ReadonlyMap<string, Remembered>> {
+  const { work, target, inspection } = deps;
+  const known = await readRemembered(target, work);
+  const memories: Memory[] = [];
+  for (const mirrored of work.tables) {
+    const table = showTable(mirrored.from);
+    const { source, target: there } = inspection.sides.get(table) ?? {};
+    if (known.get(table)?.shape != null || source === undefined || there === undefined) continue;
+    memories.push({ table, shape: shapeOf(mirrored, source, there), leaves: shapeLeaves(source) });
+  }
+  if (memories.length === 0) return known;
+  await remember(target, work, memories);
+  return await readRemembered(target, work);
 }
 
 // The slot must still have everything behind the checkpoint.

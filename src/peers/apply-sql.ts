@@ -41,7 +41,18 @@ export function copyToTarget(table: AppliedTable): string {
 }
 
 function stagedValue(table: AppliedTable, column: AppliedColumn): Sql {
-  return table.binary ? sql`s.${staged(column)}` : sql`s.${staged(column)}::${trusted(column.type)}`;
+  return table.binary ? sql`s.${staged(column)}` : sql`s.${staged(column)}::${trusted(looseType(column.type))}`;
+}
+
+/**
+ * A type without its modifier: a cast to varchar(5) cuts off in silence, where assignment to such a column refuses. `bit` and
+ * `character` alone mean a length of one, so they get the names that mean any. Pure.
+ */
+export function looseType(type: string): string {
+  const loose = type.replaceAll(/"(?:[^"]|"")*"|\([^()"]*\)/g, (part) => (part.startsWith('"') ? part : ''));
+  return loose
+    .replace(/^bit(?! varying)(?=\b)/, 'bit varying')
+    .replace(/^character(?! varying)(?=\b)/, 'pg_catalog.bpchar');
 }
 
 function stagedKey(table: AppliedTable): Sql {
@@ -111,7 +122,7 @@ export function deleteOne(table: AppliedTable): string {
 }
 
 function oneRow(table: AppliedTable, before: number): Sql {
-  const parameter = (column: AppliedColumn, i: number) => trusted(`$${before + i + 1}::${column.type}`);
+  const parameter = (column: AppliedColumn, i: number) => trusted(`$${before + i + 1}::${looseType(column.type)}`);
   if (table.identity === 'key') {
     return join(
       table.key.map((column, i) => sql`t.${ident(column.name)} = ${parameter(column, i)}`),
@@ -125,7 +136,8 @@ function oneRow(table: AppliedTable, before: number): Sql {
 
 /** Gives a key's values as text; parameters: the key. */
 export function showKey(table: AppliedTable): string {
-  return sql`select ${join(table.key.map((column, i) => trusted(`($${i + 1}::${column.type})::text as v${i}`)))}`.text;
+  return sql`select ${join(table.key.map((column, i) => trusted(`($${i + 1}::${looseType(column.type)})::text as v${i}`)))}`
+    .text;
 }
 
 /** The source has expanded CASCADE: exactly its tables are named, and no others are touched. */

@@ -4,6 +4,7 @@ import type { MirroredTable } from '../mirror/work.ts';
 import type { Lsn } from '../pg/lsn.ts';
 import { type Column, sameTable, showTable, type Table, type TableName } from '../pg/table.ts';
 import type { Relation, RelationColumn } from './pgoutput.ts';
+import type { Shape } from './shape.ts';
 
 export interface AppliedColumn {
   readonly name: string;
@@ -39,6 +40,8 @@ export interface AppliedTable {
   readonly partitions: number | null;
   /** Commits before this one are in the copy. */
   readonly snapshotLsn: Lsn | null;
+  /** What the two sides are now, to be remembered with the first rows; null: as it is remembered. */
+  readonly agreed: Shape | null;
 }
 
 export interface Meeting {
@@ -50,6 +53,9 @@ export interface Meeting {
   readonly target: Table;
   readonly binary: boolean;
   readonly snapshotLsn: Lsn | null;
+  readonly agreed: Shape | null;
+  /** The source's primary key, if it has been the same since the two sides agreed. */
+  readonly steadyKey: readonly string[] | null;
 }
 
 /**
@@ -70,7 +76,7 @@ export function appliedTable(meeting: Meeting): AppliedTable {
     index,
     type: targetColumn(target, column.name)?.type.text ?? '',
   }));
-  const names = keyNames(relation, source);
+  const names = keyNames(relation, meeting.steadyKey);
   const key = columns.filter((column) => names.includes(column.name));
   const identity = key.length > 0 && key.length === names.length ? 'key' : relation.identity === 'f' ? 'row' : 'none';
   const primary = target.primaryKey?.columns ?? [];
@@ -88,14 +94,15 @@ export function appliedTable(meeting: Meeting): AppliedTable {
     kind: target.kind,
     partitions: sameTable(relation, mirrored.from) ? null : source.leaves.length,
     snapshotLsn: meeting.snapshotLsn,
+    agreed: meeting.agreed,
   };
 }
 
-function keyNames(relation: Relation, source: Table): readonly string[] {
+function keyNames(relation: Relation, steadyKey: readonly string[] | null): readonly string[] {
   if (relation.identity === 'n') return [];
   if (relation.identity !== 'f') return relation.columns.filter((column) => column.key).map((column) => column.name);
-  // Old rows come whole, and a primary key is all of it that we need.
-  const columns = source.primaryKey?.columns ?? [];
+  // Old rows come whole, and a primary key is all of it that we need; older log may hold two rows of a younger key.
+  const columns = steadyKey ?? [];
   return columns.every((name) => relation.columns.some((column) => column.name === name)) ? columns : [];
 }
 
@@ -115,10 +122,7 @@ function checkColumns(meeting: Meeting, columns: readonly RelationColumn[]): voi
   const { mirrored, target, source } = meeting;
   const missing = columns.filter((column) => targetColumn(target, column.name) === undefined);
   if (missing.length > 0) {
-    const adds = missing.map((column) => {
-      const type = source.columns.find((each) => each.name === column.name)?.type.text;
-      return `ADD COLUMN ${showTable({ schema: column.name, name: '' }).slice(0, -3)} ${type ?? '…'}`;
-    });
+    const adds = missing.map((column) => addColumn(column.name, source));
     throw new SluiceError('wrong_state', `${showTable(mirrored.to)} on the target lacks columns that the source has`, {
       detail: `Missing: ${missing.map((column) => column.name).join(', ')}. Every change before the first row that has them is applied.`,
       hint: `On the target run ALTER TABLE ${showTable(mirrored.to)} ${adds.join(', ')}; then RESUME MIRROR.`,
@@ -135,6 +139,23 @@ function checkColumns(meeting: Meeting, columns: readonly RelationColumn[]): voi
       },
     );
   }
+}
+
+/** `ADD COLUMN …` as the source has the column. */
+export function addColumn(name: string, source: Table): string {
+  const column = source.columns.find((each) => each.name === name);
+  const parts = [`ADD COLUMN ${showName(name)} ${column?.type.text ?? '…'}`];
+  if (column?.default != null && column.generated === '') parts.push(`DEFAULT ${column.default}`);
+  if (column?.notNull) parts.push('NOT NULL');
+  if (column !== undefined && column.identity !== '') {
+    parts.push(`GENERATED ${column.identity === 'a' ? 'ALWAYS' : 'BY DEFAULT'} AS IDENTITY`);
+  }
+  return parts.join(' ');
+}
+
+/** A column's name for people, quoted where it must be. */
+export function showName(name: string): string {
+  return showTable({ schema: name, name: 'x' }).slice(0, -2);
 }
 
 /** Whether every mirrored column of the relation has one binary form on both sides. */

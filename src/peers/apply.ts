@@ -13,13 +13,16 @@ import { PipelineError, runPipeline } from './apply-pipeline.ts';
 import { createStaging, showKey } from './apply-sql.ts';
 import { Statements } from './apply-statements.ts';
 import type { AppliedTable } from './apply-table.ts';
-import type { Piece, TableCounts } from './apply-walk.ts';
+import { eachChange, type Piece, type TableCounts } from './apply-walk.ts';
 import { advanceCheckpoint } from './checkpoint.ts';
 import { connectPeer } from './connect.ts';
 import { cells, readLength } from './pgoutput.ts';
+import { type Memory, writeMemories } from './shape.ts';
 
 // Below that many changes, a COPY and a merge cost more than they save.
 const fewChanges = 60;
+// Without an index each change reads the whole table, but a merge reads it once.
+const fewScans = 3;
 // A staging table has two columns more than its table, and a table 1600 at most.
 const mostStagedColumns = 1_590;
 // Each commit empties every staging table of the session.
@@ -37,6 +40,7 @@ export class Applier implements AsyncDisposable {
   readonly #statements = new Statements();
   readonly #staging = new Set<AppliedTable>();
   readonly #dirty = new Set<AppliedTable>();
+  readonly #remembered = new WeakSet<AppliedTable>();
   #mayStage = true;
   #open = false;
   #savepoint = false;
@@ -80,6 +84,7 @@ export class Applier implements AsyncDisposable {
       for (const step of piece.steps) {
         if (step.kind === 'truncate') countTruncates(counts, step.tables);
       }
+      await this.#remember(piece);
       if (piece.endLsn !== null) {
         await advanceCheckpoint(this.#db, this.#work, piece.endLsn);
         await this.#commit();
@@ -105,6 +110,21 @@ export class Applier implements AsyncDisposable {
     await this.#db.close();
   }
 
+  // With the first rows after a change of a table's columns, in their transaction.
+  async #remember(piece: Piece): Promise<void> {
+    const memories = new Map<string, Memory>();
+    for (const step of piece.steps) {
+      if (step.kind !== 'changes') continue;
+      for (const table of step.relations.values()) {
+        if (table === null || table.agreed === null || this.#remembered.has(table)) continue;
+        this.#remembered.add(table);
+        const name = showTable(table.from);
+        memories.set(name, { table: name, shape: table.agreed });
+      }
+    }
+    await writeMemories(this.#db, this.#work, [...memories.values()]);
+  }
+
   async #commit(): Promise<void> {
     await this.#db.run(sql`commit`);
     this.#open = false;
@@ -114,7 +134,7 @@ export class Applier implements AsyncDisposable {
 
   async #apply(piece: Piece): Promise<Map<AppliedTable, TableCounts>> {
     if (this.#statements.full && !this.#open) await this.#forgetStatements();
-    if (piece.changes >= fewChanges && this.#mayStage) {
+    if (this.#mayStage && piece.changes >= (touchesUnindexed(piece) ? fewScans : fewChanges)) {
       const counts = new Map<AppliedTable, TableCounts>();
       const effects = pieceEffects(piece, counts);
       const tables = (effects ?? []).flatMap((effect) => [...(effect?.tables.keys() ?? [])]);
@@ -208,7 +228,7 @@ export class Applier implements AsyncDisposable {
       throw await this.#refused(failed, error.error);
     }
     const wrong = ordered.find(({ change }, i) => change !== null && done[i + begins] !== 1);
-    if (wrong !== undefined) throw await this.#noSuchRow(wrong);
+    if (wrong !== undefined) throw await this.#noSuchRow(wrong, done[ordered.indexOf(wrong) + begins] ?? 0);
     return counts;
   }
 
@@ -231,11 +251,15 @@ export class Applier implements AsyncDisposable {
     });
   }
 
-  async #noSuchRow(wrong: Ordered): Promise<SluiceError> {
+  async #noSuchRow(wrong: Ordered, rows: number): Promise<SluiceError> {
     const what = `${words[wrong.change?.kind ?? 'truncate']} ${await this.#describe(wrong)}`;
-    return new SluiceError('conflict', `${what} found no such row on the target`, {
-      hint: conflictHint(this.#work.name, wrong.table),
-    });
+    return new SluiceError(
+      'conflict',
+      `${what} found ${rows === 0 ? 'no such row' : `${rows} such rows`} on the target`,
+      {
+        hint: conflictHint(this.#work.name, wrong.table),
+      },
+    );
   }
 
   async #describe({ table, change, buffer }: Ordered): Promise<string> {
@@ -265,6 +289,19 @@ function cellValue(buffer: Buffer, at: number, binary: boolean): Buffer | string
   if (buffer[at] === cells.null || buffer[at] === cells.unchanged) return null;
   const bytes = buffer.subarray(at + 5, at + 5 + readLength(buffer, at + 1));
   return binary ? bytes : bytes.toString('utf8');
+}
+
+function touchesUnindexed(piece: Piece): boolean {
+  if (piece.changes >= fewChanges || piece.changes < fewScans) return false;
+  let found = false;
+  for (const step of piece.steps) {
+    if (step.kind !== 'changes' || found) continue;
+    if (![...step.relations.values()].some((table) => table !== null && !table.indexed)) continue;
+    eachChange(step, (table, change) => {
+      found ||= !table.indexed && change.kind !== 'insert';
+    });
+  }
+  return found;
 }
 
 function countTruncates(counts: Map<AppliedTable, TableCounts>, tables: readonly AppliedTable[]): void {

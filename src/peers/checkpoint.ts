@@ -21,7 +21,8 @@ export async function ensureCheckpointTables(db: Connection, metadataSchema: str
   const s = ident(metadataSchema);
   const [found] = await db.query(
     sql`select 1 as there from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-        where n.nspname = ${metadataSchema} and c.relname = 'parts'`,
+        join pg_catalog.pg_attribute a on a.attrelid = c.oid
+        where n.nspname = ${metadataSchema} and c.relname = 'copied_tables' and a.attname = 'leaves'`,
   );
   if (found !== undefined) return;
   await db.transaction(async () => {
@@ -50,6 +51,9 @@ export async function ensureCheckpointTables(db: Connection, metadataSchema: str
       byte_count bigint not null,
       copied_at timestamptz not null default pg_catalog.now(),
       primary key (mirror_id, source_table, part))`);
+    // What shape.ts remembers; added by a later version than the rest.
+    await db.run(sql`alter table ${s}.copied_tables
+      add column if not exists shape jsonb, add column if not exists leaves jsonb`);
   });
 }
 
@@ -139,7 +143,7 @@ export async function beginCopiedTable(
   await db.run(sql`delete from ${s}.parts where mirror_id = ${owner.id} and source_table = ${table}`);
   await db.run(sql`insert into ${s}.copied_tables (mirror_id, source_table, snapshot_lsn)
     values (${owner.id}, ${table}, ${lsn}::pg_lsn)
-    on conflict (mirror_id, source_table) do update set snapshot_lsn = excluded.snapshot_lsn, finished = false`);
+    on conflict (mirror_id, source_table) do update set snapshot_lsn = excluded.snapshot_lsn, finished = false, shape = null, leaves = null`);
 }
 
 /** As beginCopiedTable, for many tables in two round trips. */
@@ -154,7 +158,7 @@ export async function beginCopiedTables(
   await db.run(sql`delete from ${s}.parts where mirror_id = ${owner.id} and source_table = any(${tables}::text[])`);
   await db.run(sql`insert into ${s}.copied_tables (mirror_id, source_table, snapshot_lsn)
     select ${owner.id}, source_table, ${lsn}::pg_lsn from pg_catalog.unnest(${tables}::text[]) as t(source_table)
-    on conflict (mirror_id, source_table) do update set snapshot_lsn = excluded.snapshot_lsn, finished = false`);
+    on conflict (mirror_id, source_table) do update set snapshot_lsn = excluded.snapshot_lsn, finished = false, shape = null, leaves = null`);
 }
 
 /** Says that every part of these tables is there. */

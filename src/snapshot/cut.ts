@@ -5,6 +5,7 @@ import { partitionTarget } from '../peers/ddl.ts';
 import { type TableTree, targetNames } from '../peers/ddl-tree.ts';
 import { inspectTables } from '../peers/inspect.ts';
 import { runAlone } from '../peers/publication.ts';
+import { type Memory, remember, shapeLeaves, shapeOf } from '../peers/shape.ts';
 import type { Connection } from '../pg/client.ts';
 import { literal, sql } from '../pg/sql.ts';
 import { type Leaf, sameTable, showTable, type Table, type TableName } from '../pg/table.ts';
@@ -37,8 +38,13 @@ export async function cutSource(
   const there = new Map((await inspectTables(target, targetNames(trees))).map((table) => [showTable(table), table]));
   const versions = { source: await version(source), target: await version(target) };
   const columns = new Map<string, CopiedColumns>();
+  const memories: Memory[] = [];
   for (const { mapping, root } of trees) {
     const to = there.get(showTable(mapping.to));
+    if (to !== undefined) {
+      const shape = shapeOf(mapping, root, to);
+      memories.push({ table: showTable(mapping.from), shape, leaves: shapeLeaves(root) });
+    }
     // Without columns, a table that was dropped on the target meanwhile is reported column by column.
     const table: Table = to ?? { ...root, ...mapping.to, columns: [] };
     const sides = [
@@ -48,6 +54,8 @@ export async function cutSource(
     columns.set(showTable(mapping.from), copiedColumns(mapping, ...sides));
     if (mapping.where !== null) await checkWhere(source, mapping, mapping.where);
   }
+  // The stream, which begins here, compares with what the tables were now.
+  if (deps.work.slot !== null) await remember(target, deps.work, memories);
   throwIfStopped(signal);
   const bounds = await readBounds(deps, { source, held: copy.held, trees });
   const tables = trees.map((tree) =>

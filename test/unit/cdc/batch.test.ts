@@ -22,6 +22,7 @@ function table(over: Partial<AppliedTable> = {}): AppliedTable {
     identity: 'key',
     integerKey: null,
     binary: false,
+    agreed: null,
     indexed: true,
     kind: 'r',
     partitions: null,
@@ -145,7 +146,7 @@ describe('gathering', () => {
     expect(changes(g.take())).toEqual(['insert 1', 'truncate', 'insert 2']);
   });
 
-  test('asks about a relation once, and again when it has changed', () => {
+  test('asks about a relation of ours whenever it comes, and about another’s once', () => {
     const g = gatherer();
     const r = (columns: number) =>
       make.relation(
@@ -171,7 +172,16 @@ describe('gathering', () => {
       asked.push(stop.relation.columns.length);
       g.know(stop.relation, table({ id: stop.relation.columns.length }));
     }
-    expect(asked).toEqual([1, 2]);
+    expect(asked).toEqual([1, 1, 2]);
+    const others: number[] = [];
+    const other = gatherer();
+    for (let at = 0, stop = other.gather(bytes, at, 1); stop !== null; stop = other.gather(bytes, at, 1)) {
+      at = stop.at;
+      if (stop.kind !== 'relation') throw new Error('not a relation');
+      others.push(stop.relation.columns.length);
+      other.know(stop.relation, null);
+    }
+    expect(others).toEqual([1, 2]);
     const batch = g.take();
     const ids: number[] = [];
     for (const step of batch?.steps ?? []) if (step.kind === 'changes') eachChange(step, (each) => ids.push(each.id));

@@ -1,0 +1,244 @@
+// Whether rows of a relation still mean the same on the target: each column is followed by its number, never by its name alone. Pure.
+import { SluiceError } from '../base/errors.ts';
+import type { MirroredTable } from '../mirror/work.ts';
+import { addColumn, showName } from '../peers/apply-table.ts';
+import type { Relation } from '../peers/pgoutput.ts';
+import type { Shape, ShapeColumn } from '../peers/shape.ts';
+import { type Column, showTable, type Table } from '../pg/table.ts';
+import type { Seen } from './look.ts';
+
+export interface Sides {
+  readonly mirrored: MirroredTable;
+  readonly relation: Relation;
+  /** Type of each of the relation's columns, as of its place in the stream. */
+  readonly types: readonly string[];
+  /** Whether the relation is the table itself and not one partition: then its columns come in the order of their numbers. */
+  readonly whole: boolean;
+  readonly stored: Shape;
+  readonly now: Seen;
+  readonly source: Table;
+  readonly target: Table;
+}
+
+export interface Agreement {
+  readonly shape: Shape;
+  /** The relation with the names that its columns have on the target. */
+  readonly relation: Relation;
+  readonly notes: readonly string[];
+}
+
+interface Met {
+  readonly name: string;
+  readonly type: string;
+  /** Null: the column came and went. */
+  readonly attnum: number | null;
+}
+
+/**
+ * Brings what is remembered up to date with a relation of the stream, the source's catalog and the target.
+ * @throws `wrong_state` with what to run, if a row of the relation would not mean the same on the target
+ */
+export function agree(given: Sides): Agreement {
+  const sides = { ...given, stored: repaired(given.stored, given.target) };
+  const { relation, stored, now, target } = sides;
+  const { met, isNow } = number(sides);
+  const pairs = new Map<string, ShapeColumn>();
+  for (const column of met) pairs.set(column.name, pair(sides, column, { met, isNow }));
+  const paired = new Set([...pairs.values()].map((column) => column.attnum));
+  const notes: string[] = [];
+  const left = stored.columns.filter((column) => !paired.has(column.attnum));
+  const rest = left.flatMap((column): ShapeColumn[] => {
+    const there = target.columns.find((each) => each.attnum === column.target);
+    if (there === undefined) return [];
+    const gone = isNow && !now.columns.some((each) => each.attnum === column.attnum);
+    if (!gone || column.dropped) return [column];
+    notes.push(refuseNeeded(sides, column, there));
+    return [{ ...column, dropped: true }];
+  });
+  const columns = [...pairs.values(), ...rest].toSorted((a, b) => a.attnum - b.attnum);
+  const shape = { ...stored, targetOid: target.oid, columns };
+  const renamed = relation.columns.map((column) => {
+    const found = pairs.get(column.name);
+    const there = target.columns.find((each) => each.attnum === found?.target);
+    return there === undefined ? column : { ...column, name: there.name };
+  });
+  return { shape, relation: { ...relation, columns: renamed }, notes };
+}
+
+// A target table that was made anew has other numbers: only names are left to go by.
+function repaired(stored: Shape, target: Table): Shape {
+  if (stored.targetOid === target.oid) return stored;
+  const columns = stored.columns.flatMap((column) => {
+    const there = target.columns.find((each) => each.name === column.name);
+    return there === undefined ? [] : [{ ...column, target: there.attnum }];
+  });
+  return { ...stored, targetOid: target.oid, columns };
+}
+
+// The relation is as of its place in the stream; it says names in the order of numbers, not numbers.
+function number(sides: Sides): { readonly met: readonly Met[]; readonly isNow: boolean } {
+  const { relation, types, mirrored, now, stored, whole } = sides;
+  const computed = new Set(now.columns.filter((column) => column.generated).map((column) => column.name));
+  const columns = relation.columns
+    .map(({ name }, i) => ({ name, type: types[i] ?? '' }))
+    .filter(({ name }) => !mirrored.exclude.includes(name) && !computed.has(name));
+  const present = now.columns.filter((column) => !column.generated && !mirrored.exclude.includes(column.name));
+  const known = stored.columns.filter((column) => !column.dropped);
+  const isNow = sameList(columns, present, whole);
+  const isStored = !isNow && sameList(columns, known, whole);
+  const met = columns.map((column): Met => {
+    const byName = (list: readonly { readonly name: string; readonly attnum: number }[]) =>
+      list.find((each) => each.name === column.name)?.attnum;
+    const attnum = isStored ? byName(known) : (byName(present) ?? byName(known));
+    return { ...column, attnum: attnum ?? null };
+  });
+  return { met, isNow };
+}
+
+interface Named {
+  readonly name: string;
+  readonly type: string;
+}
+
+function sameList(a: readonly Named[], b: readonly Named[], ordered: boolean): boolean {
+  const text = (list: readonly Named[]) => {
+    const shown = list.map(({ name, type }) => JSON.stringify([name, type]));
+    return (ordered ? shown : shown.toSorted()).join();
+  };
+  return text(a) === text(b);
+}
+
+interface Others {
+  readonly met: readonly Met[];
+  readonly isNow: boolean;
+}
+
+function pair(sides: Sides, column: Met, others: Others): ShapeColumn {
+  const { stored, target, now, mirrored } = sides;
+  const to = showTable(mirrored.to);
+  const byName = target.columns.find((each) => each.name === column.name);
+  // A column that came and went: the target's name says which it was.
+  const guessed = stored.columns.find(
+    (each) => each.target === byName?.attnum && !others.met.some((one) => one.attnum === each.attnum),
+  );
+  const attnum = column.attnum ?? guessed?.attnum ?? null;
+  const before = stored.columns.find((each) => each.attnum === attnum);
+  let there: Column | undefined;
+  if (before === undefined) {
+    there = newColumn(sides, column, byName);
+  } else {
+    there = target.columns.find((each) => each.attnum === before.target) ?? unpaired(stored, byName);
+    const name = now.columns.find((each) => each.attnum === attnum)?.name;
+    if (there === undefined) {
+      throw trouble(sides, `column ${showName(column.name)} of ${to} is gone from the target`, {
+        hint: `On the target run ALTER TABLE ${to} ${addColumn(column.name, sides.source)};`,
+      });
+    }
+    const follows = there.name === column.name || (!others.isNow && there.name === name);
+    if (!follows) {
+      throw trouble(
+        sides,
+        `column ${showName(before.name)} of ${showTable(mirrored.from)} is called ${showName(column.name)} on the source now`,
+        {
+          detail: `On the target the column that it was paired with is called ${showName(there.name)}.`,
+          hint: `On the target run ALTER TABLE ${to} RENAME COLUMN ${showName(there.name)} TO ${showName(column.name)};`,
+        },
+      );
+    }
+  }
+  checkType(sides, { column, before, there, isNow: others.isNow });
+  const { name, type } = column;
+  // A number that we never learn cannot be confused with another.
+  return { attnum: attnum ?? -there.attnum, name, type, target: there.attnum, targetType: there.type.text };
+}
+
+function unpaired(stored: Shape, column: Column | undefined): Column | undefined {
+  return stored.columns.some((each) => each.target === column?.attnum) ? undefined : column;
+}
+
+function newColumn(sides: Sides, column: Met, byName: Column | undefined): Column {
+  const { stored, mirrored, source } = sides;
+  const [from, to] = [showTable(mirrored.from), showTable(mirrored.to)];
+  const name = showName(column.name);
+  const add = addColumn(column.name, source);
+  if (byName === undefined) {
+    throw trouble(sides, `${to} on the target lacks columns that the source has`, {
+      detail: `Missing: ${column.name}. Every change before the first row that has it is applied.`,
+      hint: `On the target run ALTER TABLE ${to} ${add};`,
+    });
+  }
+  const old = stored.columns.find((each) => each.target === byName.attnum);
+  if (old === undefined) return byName;
+  if (old.name === column.name) {
+    throw trouble(sides, `column ${name} of ${from} was dropped on the source and added again`, {
+      detail: 'The target still has the old column with its values.',
+      hint: `On the target run ALTER TABLE ${to} DROP COLUMN ${name}, ${add};`,
+    });
+  }
+  throw trouble(sides, `column ${name} of ${from} is a new one on the source`, {
+    detail: `On the target that name is the column that was ${showName(old.name)} on the source.`,
+    hint: `On the target give the old column the name that it has on the source, then run ALTER TABLE ${to} ${add};`,
+  });
+}
+
+interface Typed {
+  readonly column: Met;
+  readonly before: ShapeColumn | undefined;
+  readonly there: Column;
+  readonly isNow: boolean;
+}
+
+function checkType(sides: Sides, { column, before, there, isNow }: Typed): void {
+  const { mirrored, now } = sides;
+  const type = there.type.text;
+  if (sameType(column.type, type)) return;
+  // Sides that differed when they began were found fit then.
+  if (before !== undefined && before.type === column.type && before.targetType === type) return;
+  // The target is ahead of this row, in step with the source.
+  const present = now.columns.find((each) => each.attnum === column.attnum);
+  if (!isNow && present !== undefined && sameType(present.type, type)) return;
+  const name = showName(column.name);
+  throw trouble(
+    sides,
+    `column ${name} of ${showTable(mirrored.from)} is ${column.type} on the source and ${type} on the target`,
+    {
+      detail:
+        before === undefined ? undefined : `They were ${before.type} and ${before.targetType} when they last agreed.`,
+      hint: `On the target run ALTER TABLE ${showTable(mirrored.to)} ALTER COLUMN ${name} TYPE ${column.type}; (with the same USING as on the source, if it had one)`,
+    },
+  );
+}
+
+// A type of one's own may lie in another schema on the other side.
+function sameType(a: string, b: string): boolean {
+  return a === b || (isQualified(a) && isQualified(b) && bare(a) === bare(b));
+}
+
+const qualifier = /^(?:"(?:[^"]|"")*"|[a-z_][a-z0-9_$]*)\./;
+const isQualified = (type: string) => qualifier.test(type);
+const bare = (type: string) => type.replace(qualifier, '');
+
+// New rows of the source have no value for it: the target must find one itself.
+function refuseNeeded(sides: Sides, column: ShapeColumn, there: Column): string {
+  const [from, to] = [showTable(sides.mirrored.from), showTable(sides.mirrored.to)];
+  const name = showName(there.name);
+  if (!there.notNull || there.default !== null || there.identity !== '' || there.generated !== '') {
+    return `the source has dropped column ${showName(column.name)} of ${from}; on the target ${to} keeps ${name}, and new rows get its default`;
+  }
+  throw trouble(sides, `${from} on the source has lost columns`, {
+    detail: `Dropped: ${column.name}. On the target it is NOT NULL without a default.`,
+    hint: `On the target run ALTER TABLE ${to} DROP COLUMN ${name}; (or let it be null: ALTER COLUMN ${name} DROP NOT NULL)`,
+  });
+}
+
+function trouble(
+  sides: Sides,
+  message: string,
+  words: { readonly detail?: string | undefined; readonly hint: string },
+): SluiceError {
+  const mirrored = showTable(sides.mirrored.from);
+  return new SluiceError('wrong_state', message, {
+    detail: words.detail ?? `Every change of ${mirrored} before this is applied.`,
+    hint: `${words.hint} then RESUME MIRROR.`,
+  });
+}

@@ -1,0 +1,228 @@
+// What the stream does not tell: tables renamed or replaced, a publication that lets go, partitions that come, go or are emptied.
+import { SluiceError } from '../base/errors.ts';
+import type { MirroredTable, MirrorWork } from '../mirror/work.ts';
+import { partitionTarget } from '../peers/ddl.ts';
+import { type Publication, readPublication } from '../peers/publication.ts';
+import { type Memory, type Remembered, remember, type ShapeLeaf } from '../peers/shape.ts';
+import type { Connection } from '../pg/client.ts';
+import { formatLsn, type Lsn, parseLsn } from '../pg/lsn.ts';
+import { ident, sql } from '../pg/sql.ts';
+import { sameTable, showTable, type TableName } from '../pg/table.ts';
+import { moved } from './relations.ts';
+
+export interface WatchSides {
+  readonly source: Connection;
+  readonly target: Connection;
+  /** How far the target is. */
+  readonly durable: Lsn;
+}
+
+interface Leaf extends ShapeLeaf {
+  readonly empty: boolean;
+}
+
+interface SeenTable extends TableName {
+  readonly oid: number;
+  readonly leaves: readonly Leaf[] | null;
+}
+
+interface Emptied {
+  readonly mirrored: MirroredTable;
+  readonly leaf: ShapeLeaf;
+  /** End of the source's log when it was seen: a TRUNCATE of the whole table would be in the stream before. */
+  readonly lsn: Lsn;
+}
+
+/** Looks at the source from time to time, and compares with what the target remembers. */
+export class Watcher {
+  readonly #work: MirrorWork;
+  readonly #note: (message: string) => Promise<void>;
+  readonly #tables = new Map<number, MirroredTable>();
+  readonly #leaves = new Map<string, readonly ShapeLeaf[]>();
+  readonly #emptied = new Map<number, Emptied>();
+
+  constructor(work: MirrorWork, remembered: ReadonlyMap<string, Remembered>, note: (message: string) => Promise<void>) {
+    this.#work = work;
+    this.#note = note;
+    for (const mirrored of work.tables) {
+      const { shape, leaves } = remembered.get(showTable(mirrored.from)) ?? {};
+      if (shape != null) this.#tables.set(shape.oid, mirrored);
+      if (leaves != null) this.#leaves.set(showTable(mirrored.from), leaves);
+    }
+  }
+
+  /** Whether something was seen that needs another look soon. */
+  get suspicious(): boolean {
+    return this.#emptied.size > 0;
+  }
+
+  /** @throws `wrong_state` with what to do, where the stream is silent about a difference */
+  async look(sides: WatchSides): Promise<void> {
+    const { lsn, tables } = await seeTables(sides.source, [...this.#tables.keys()]);
+    const byOid = new Map(tables.map((table) => [table.oid, table]));
+    for (const [oid, mirrored] of this.#tables) {
+      const now = byOid.get(oid);
+      if (now === undefined || !sameTable(now, mirrored.from)) throw moved(mirrored, now ?? null);
+    }
+    checkPublished(this.#work, tables, await readPublication(sides.source, this.#work.publication.name));
+    const memories = new Map<string, Memory>();
+    for (const table of tables) {
+      const mirrored = this.#tables.get(table.oid);
+      if (mirrored === undefined || table.leaves === null) continue;
+      await this.#compareLeaves(sides, mirrored, { leaves: table.leaves, lsn, memories });
+    }
+    await this.#judgeEmptied(sides, tables, memories);
+    await remember(sides.target, this.#work, [...memories.values()]);
+  }
+
+  async #compareLeaves(
+    { target }: WatchSides,
+    mirrored: MirroredTable,
+    seen: { readonly leaves: readonly Leaf[]; readonly lsn: Lsn; readonly memories: Map<string, Memory> },
+  ): Promise<void> {
+    const name = showTable(mirrored.from);
+    const known = this.#leaves.get(name) ?? seen.leaves;
+    const gone = known.filter((leaf) => !seen.leaves.some((each) => each.oid === leaf.oid));
+    const come = seen.leaves.filter((leaf) => !known.some((each) => each.oid === leaf.oid));
+    if (gone.length + come.length > 0) {
+      const there = await targetPartitions(target, mirrored.to);
+      if (there === null) {
+        await this.#note(
+          `partitions of ${name} changed on the source; ${showTable(mirrored.to)} on the target has none`,
+        );
+      } else {
+        refuseComeAndGone(mirrored, { gone, come }, there);
+      }
+    }
+    const leaves = seen.leaves.map(({ oid, schema, name: leafName, node, empty }): ShapeLeaf => {
+      const before = known.find((leaf) => leaf.oid === oid);
+      const changed = before?.node != null && before.node !== node;
+      if (changed && empty && this.#work.options.truncate && !this.#emptied.has(oid)) {
+        this.#emptied.set(oid, { mirrored, leaf: { oid, schema, name: leafName, node }, lsn: seen.lsn });
+      }
+      // Its old file is remembered until the target is known to agree.
+      const kept = this.#emptied.has(oid) ? (before?.node ?? node) : node;
+      return { oid, schema, name: leafName, node: kept };
+    });
+    const before = this.#leaves.get(name);
+    this.#leaves.set(name, leaves);
+    if (JSON.stringify(before?.map(pick)) !== JSON.stringify(leaves)) seen.memories.set(name, { table: name, leaves });
+  }
+
+  async #judgeEmptied(sides: WatchSides, tables: readonly SeenTable[], memories: Map<string, Memory>): Promise<void> {
+    for (const [oid, { mirrored, leaf, lsn }] of this.#emptied) {
+      if (sides.durable < lsn) continue;
+      const now = tables.flatMap((table) => table.leaves ?? []).find((each) => each.oid === oid);
+      const to = partitionTarget(mirrored, leaf);
+      if (now?.empty && (await hasRows(sides.target, mirrored.to, to))) {
+        throw new SluiceError('wrong_state', `partition ${showTable(leaf)} was emptied on the source`, {
+          detail: `TRUNCATE of one partition is not in a stream that publishes by the root. ${showTable(to)} on the target still has rows, as of ${formatLsn(lsn)}.`,
+          hint: `On the target run TRUNCATE ${showTable(to)}; then RESUME MIRROR.`,
+        });
+      }
+      this.#emptied.delete(oid);
+      const name = showTable(mirrored.from);
+      const leaves = (this.#leaves.get(name) ?? []).map((each) =>
+        each.oid === oid ? { ...each, node: now?.node ?? null } : each,
+      );
+      this.#leaves.set(name, leaves);
+      memories.set(name, { table: name, leaves });
+    }
+  }
+}
+
+const pick = ({ oid, schema, name, node }: ShapeLeaf): ShapeLeaf => ({ oid, schema, name, node });
+
+async function seeTables(
+  source: Connection,
+  oids: readonly number[],
+): Promise<{ readonly lsn: Lsn; readonly tables: readonly SeenTable[] }> {
+  const tables = await source.query<SeenTable>(sql`
+    select c.oid, n.nspname::text as schema, c.relname::text as name,
+      case when c.relkind = 'p' then (
+        select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('oid', l.oid::bigint, 'schema', ln.nspname, 'name', l.relname,
+          'node', pg_catalog.pg_relation_filenode(l.oid)::text,
+          'empty', l.relkind = 'r' and pg_catalog.pg_relation_size(l.oid) = 0) order by l.oid), '[]')
+        from pg_catalog.pg_partition_tree(c.oid) tree join pg_catalog.pg_class l on l.oid = tree.relid
+        join pg_catalog.pg_namespace ln on ln.oid = l.relnamespace where l.relkind <> 'p') end as leaves
+    from pg_catalog.unnest(${[...oids]}::oid[]) as wanted(oid)
+    join pg_catalog.pg_class c on c.oid = wanted.oid join pg_catalog.pg_namespace n on n.oid = c.relnamespace`);
+  // After the look, so that all that it saw is before it.
+  const { lsn } = await source.one<{ lsn: string }>(sql`select
+    (case when pg_catalog.pg_is_in_recovery() then pg_catalog.pg_last_wal_replay_lsn()
+      else pg_catalog.pg_current_wal_insert_lsn() end)::text as lsn`);
+  return { lsn: parseLsn(lsn), tables };
+}
+
+function checkPublished(work: MirrorWork, tables: readonly SeenTable[], publication: Publication | null): void {
+  const { name } = work.publication;
+  const resync = 'Changes made meanwhile are not in the stream: RESYNC MIRROR, or drop the mirror and create it anew.';
+  if (publication === null) {
+    throw new SluiceError('wrong_state', `publication "${name}" does not exist on the source any more`, {
+      hint: resync,
+    });
+  }
+  const kinds = ['insert', 'update', 'delete', ...(work.options.truncate ? (['truncate'] as const) : [])] as const;
+  const silent = kinds.filter((kind) => !publication[kind]);
+  const quoted = ident(name).text;
+  if (silent.length > 0) {
+    throw new SluiceError('wrong_state', `publication "${name}" does not publish ${silent.join(', ')} any more`, {
+      hint: `On the source run ALTER PUBLICATION ${quoted} SET (publish = 'insert, update, delete, truncate'); then RESUME MIRROR. ${resync}`,
+    });
+  }
+  const published = new Set(publication.tables.map(showTable));
+  const lost = tables.filter(
+    (table) => !published.has(showTable(table)) && !table.leaves?.every((leaf) => published.has(showTable(leaf))),
+  );
+  if (lost.length === 0) return;
+  const list = lost.map(showTable);
+  throw new SluiceError('wrong_state', `publication "${name}" has lost tables of the mirror`, {
+    detail: `Lost: ${list.join(', ')}.`,
+    hint: `On the source run ALTER PUBLICATION ${quoted} ADD TABLE ${list.join(', ')}; then RESUME MIRROR. ${resync}`,
+  });
+}
+
+// Every table below the target's, by showTable; null: it is not partitioned.
+async function targetPartitions(target: Connection, root: TableName): Promise<ReadonlySet<string> | null> {
+  const rows = await target.query<TableName & { kind: string; level: number }>(sql`
+    select n.nspname::text as schema, c.relname::text as name, r.relkind::text as kind, tree.level
+    from pg_catalog.pg_class r join pg_catalog.pg_namespace rn on rn.oid = r.relnamespace
+    cross join lateral pg_catalog.pg_partition_tree(r.oid) tree
+    join pg_catalog.pg_class c on c.oid = tree.relid join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    where rn.nspname = ${root.schema} and r.relname = ${root.name} and r.relkind = 'p'`);
+  return rows.length === 0 ? null : new Set(rows.filter((row) => row.level > 0).map(showTable));
+}
+
+function refuseComeAndGone(
+  mirrored: MirroredTable,
+  { gone, come }: { readonly gone: readonly ShapeLeaf[]; readonly come: readonly ShapeLeaf[] },
+  there: ReadonlySet<string>,
+): void {
+  const [from, root] = [showTable(mirrored.from), showTable(mirrored.to)];
+  const target = (leaf: ShapeLeaf) => showTable(partitionTarget(mirrored, leaf));
+  const came = new Set(come.map(target));
+  const kept = gone.find((leaf) => there.has(target(leaf)) && !came.has(target(leaf)));
+  if (kept !== undefined) {
+    throw new SluiceError(
+      'wrong_state',
+      `partition ${showTable(kept)} of ${from} was detached or dropped on the source`,
+      {
+        detail: `The target still has ${target(kept)}; what happens to the rows of a partition is not in the stream.`,
+        hint: `On the target run ALTER TABLE ${root} DETACH PARTITION ${target(kept)}; (or DROP TABLE ${target(kept)};) then RESUME MIRROR.`,
+      },
+    );
+  }
+  const missing = come.find((leaf) => !there.has(target(leaf)));
+  if (missing === undefined) return;
+  throw new SluiceError('wrong_state', `${from} on the source has a new partition ${showTable(missing)}`, {
+    detail: 'Rows that it held when it was attached are not in the stream.',
+    hint: `On the target make ${target(missing)} a partition of ${root} with the same bounds and the rows that it held; then RESUME MIRROR.`,
+  });
+}
+
+// A partition with rows, if it is one of the root's.
+async function hasRows(target: Connection, root: TableName, leaf: TableName): Promise<boolean> {
+  if (!(await targetPartitions(target, root))?.has(showTable(leaf))) return false;
+  const rows = await target.query(sql`select 1 as one from ${ident(leaf.schema, leaf.name)} limit 1`);
+  return rows.length > 0;
+}

@@ -1,0 +1,96 @@
+// What a mirrored table was when the two sides last agreed: remembered on the target, compared before rows are written.
+import type { MirroredTable, MirrorWork } from '../mirror/work.ts';
+import type { Connection } from '../pg/client.ts';
+import { ident, sql } from '../pg/sql.ts';
+import type { Table, TableName } from '../pg/table.ts';
+import { holdToken } from './checkpoint.ts';
+
+/** One column of the source and its counterpart. Names may change; numbers (attnum) stay with a column for its life. */
+export interface ShapeColumn {
+  readonly attnum: number;
+  readonly name: string;
+  /** As format_type prints it on the source, typmod included. */
+  readonly type: string;
+  /** attnum on the target. */
+  readonly target: number;
+  readonly targetType: string;
+  /** The source has dropped it; the target still had it then. */
+  readonly dropped?: true;
+}
+
+/** A table whose two sides agree. */
+export interface Shape {
+  /** OID on the source: a table keeps it when it is renamed. */
+  readonly oid: number;
+  readonly targetOid: number;
+  /** Primary key of the source as of then; null: none. */
+  readonly key: readonly string[] | null;
+  readonly columns: readonly ShapeColumn[];
+}
+
+/** A leaf partition of the source. `node` names its file: TRUNCATE gives it a new one. Null: not looked at yet. */
+export interface ShapeLeaf extends TableName {
+  readonly oid: number;
+  readonly node: string | null;
+}
+
+export interface Remembered {
+  readonly shape: Shape | null;
+  readonly leaves: readonly ShapeLeaf[] | null;
+}
+
+type Owner = Pick<MirrorWork, 'id' | 'name' | 'token'> & { readonly target: { readonly metadataSchema: string } };
+
+/** Pairs the columns of both sides by name. Pure. */
+export function shapeOf(mirrored: MirroredTable, source: Table, target: Table): Shape {
+  const columns = source.columns.flatMap((column): ShapeColumn[] => {
+    const there = target.columns.find((each) => each.name === column.name);
+    if (there === undefined || mirrored.exclude.includes(column.name) || column.generated !== '') return [];
+    const { attnum, name, type } = column;
+    return [{ attnum, name, type: type.text, target: there.attnum, targetType: there.type.text }];
+  });
+  return { oid: source.oid, targetOid: target.oid, key: source.primaryKey?.columns ?? null, columns };
+}
+
+/** The leaves of a partitioned table, for remembering. Pure. */
+export function shapeLeaves(table: Table): readonly ShapeLeaf[] {
+  if (table.kind !== 'p') return [];
+  return table.leaves.map(({ oid, schema, name }) => ({ oid, schema, name, node: null }));
+}
+
+/** What is remembered, by showTable of the source's name. */
+export async function readRemembered(db: Connection, owner: Owner): Promise<ReadonlyMap<string, Remembered>> {
+  const s = ident(owner.target.metadataSchema);
+  const rows = await db.query<{ source_table: string } & Remembered>(
+    sql`select source_table, shape, leaves from ${s}.copied_tables where mirror_id = ${owner.id}`,
+  );
+  return new Map(rows.map(({ source_table: table, shape, leaves }) => [table, { shape, leaves }]));
+}
+
+/** A table (showTable of the source's name) and what to remember of it; what is left out stays. */
+export interface Memory {
+  readonly table: string;
+  readonly shape?: Shape;
+  readonly leaves?: readonly ShapeLeaf[];
+}
+
+/** Remembers, inside the caller's transaction. Tables that were never copied get a row. */
+export async function writeMemories(db: Connection, owner: Owner, memories: readonly Memory[]): Promise<void> {
+  if (memories.length === 0) return;
+  const s = ident(owner.target.metadataSchema);
+  const json = JSON.stringify(memories);
+  await db.run(sql`insert into ${s}.copied_tables as c (mirror_id, source_table, finished, shape, leaves)
+    select ${owner.id}, m->>'table', true, m->'shape', m->'leaves'
+    from pg_catalog.jsonb_array_elements(${json}::jsonb) as m
+    on conflict (mirror_id, source_table) do update set
+      shape = coalesce(excluded.shape, c.shape), leaves = coalesce(excluded.leaves, c.leaves)`);
+}
+
+/** As writeMemories, in a transaction of its own. @throws `fenced` */
+export async function remember(db: Connection, owner: Owner, memories: readonly Memory[]): Promise<void> {
+  if (memories.length === 0) return;
+  await db.transaction(async () => {
+    await holdToken(db, owner);
+    await writeMemories(db, owner, memories);
+  });
+}
