@@ -36,6 +36,8 @@ export function createTable(table: TableToMake): readonly Sql[] {
   return [
     sql`create${unlogged} table ${name(to)} (${join(lines)})${partitioned}`,
     ...columns.flatMap((column) => columnSettings(to, column)),
+    // So that it can itself be followed, on the way back.
+    ...(source.replicaIdentity === 'f' ? [sql`alter table ${name(to)} replica identity full`] : []),
   ];
 }
 

@@ -13,6 +13,9 @@ import { refuseFilled } from './prepare.ts';
 import type { Situation } from './situation.ts';
 import { type HeldSnapshot, holdPlainSnapshot, holdSlotSnapshot, holdTemporarySnapshot } from './slot.ts';
 
+// A line of the journal names that many tables.
+const namesShown = 10;
+
 export interface Sides {
   readonly source: Connection;
   readonly target: Connection;
@@ -49,19 +52,26 @@ export async function begin(
     case 'again': {
       const tables = work.tables.filter((table) => situation.tables.includes(showTable(table.from)));
       await report.note(
-        `the snapshot was lost: ${tables.length} of ${work.tables.length} tables are read again under a new one`,
+        `the copy goes on under a new snapshot: ${tables.length} of ${work.tables.length} tables begin anew (${firstNames(situation.tables)})`,
       );
       const held = await holdTemporarySnapshot(deps, sides.source, signal);
       return await startTables(deps, { sides, held, copied, tables, main: false });
     }
     case 'all_again': {
-      await report.note('the snapshot was lost: all tables are read again, so that they show one point in time');
+      await report.note(
+        'the copy goes on under a new snapshot: all tables begin anew, so that they show one point in time',
+      );
       const held = await holdPlainSnapshot(deps, signal);
       return await startTables(deps, { sides, held, copied, tables: work.tables, main: false });
     }
     default:
       return situation satisfies never;
   }
+}
+
+function firstNames(names: readonly string[]): string {
+  const more = names.length > namesShown ? `, and ${names.length - namesShown} more` : '';
+  return `${names.slice(0, namesShown).join(', ')}${more}`;
 }
 
 interface Start {

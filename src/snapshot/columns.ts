@@ -8,6 +8,8 @@ export interface CopiedColumns {
   /** Whether one of them is computed on the source, so that only a query reads it. */
   readonly computed: boolean;
   readonly format: 'binary' | 'text';
+  /** Enum types among them, as SQL writes them. */
+  readonly enums: readonly string[];
 }
 
 /**
@@ -25,6 +27,7 @@ export function copiedColumns(
   const differences: string[] = [];
   let computed = false;
   let binary = true;
+  const enums = new Set<string>();
   for (const column of source.table.columns) {
     if (mapping.exclude.includes(column.name)) continue;
     const same = there.get(column.name);
@@ -36,6 +39,8 @@ export function copiedColumns(
         differences.push(`${where} is ${same.type.text} on the target and ${column.type.text} on the source`);
       }
       names.push(column.name);
+      if (column.type.kind === 'e' || column.type.element?.kind === 'e')
+        enums.add(column.type.text.replace(/\[\]$/, ''));
       computed ||= column.generated !== '';
       binary &&= sameBinaryForm(column, same, [source.version, target.version]);
     } else if (column.generated === '') differences.push(`${where} is generated on the target`);
@@ -46,7 +51,7 @@ export function copiedColumns(
       hint: 'Make the target table like the source table, or drop it, and RESUME MIRROR.',
     });
   }
-  return { names, computed, format: binary ? 'binary' : 'text' };
+  return { names, computed, format: binary ? 'binary' : 'text', enums: [...enums] };
 }
 
 const intervals: ReadonlySet<number> = new Set([1186, 1187]);

@@ -1,4 +1,4 @@
-// After the load: primary keys, statistics, sequences; durable before it ends.
+// After the load: primary keys and indexes of replica identities, statistics, sequences; durable before it ends.
 import { SluiceError } from '../base/errors.ts';
 import { throwIfStopped } from '../base/retry.ts';
 import { Scope } from '../base/scope.ts';
@@ -6,7 +6,8 @@ import { applicationName } from '../mirror/work.ts';
 import { holdToken, readCopiedTables } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
 import { addPrimaryKey } from '../peers/ddl.ts';
-import { membersOf, type TableTree, targetNames } from '../peers/ddl-tree.ts';
+import { type Member, membersOf, type TableTree, targetNames } from '../peers/ddl-tree.ts';
+import { addIdentityIndex, findIdentityIndexes, readIdentityIndexes, takenNames } from '../peers/identity-index.ts';
 import { inspectTables } from '../peers/inspect.ts';
 import { moveSequences } from '../peers/sequences.ts';
 import type { Connection } from '../pg/client.ts';
@@ -29,7 +30,7 @@ export async function finishSnapshot(deps: SnapshotDeps, signal: AbortSignal): P
   if (work.options.do_initial_copy) await refuseUnfinished(deps, target);
   const trees = await readTrees(source, work.tables);
   const there = await inspectTables(target, targetNames(trees));
-  if (work.options.schema !== 'none') await addKeys(deps, { trees, there }, signal);
+  if (work.options.schema !== 'none') await addKeys(deps, await keyJobs({ source, target }, { trees, there }), signal);
   if (work.options.do_initial_copy) await analyze(deps, trees, signal);
   const tables = { source: trees.flatMap((tree) => [tree.root, ...tree.partitions]), target: there };
   const { missing } = await moveSequences({ source, target }, sequenceMapping(trees), tables).catch(
@@ -61,42 +62,80 @@ function sequenceMapping(trees: readonly TableTree[]) {
 
 interface KeyJob {
   readonly table: TableName;
-  readonly statement: Sql;
+  readonly statements: readonly Sql[];
   readonly bytes: number;
 }
 
-/**
- * Leaves first, side by side and largest first; then what is above them, which takes the leaves' indexes as its own. Tables
- * that have a key keep it.
- */
-async function addKeys(
-  deps: SnapshotDeps,
+interface KeyJobs {
+  /** Side by side, largest first. */
+  readonly leaves: readonly KeyJob[];
+  /** After them, one by one: tables that take the leaves' indexes as their own. */
+  readonly above: readonly KeyJob[];
+}
+
+/** Primary keys, and the index of a replica identity. Tables that have a key keep it. */
+async function keyJobs(
+  db: { readonly source: Connection; readonly target: Connection },
   sides: { readonly trees: readonly TableTree[]; readonly there: readonly Table[] },
-  signal: AbortSignal,
-): Promise<void> {
+): Promise<KeyJobs> {
   const byName = new Map(sides.there.map((table) => [showTable(table), table]));
+  const members = sides.trees.flatMap((tree) =>
+    // Deepest first: parents come before children in the tree.
+    membersOf(tree)
+      .toReversed()
+      .flatMap((member) => {
+        const table = byName.get(showTable(member.to));
+        const ours = member.source === tree.root || table?.partitionOf != null;
+        return table === undefined || table.primaryKey !== null || !ours ? [] : [{ ...member, table }];
+      }),
+  );
+  const indexes = await readIdentityIndexes(
+    db.source,
+    members.filter(takesIdentity).map(({ source }) => source),
+  );
+  const identified = members.filter(({ source }) => indexes.has(source.oid));
+  const standing = await findIdentityIndexes(
+    db.target,
+    new Map(identified.map(({ source, table }) => [table.oid, source.identityColumns ?? []])),
+  );
+  const taken = await takenNames(
+    db.target,
+    identified.flatMap(({ source, to }) => {
+      const index = indexes.get(source.oid);
+      return index === undefined ? [] : [{ schema: to.schema, name: index.name }];
+    }),
+  );
   const leaves: KeyJob[] = [];
   const above: KeyJob[] = [];
-  for (const tree of sides.trees) {
-    // Deepest first: parents come before children in the tree.
-    for (const { source, to } of membersOf(tree).toReversed()) {
-      const table = byName.get(showTable(to));
-      const ours = source === tree.root || table?.partitionOf != null;
-      if (table === undefined || table.primaryKey !== null || !ours) continue;
-      const statement = addPrimaryKey(source, to, tree.mapping.exclude);
-      if (statement === null) continue;
-      const bytes = source.leaves.reduce((sum, leaf) => sum + leaf.bytes, 0);
-      (table.kind === 'p' ? above : leaves).push({ table: to, statement, bytes });
-    }
+  for (const { source, to, tree, table } of members) {
+    const key = addPrimaryKey(source, to, tree.mapping.exclude);
+    const index = indexes.get(source.oid);
+    const statements = [
+      ...(key === null ? [] : [key]),
+      ...(index === undefined ? [] : addIdentityIndex(source, index, { to, taken, standing: standing.get(table.oid) })),
+    ];
+    if (statements.length === 0) continue;
+    const bytes = source.leaves.reduce((sum, leaf) => sum + leaf.bytes, 0);
+    (table.kind === 'p' ? above : leaves).push({ table: to, statements, bytes });
   }
-  await inParallel(
-    deps,
-    leaves.toSorted((a, b) => b.bytes - a.bytes),
-    addKey(deps),
-    signal,
+  return { leaves: leaves.toSorted((a, b) => b.bytes - a.bytes), above };
+}
+
+// One that has another identity keeps it; nullable columns, which the server refuses, are found in tables that stood before.
+function takesIdentity({ source, tree, table }: Member & { readonly table: Table }): boolean {
+  const there = new Map(table.columns.map((column) => [column.name, column]));
+  return (
+    table.replicaIdentity === 'd' &&
+    (source.identityColumns ?? []).every(
+      (column) => there.get(column)?.notNull === true && !tree.mapping.exclude.includes(column),
+    )
   );
+}
+
+async function addKeys(deps: SnapshotDeps, { leaves, above }: KeyJobs, signal: AbortSignal): Promise<void> {
+  await inParallel(deps, leaves, addKey(deps), signal);
   // One after another, as one may be above another.
-  if (above.length > 0) await inParallel({ ...deps, parallel: 1 }, above, addKey(deps), signal);
+  await inParallel({ ...deps, parallel: 1 }, above, addKey(deps), signal);
 }
 
 function addKey({ work }: SnapshotDeps) {
@@ -104,10 +143,10 @@ function addKey({ work }: SnapshotDeps) {
     try {
       await target.transaction(async () => {
         await holdToken(target, work);
-        await target.run(job.statement);
+        for (const statement of job.statements) await target.run(statement);
       });
     } catch (error) {
-      throw during(`cannot add the primary key of ${showTable(job.table)} on the target`, error);
+      throw during(`cannot add the keys of ${showTable(job.table)} on the target`, error);
     }
   };
 }

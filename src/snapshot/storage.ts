@@ -56,9 +56,12 @@ export async function refuseRewritten(
   const now = await readStorage(source, tables);
   for (const table of tables.map(showTable)) {
     if (now.get(table) === before.get(table)) continue;
-    throw new SluiceError('source_changed', `source table ${table} was rewritten while it was copied`, {
-      detail:
-        'VACUUM FULL, CLUSTER, TRUNCATE, a change of its definition or of its partitions; the copy of it begins anew.',
-    });
+    throw new SluiceError(
+      'source_changed',
+      `source table ${table} was rewritten while it was copied; its copy begins anew`,
+      {
+        detail: 'By VACUUM FULL, CLUSTER, TRUNCATE, or a change of its definition or of its partitions.',
+      },
+    );
   }
 }

@@ -91,11 +91,15 @@ export async function copyJob(
       try {
         done.push({ part, ...(await copyPart(deps, pair, { part, state, signal })) });
       } catch (error) {
-        throw during(`table ${showTable(part.mapping.from)}, part ${part.number} (${showPart(part)})`, error);
+        const what = `table ${showTable(part.mapping.from)}, part ${part.number} (${showPart(part)})`;
+        throw during(what, error, newLabelHint(state.columns.get(showTable(part.mapping.from)), error));
       }
     }
     const read = job.parts.map((part) => part.from);
-    await refuseRewritten(pair.source, read, state.storage);
+    await refuseRewritten(pair.source, read, state.storage).catch(async (error: unknown) => {
+      if (error instanceof SluiceError && error.kind === 'source_changed') await report.note(error.message);
+      throw error;
+    });
     await recordParts(
       pair.target,
       work,
@@ -115,6 +119,14 @@ export async function copyJob(
   for (const { part, rows, bytes } of done)
     await report.part(part.mapping, part.number, { state: 'copied', rows, bytes });
   for (const table of [...finished, ...late]) await report.finished(table);
+}
+
+// An enum of the source may have been given a label after the target's was made or looked at.
+function newLabelHint(columns: CopiedColumns | undefined, error: unknown): string | undefined {
+  const invalidText = error instanceof SluiceError && error.sqlstate === '22P02';
+  if (!invalidText || columns === undefined || columns.enums.length === 0) return undefined;
+  const statements = columns.enums.map((type) => `ALTER TYPE ${type} ADD VALUE …;`).join(' ');
+  return `A label that is new on the source must be on the target as well: ${statements} then RESUME MIRROR.`;
 }
 
 // A job holds one part of a large table or the only parts of several, so each table stands for one part.

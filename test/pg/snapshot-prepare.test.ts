@@ -2,7 +2,9 @@
 import { describe, expect, test } from 'vitest';
 import type { OptionValue } from '../../src/base/options.ts';
 import type { MirroredTable } from '../../src/mirror/work.ts';
+import { finishSnapshot } from '../../src/snapshot/finish.ts';
 import { prepareTarget } from '../../src/snapshot/prepare.ts';
+import { runSnapshot } from '../../src/snapshot/run.ts';
 import { claim, copyAll, listening, mirrorWork, table } from '../support/copied.ts';
 import { type TestDatabase, type TestedMajor, testDatabase } from '../support/servers.ts';
 
@@ -171,6 +173,50 @@ test('an enum of the target that lacks labels is told with the labels', async ()
   await expect(prepare(w, [table('t')])).rejects.toMatchObject({
     detail: "type public.mood lacks the labels 'a', 'c' on the target",
   });
+});
+
+test('a label that an enum of the source was given during the copy is told with what adds it', async () => {
+  await using w = await world(`create type mood as enum ('a'); create table t (m mood, ms mood[])`);
+  const work = await prepare(w, [table('t')]);
+  await w.from.exec("alter type mood add value 'b'");
+  await w.from.exec("insert into t values ('b', null)");
+  const copying = runSnapshot(listening(work), new AbortController().signal);
+  await expect(copying).rejects.toMatchObject({
+    sqlstate: '22P02',
+    hint: expect.stringContaining('ALTER TYPE public.mood ADD VALUE …;'),
+  });
+});
+
+test('a replica identity is the same on the target, so that it can be followed in turn', async () => {
+  await using w = await world(
+    `create table whole (v text); alter table whole replica identity full;
+     create table t (a int not null, b text not null, v text); create unique index t_ab on t (b, a);
+     alter table t replica identity using index t_ab;
+     create table u (id int primary key, a int not null unique); alter table u replica identity using index u_a_key;
+     create table k (id int primary key); alter table k replica identity using index k_pkey;
+     create table p (a int not null, v text) partition by range (a); create unique index p_a on p (a);
+     alter table p replica identity using index p_a;
+     create table p1 partition of p for values from (0) to (10); alter table p1 replica identity using index p1_a_idx;
+     create table stands (a int not null unique); alter table stands replica identity using index stands_a_key;
+     insert into t values (1, 'x', 'y'); insert into u values (1, 2); insert into p values (5, 'z')`,
+    'create table stands (a int not null unique)',
+  );
+  const tables = ['whole', 't', 'u', 'k', 'p', 'stands'].map((name) => table(name));
+  const work = mirrorWork(w, tables, copyOnly);
+  await copyAll(work);
+  await finishSnapshot(listening(work), new AbortController().signal);
+  const identities = `select c.oid::regclass::text as table, c.relreplident::text as how, i.indexrelid::regclass::text as index
+    from pg_class c left join pg_index i on i.indrelid = c.oid and i.indisreplident
+    where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')
+      and c.relname <> 'k' order by 1`;
+  const there = await w.to.exec(identities);
+  expect(there).toEqual(await w.from.exec(identities));
+  expect(there).toHaveLength(6);
+  expect(
+    await w.to.exec(
+      `select conname::text as name from pg_constraint where contype = 'u' and conrelid <> 0 and connamespace = 'public'::regnamespace order by 1`,
+    ),
+  ).toEqual([{ name: 'stands_a_key' }, { name: 'u_a_key' }]);
 });
 
 test('what an older target cannot hold is told before anything is made', async () => {

@@ -230,10 +230,8 @@ test.each([
     alter table steady enable always trigger wait; insert into steady values (0, 'x'); delete from steady`);
   await w.from.exec(`insert into steady select i, 'v' from generate_series(1000, 200000) i; analyze`);
   await w.to.exec('select pg_advisory_lock(7)');
-  const copying = runSnapshot(
-    listening({ ...work, options: { ...work.options, snapshot_num_tables_in_parallel: 1 } }),
-    never,
-  ).then(
+  const first = listening({ ...work, options: { ...work.options, snapshot_num_tables_in_parallel: 1 } });
+  const copying = runSnapshot(first, never).then(
     () => undefined,
     (error: unknown) => error,
   );
@@ -245,9 +243,11 @@ test.each([
   for (const each of statement.split('; ')) await w.from.exec(each);
   await w.to.exec('select pg_advisory_unlock_all()');
   expect(await copying).toMatchObject({ kind: 'source_changed', sqlstate: '40001', retry: 'backoff' });
+  expect(first.told.notes.join()).toContain('source table public.held was rewritten');
   const again = listening({ ...work, token: 2n });
   await claim(again.work);
   await runSnapshot(again, never);
+  expect(again.told.notes.join()).toContain('1 of 2 tables begin anew (public.held)');
   expect(again.told.finished).toContain('public.held');
   await expectEqualTables(w.from.connection, w.to.connection, [held]);
 });

@@ -5,6 +5,7 @@ import { addPrimaryKey, createTable, partitionTarget, type TableToMake } from '.
 import { planSchema } from '../../../src/peers/ddl-plan.ts';
 import type { PlanInput, TableTree } from '../../../src/peers/ddl-tree.ts';
 import { createCollation, createSequence, createType } from '../../../src/peers/ddl-types.ts';
+import { addIdentityIndex } from '../../../src/peers/identity-index.ts';
 import type { TypeDefinition } from '../../../src/peers/inspect-schema.ts';
 import type { TargetFacts } from '../../../src/peers/inspect-target.ts';
 import type { Sequence } from '../../../src/peers/sequences.ts';
@@ -121,6 +122,30 @@ describe('a table', () => {
       `create table "t"."to" ("a" integer default nextval('"t"."q$&"'::regclass), "b" integer default 'nextval(''s.q''::regclass)'::text)`,
     ]);
   });
+});
+
+test('a replica identity goes along: FULL with the table, an index under its name where that is free', () => {
+  expect(make(aTable({ replicaIdentity: 'f' }))).toEqual([
+    'create table "t"."to" ()',
+    'alter table "t"."to" replica identity full',
+  ]);
+  const source = aTable({ name: evil, replicaIdentity: 'i', identityColumns: ['a', evil] });
+  const index = { table: source.oid, name: 'own', constraint: false };
+  const texts = (to: string, more: Partial<typeof index> = {}, taken: readonly string[] = []) =>
+    addIdentityIndex(source, { ...index, ...more }, { to: { schema: 't', name: to }, taken: new Set(taken) }).map(
+      (each) => each.text,
+    );
+  expect(texts(evil)).toEqual([
+    `create unique index "own" on "t".${quoted} ("a", ${quoted})`,
+    `alter table "t".${quoted} replica identity using index "own"`,
+  ]);
+  expect(texts(evil, { constraint: true })[0]).toBe(
+    `alter table "t".${quoted} add constraint "own" unique ("a", ${quoted})`,
+  );
+  for (const named of [texts('to'), texts('to', {}, ['t.own'])]) {
+    expect(named[1]).toBe('alter table "t"."to" replica identity using index "identity_to"');
+  }
+  expect(texts(evil, {}, ['t.own'])[0]).toContain('create unique index "identity_x""');
 });
 
 test('a primary key keeps its name unless the table was renamed, and goes without excluded columns', () => {

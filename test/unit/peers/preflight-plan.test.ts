@@ -4,6 +4,7 @@ import type { PeerFacts } from '../../../src/peers/checks.ts';
 import type { MirrorPlan } from '../../../src/peers/preflight-finding.ts';
 import { throwFirstError } from '../../../src/peers/preflight-finding.ts';
 import { checkPlan } from '../../../src/peers/preflight-plan.ts';
+import { checkSourceServer } from '../../../src/peers/preflight-source.ts';
 
 const here = { server: '1/1', database: 'd' } as PeerFacts;
 const there = { server: '2/2', database: 'd' } as PeerFacts;
@@ -99,4 +100,16 @@ test('the first error is thrown; the others stand in its detail', () => {
     message: 'two mappings go onto one target table: public.x',
     detail: 'Target tables: public.x.\nAlso: a source table is mapped twice: public.a. Source tables: public.a.',
   });
+});
+
+test('a server that has no slots at all says so, and the remedies name the role', () => {
+  const none = { freeSlots: 0, maxSlots: 0, freeWalSenders: 0, maxWalSenders: 0, idleSlots: [] };
+  const facts = { ...here, ...none, walLevel: 'logical', replicationRole: false, user: 'a"b' };
+  const errors = checkSourceServer(plan([['a', 'a']]), facts).filter((each) => each.state === 'error');
+  expect(errors.map((each) => each.message)).toEqual([
+    'role a"b of the source may not replicate',
+    'max_replication_slots of the source is 0',
+    'max_wal_senders of the source is 0',
+  ]);
+  expect(errors[0]?.hint).toContain('ALTER ROLE "a""b" REPLICATION');
 });
