@@ -1,13 +1,22 @@
 // Connecting to a peer: what refuses us says so with its code, its place and what to do, and never with a secret.
 import { createServer, type Socket } from 'node:net';
-import { describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { cancelQuery, connectPeer, peerClientConfig } from '../../src/peers/connect.ts';
 import { freePort } from '../../src/pg/embedded.ts';
 import { sql } from '../../src/pg/sql.ts';
 import { allWords, peerOf } from '../support/peer.ts';
-import { testDatabase } from '../support/servers.ts';
+import { type TestDatabase, testDatabase } from '../support/servers.ts';
 
 const use = { application: 'test' };
+
+// Connections are what is tested; nothing is written, so one database of each major does for all.
+let databases: Readonly<Record<14 | 18, TestDatabase>>;
+beforeAll(async () => {
+  databases = { 14: await testDatabase(14), 18: await testDatabase(18) };
+});
+afterAll(async () => {
+  for (const db of Object.values(databases)) await db[Symbol.asyncDispose]();
+});
 
 /** A server that takes connections and does `act` with them. */
 async function oddServer(act: (socket: Socket) => void): Promise<{ readonly port: number } & AsyncDisposable> {
@@ -30,7 +39,7 @@ async function oddServer(act: (socket: Socket) => void): Promise<{ readonly port
 
 describe.each([14, 18] as const)('PostgreSQL %i', (major) => {
   test('a wrong password is refused with 28P01, once, and not shown', async () => {
-    await using db = await testDatabase(major);
+    const db = databases[major];
     const error = await connectPeer(peerOf(db, { password: 'hunter2' }), use).catch((caught: unknown) => caught);
     expect(error).toMatchObject({
       kind: 'login_refused',
@@ -43,7 +52,7 @@ describe.each([14, 18] as const)('PostgreSQL %i', (major) => {
   });
 
   test('no password where one is asked for is said so', async () => {
-    await using db = await testDatabase(major);
+    const db = databases[major];
     await expect(connectPeer(peerOf(db, { password: undefined }), use)).rejects.toMatchObject({
       sqlstate: '28P01',
       hint: expect.stringContaining('ALTER PEER'),
@@ -51,14 +60,14 @@ describe.each([14, 18] as const)('PostgreSQL %i', (major) => {
   });
 
   test('a database that does not exist is the server’s own answer', async () => {
-    await using db = await testDatabase(major);
+    const db = databases[major];
     await expect(connectPeer({ ...peerOf(db), database: 'nowhere' }, use)).rejects.toMatchObject({ sqlstate: '3D000' });
   });
 
   test.each(['require', 'verify-full'] as const)(
     'sslmode %s against a server without TLS is 08001 with what to change',
     async (sslMode) => {
-      await using db = await testDatabase(major);
+      const db = databases[major];
       const error = await connectPeer(peerOf(db, { sslMode }), use).catch((caught: unknown) => caught);
       expect(error).toMatchObject({
         kind: 'unreachable',
@@ -73,7 +82,7 @@ describe.each([14, 18] as const)('PostgreSQL %i', (major) => {
   test.each(['disable', 'allow', 'prefer'] as const)(
     'sslmode %s does without TLS where there is none',
     async (sslMode) => {
-      await using db = await testDatabase(major);
+      const db = databases[major];
       await using connection = await connectPeer(peerOf(db, { sslMode }), { application: 'it is me' });
       const rows = await connection.query(sql`select application_name from pg_catalog.pg_stat_activity
       where pid = pg_catalog.pg_backend_pid()`);
@@ -82,7 +91,7 @@ describe.each([14, 18] as const)('PostgreSQL %i', (major) => {
   );
 
   test('a running query is cancelled by its key', async () => {
-    await using db = await testDatabase(major);
+    const db = databases[major];
     const peer = peerOf(db);
     await using connection = await connectPeer(peer, use);
     const { processID, secretKey } = connection.client as unknown as { processID: number; secretKey: number };
@@ -95,7 +104,7 @@ describe.each([14, 18] as const)('PostgreSQL %i', (major) => {
 });
 
 test('nobody listening is 08001 and names the place', async () => {
-  await using db = await testDatabase(18);
+  const db = databases[18];
   const port = await freePort();
   await expect(connectPeer(peerOf({ ...db, port }), use)).rejects.toMatchObject({
     kind: 'unreachable',
@@ -106,14 +115,14 @@ test('nobody listening is 08001 and names the place', async () => {
 });
 
 test('a name that does not exist is 08001', async () => {
-  await using db = await testDatabase(18);
+  const db = databases[18];
   await expect(connectPeer(peerOf({ ...db, host: 'nowhere.invalid' }), use)).rejects.toMatchObject({
     sqlstate: '08001',
   });
 });
 
 test.each(['disable', 'prefer'] as const)('a server that never answers is given up (sslmode %s)', async (sslMode) => {
-  await using db = await testDatabase(18);
+  const db = databases[18];
   await using silent = await oddServer(() => {});
   const peer = peerOf({ ...db, port: silent.port }, { sslMode });
   await expect(connectPeer(peer, { ...use, timeoutMs: 300 })).rejects.toMatchObject({
@@ -123,7 +132,7 @@ test.each(['disable', 'prefer'] as const)('a server that never answers is given 
 });
 
 test('a server that hangs up is 08001, and what is no PostgreSQL does not crash us', async () => {
-  await using db = await testDatabase(18);
+  const db = databases[18];
   await using rude = await oddServer((socket) => socket.destroy());
   await expect(connectPeer(peerOf({ ...db, port: rude.port }), use)).rejects.toMatchObject({
     sqlstate: expect.stringMatching(/^08/),
@@ -135,7 +144,7 @@ test('a server that hangs up is 08001, and what is no PostgreSQL does not crash 
 });
 
 test('an attempt that is under way stops when it is told to', async () => {
-  await using db = await testDatabase(18);
+  const db = databases[18];
   const stop = new AbortController();
   await using silent = await oddServer(() => stop.abort());
   const peer = peerOf({ ...db, port: silent.port });

@@ -6,17 +6,21 @@ import { cancelQuery, connectPeer, openPeer, peerClientConfig } from '../../src/
 import { freePort } from '../../src/pg/embedded.ts';
 import { sql } from '../../src/pg/sql.ts';
 import { allWords, peerOf } from '../support/peer.ts';
-import { testDatabase } from '../support/servers.ts';
+import { type TestDatabase, testDatabase } from '../support/servers.ts';
 import { type SshHost, sshHost } from '../support/ssh.ts';
 import { until } from '../support/wait.ts';
 
 const use = { application: 'test' };
 let host: SshHost;
+// Connections are what is tested; nothing is written, so one database of each major does for all.
+let databases: Readonly<Record<14 | 18, TestDatabase>>;
 
 beforeAll(async () => {
   host = await sshHost();
+  databases = { 14: await testDatabase(14), 18: await testDatabase(18) };
 });
 afterAll(async () => {
+  for (const db of Object.values(databases)) await db[Symbol.asyncDispose]();
   await host[Symbol.asyncDispose]();
 });
 
@@ -26,7 +30,7 @@ function through(peer: PeerConfig, more: Partial<SshConfig> = {}): PeerConfig {
 
 describe.each([14, 18] as const)('PostgreSQL %i', (major) => {
   test('a password and a key both lead to the server, and large results come whole', async () => {
-    await using db = await testDatabase(major);
+    const db = databases[major];
     const byKey = { user: 'key', password: undefined, privateKey: host.userKey };
     for (const login of [{}, byKey]) {
       await using connection = await connectPeer(through(peerOf(db), login), use);
@@ -39,7 +43,7 @@ describe.each([14, 18] as const)('PostgreSQL %i', (major) => {
   });
 
   test('the host key that is pinned is asked for and checked, whatever its form', async () => {
-    await using db = await testDatabase(major);
+    const db = databases[major];
     for (const hostKey of [host.publicKey, host.publicKey.split(' ')[1]]) {
       await using link = await openPeer(through(peerOf(db), { hostKey }), use);
       expect(link.sshFingerprint).toBe(host.fingerprint);
@@ -47,7 +51,7 @@ describe.each([14, 18] as const)('PostgreSQL %i', (major) => {
   });
 
   test('a replication connection, a transaction that is broken off and a cancel go the same way', async () => {
-    await using db = await testDatabase(major);
+    const db = databases[major];
     const peer = through(peerOf(db));
     {
       await using replication = await connectPeer(peer, { ...use, replication: 'database' });
@@ -65,7 +69,7 @@ describe.each([14, 18] as const)('PostgreSQL %i', (major) => {
   });
 
   test('aborting breaks the connection and its session off', async () => {
-    await using db = await testDatabase(major);
+    const db = databases[major];
     const stop = new AbortController();
     const connection = await connectPeer(through(peerOf(db)), use, stop.signal);
     expect(host.sessions).toBe(1);
@@ -76,7 +80,7 @@ describe.each([14, 18] as const)('PostgreSQL %i', (major) => {
 });
 
 test('a host that shows another key than the pinned one gets no password', async () => {
-  await using db = await testDatabase(18);
+  const db = databases[18];
   await using other = await sshHost();
   const error = await connectPeer(through(peerOf(db), { hostKey: other.publicKey }), use).catch((e: unknown) => e);
   expect(error).toMatchObject({
@@ -92,7 +96,7 @@ test('a host that shows another key than the pinned one gets no password', async
 });
 
 test('a wrong SSH password is 28P01 of the SSH host, and not shown', async () => {
-  await using db = await testDatabase(18);
+  const db = databases[18];
   const error = await connectPeer(through(peerOf(db), { password: 'hunter2' }), use).catch((e: unknown) => e);
   expect(error).toMatchObject({
     kind: 'login_refused',
@@ -103,7 +107,7 @@ test('a wrong SSH password is 28P01 of the SSH host, and not shown', async () =>
 });
 
 test('a private key that cannot be read is refused, and not shown', async () => {
-  await using db = await testDatabase(18);
+  const db = databases[18];
   const peer = through(peerOf(db), { user: 'key', password: undefined, privateKey: 'hunter2' });
   const error = await connectPeer(peer, use).catch((e: unknown) => e);
   expect(error).toMatchObject({ sqlstate: '22023', message: 'ssh_config: "private_key" cannot be read' });
@@ -111,14 +115,14 @@ test('a private key that cannot be read is refused, and not shown', async () => 
 });
 
 test('a host that answers passwords only by questions is served too', async () => {
-  await using db = await testDatabase(18);
+  const db = databases[18];
   await using pam = await sshHost({ keyboardOnly: true });
   await using connection = await connectPeer(through(peerOf(db), { port: pam.port }), use);
   expect(await connection.query(sql`select 1 as one`)).toEqual([{ one: 1 }]);
 });
 
 test('nobody at the SSH port, nobody at the server behind it, and forwarding not allowed are told apart', async () => {
-  await using db = await testDatabase(18);
+  const db = databases[18];
   await using closed = await sshHost({ noForwarding: true });
   const port = await freePort();
   const refusal = (peer: PeerConfig) => connectPeer(peer, use).catch((error: unknown) => error);
@@ -138,7 +142,7 @@ test('nobody at the SSH port, nobody at the server behind it, and forwarding not
 });
 
 test('an SSH host that takes the connection and says nothing is given up when it is told to stop', async () => {
-  await using db = await testDatabase(18);
+  const db = databases[18];
   const stop = AbortSignal.timeout(200);
   const silent = createServer((socket) => socket.resume());
   await new Promise<void>((done) => silent.listen(0, '127.0.0.1', done));
