@@ -56,7 +56,7 @@ export async function openSession(deps: SessionDeps, signal: AbortSignal): Promi
   const inspection = await inspectSides(work, { source, target: applier.connection });
   const remembered = await rememberAll({ work, target: applier.connection, inspection });
   const watcher = new Watcher(work, remembered, (message) => report.note(message));
-  await watcher.look({ source, target: applier.connection, durable: checkpoint });
+  await watcher.look({ source, target: applier.connection, reached: checkpoint });
   const binary = !deps.text && mayBeBinary(work, inspection);
   const { version } = await source.one<{ version: number }>(
     sql`select pg_catalog.current_setting('server_version_num')::int as version`,

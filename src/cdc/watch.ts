@@ -13,8 +13,8 @@ import { moved } from './relations.ts';
 export interface WatchSides {
   readonly source: Connection;
   readonly target: Connection;
-  /** How far the target is. */
-  readonly durable: Lsn;
+  /** Nothing of ours before it is missing on the target. */
+  readonly reached: Lsn;
 }
 
 interface Leaf extends ShapeLeaf {
@@ -96,12 +96,12 @@ export class Watcher {
     }
     const leaves = seen.leaves.map(({ oid, schema, name: leafName, node, empty }): ShapeLeaf => {
       const before = known.find((leaf) => leaf.oid === oid);
-      const changed = before?.node != null && before.node !== node;
+      const changed = before?.node !== node;
       if (changed && empty && this.#work.options.truncate && !this.#emptied.has(oid)) {
         this.#emptied.set(oid, { mirrored, leaf: { oid, schema, name: leafName, node }, lsn: seen.lsn });
       }
       // Its old file is remembered until the target is known to agree.
-      const kept = this.#emptied.has(oid) ? (before?.node ?? node) : node;
+      const kept = this.#emptied.has(oid) ? (before === undefined ? null : before.node) : node;
       return { oid, schema, name: leafName, node: kept };
     });
     const before = this.#leaves.get(name);
@@ -111,10 +111,11 @@ export class Watcher {
 
   async #judgeEmptied(sides: WatchSides, tables: readonly SeenTable[], memories: Map<string, Memory>): Promise<void> {
     for (const [oid, { mirrored, leaf, lsn }] of this.#emptied) {
-      if (sides.durable < lsn) continue;
+      if (sides.reached < lsn) continue;
       const now = tables.flatMap((table) => table.leaves ?? []).find((each) => each.oid === oid);
       const to = partitionTarget(mirrored, leaf);
-      if (now?.empty && (await hasRows(sides.target, mirrored.to, to))) {
+      // Looked at once more after the target: rows that came in between reach it, too.
+      if (now?.empty && (await hasRows(sides.target, mirrored.to, to)) && (await isSame(sides.source, leaf))) {
         throw new SluiceError('wrong_state', `partition ${showTable(leaf)} was emptied on the source`, {
           detail: `TRUNCATE of one partition is not in a stream that publishes by the root. ${showTable(to)} on the target still has rows, as of ${formatLsn(lsn)}.`,
           hint: `On the target run TRUNCATE ${showTable(to)}; then RESUME MIRROR.`,
@@ -218,6 +219,13 @@ function refuseComeAndGone(
     detail: 'Rows that it held when it was attached are not in the stream.',
     hint: `On the target make ${target(missing)} a partition of ${root} with the same bounds and the rows that it held; then RESUME MIRROR.`,
   });
+}
+
+// Still empty, and never filled since it was seen.
+async function isSame(source: Connection, { oid, node }: ShapeLeaf): Promise<boolean> {
+  const now = await source.one<{ same: boolean | null }>(sql`select
+    pg_catalog.pg_relation_filenode(${oid}::oid)::text = ${node}::text and pg_catalog.pg_relation_size(${oid}::oid) = 0 as same`);
+  return now.same === true;
 }
 
 // A partition with rows, if it is one of the root's.

@@ -32,7 +32,7 @@ export interface AppliedTable {
   /** Bytes of the key that make a JavaScript number, if it is one integer column in binary form. */
   readonly integerKey: 2 | 4 | 8 | null;
   readonly binary: boolean;
-  /** The target has its primary key on our key, so that rows are found one by one. */
+  /** The target has its primary key (or the index of its replica identity) on our key, so that rows are found one by one. */
   readonly indexed: boolean;
   /** relkind of the target. */
   readonly kind: Table['kind'];
@@ -79,7 +79,7 @@ export function appliedTable(meeting: Meeting): AppliedTable {
   const names = keyNames(relation, meeting.steadyKey);
   const key = columns.filter((column) => names.includes(column.name));
   const identity = key.length > 0 && key.length === names.length ? 'key' : relation.identity === 'f' ? 'row' : 'none';
-  const primary = target.primaryKey?.columns ?? [];
+  const unique = target.primaryKey?.columns ?? target.identityColumns ?? [];
   return {
     id: meeting.id,
     from: mirrored.from,
@@ -90,7 +90,7 @@ export function appliedTable(meeting: Meeting): AppliedTable {
     identity,
     integerKey: meeting.binary && identity === 'key' ? integerKey(relation, key) : null,
     binary: meeting.binary,
-    indexed: primary.length > 0 && primary.every((name) => names.includes(name)),
+    indexed: unique.length > 0 && unique.every((name) => names.includes(name)),
     kind: target.kind,
     partitions: sameTable(relation, mirrored.from) ? null : source.leaves.length,
     snapshotLsn: meeting.snapshotLsn,

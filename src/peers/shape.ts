@@ -74,16 +74,19 @@ export interface Memory {
   readonly leaves?: readonly ShapeLeaf[];
 }
 
+const memoriesPerTrip = 500;
+
 /** Remembers, inside the caller's transaction. Tables that were never copied get a row. */
 export async function writeMemories(db: Connection, owner: Owner, memories: readonly Memory[]): Promise<void> {
-  if (memories.length === 0) return;
   const s = ident(owner.target.metadataSchema);
-  const json = JSON.stringify(memories);
-  await db.run(sql`insert into ${s}.copied_tables as c (mirror_id, source_table, finished, shape, leaves)
-    select ${owner.id}, m->>'table', true, m->'shape', m->'leaves'
-    from pg_catalog.jsonb_array_elements(${json}::jsonb) as m
-    on conflict (mirror_id, source_table) do update set
-      shape = coalesce(excluded.shape, c.shape), leaves = coalesce(excluded.leaves, c.leaves)`);
+  for (let at = 0; at < memories.length; at += memoriesPerTrip) {
+    const json = JSON.stringify(memories.slice(at, at + memoriesPerTrip));
+    await db.run(sql`insert into ${s}.copied_tables as c (mirror_id, source_table, finished, shape, leaves)
+      select ${owner.id}, m->>'table', true, m->'shape', m->'leaves'
+      from pg_catalog.jsonb_array_elements(${json}::jsonb) as m
+      on conflict (mirror_id, source_table) do update set
+        shape = coalesce(excluded.shape, c.shape), leaves = coalesce(excluded.leaves, c.leaves)`);
+  }
 }
 
 /** As writeMemories, in a transaction of its own. @throws `fenced` */
