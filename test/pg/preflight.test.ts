@@ -207,6 +207,12 @@ describe.each([14, 18] as const)('a source of PostgreSQL %i', (major) => {
     await target.exec(`drop type own; ${fn('f')} ${fn('g')} ${fn('h')}`);
     expect(await refusal(sides, wish)).toBeUndefined();
     expect(await target.exec("select 1 from pg_class where relname = 't'")).toEqual([]);
+    if (major === 14) return;
+    await source.exec('create table n (id int primary key, v int generated always as (id) virtual)');
+    expect(await refusal(sides, { ...wish, tables: ['n'] })).toMatchObject({
+      detail: 'public.n.v is a virtual generated column: these need PostgreSQL 18',
+      hint: expect.stringContaining('exclude the columns'),
+    });
   });
 
   test('tables that inherit are told to stand alone, with what joins them again', async () => {
