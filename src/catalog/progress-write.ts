@@ -107,14 +107,20 @@ async function writePosition(db: Connection, mirrorId: string, taken: Gathered):
     : [null, null, null];
   // What a batch brought is durable; a position that was asked for before it is older.
   const applied = lastBatch === undefined ? null : formatLsn(lastBatch.endLsn);
+  const at = position?.at.toISOString() ?? null;
+  const behindSince = position?.behindSince?.toISOString() ?? null;
   await db.run(sql`insert into sluice_private.positions as p
-      (mirror_id, received_lsn, durable_lsn, source_lsn, source_committed_at)
+      (mirror_id, received_lsn, durable_lsn, source_lsn, source_committed_at, observed_at, behind_since)
     values (${mirrorId}, greatest(${received}::pg_lsn, ${applied}), greatest(${durable}::pg_lsn, ${applied}),
-      greatest(${sourceEnd}::pg_lsn, ${applied}), ${lastBatch?.sourceCommittedAt.toISOString() ?? null})
+      greatest(${sourceEnd}::pg_lsn, ${applied}), ${lastBatch?.sourceCommittedAt.toISOString() ?? null},
+      ${at}, ${behindSince})
     on conflict (mirror_id) do update set received_lsn = greatest(excluded.received_lsn, p.received_lsn),
       durable_lsn = greatest(excluded.durable_lsn, p.durable_lsn),
       source_lsn = greatest(excluded.source_lsn, p.source_lsn),
-      source_committed_at = coalesce(excluded.source_committed_at, p.source_committed_at), changed_at = now()`);
+      source_committed_at = coalesce(excluded.source_committed_at, p.source_committed_at),
+      observed_at = coalesce(excluded.observed_at, p.observed_at),
+      behind_since = case when excluded.observed_at is null then p.behind_since else excluded.behind_since end,
+      changed_at = now()`);
 }
 
 /** Says that every table's copy is there, whatever progress was lost on the way. */
@@ -135,7 +141,7 @@ export interface ObservedSlot {
   readonly confirmedLsn: Lsn | null;
 }
 
-/** One look at a slot; looks older than a week go. */
+/** One look at a slot, which is also a look at the source's end; looks older than a week go. */
 export async function writeObservedSlot(db: Connection, mirrorId: string, slot: ObservedSlot): Promise<void> {
   const lsn = (value: Lsn | null) => (value === null ? null : formatLsn(value));
   const sourceLsn =
@@ -144,6 +150,35 @@ export async function writeObservedSlot(db: Connection, mirrorId: string, slot: 
       (mirror_id, slot, active, wal_status, safe_wal_bytes, lag_bytes, restart_lsn, confirmed_lsn, source_lsn)
     values (${mirrorId}, ${slot.slot}, ${slot.active}, ${slot.walStatus}, ${slot.safeWalBytes}, ${slot.lagBytes},
       ${lsn(slot.restartLsn)}, ${lsn(slot.confirmedLsn)}, ${lsn(sourceLsn)}) on conflict do nothing`);
+  if (sourceLsn !== null) {
+    // Nothing is received for a mirror that rests or is in trouble: it is behind as soon as the source is ahead.
+    await db.run(sql`update sluice_private.positions p set source_lsn = greatest(p.source_lsn, ${lsn(sourceLsn)}),
+        observed_at = now(), behind_since = case when m.working and m.trouble is null then p.behind_since
+          when greatest(p.source_lsn, ${lsn(sourceLsn)}) > p.durable_lsn then coalesce(p.behind_since, now()) end
+      from sluice_private.mirrors m where m.id = p.mirror_id and p.mirror_id = ${mirrorId} and p.durable_lsn is not null`);
+  }
   await db.run(sql`delete from sluice_private.slots
     where mirror_id = ${mirrorId} and observed_at < now() - interval '7 days'`);
+}
+
+/** A mirror whose slot nobody has looked at for a while. */
+export interface UnwatchedSlot {
+  readonly id: string;
+  readonly name: string;
+  readonly token: bigint;
+  readonly slot: string;
+  readonly sourceId: string;
+}
+
+/** Those that nobody has looked at in the last `seconds`, whether the mirror runs, rests or failed. */
+export async function unwatchedSlots(db: Connection, seconds: number): Promise<readonly UnwatchedSlot[]> {
+  // A refused login is never tried again by itself.
+  const rows = await db.query<Omit<UnwatchedSlot, 'token'> & { token: string }>(sql`
+    select m.id, m.name, m.token, m.slot, m.source_id as "sourceId" from sluice_private.mirrors m
+    where m.slot is not null and m.source_id is not null and m.wanted <> 'drop'
+      and m.phase in ('snapshotting', 'finishing', 'catching_up', 'streaming')
+      and m.trouble ->> 'kind' is distinct from 'login_refused'
+      and not exists (select from sluice_private.slots s
+        where s.mirror_id = m.id and s.observed_at > now() - make_interval(secs => ${seconds}))`);
+  return rows.map((row) => ({ ...row, token: BigInt(row.token) }));
 }

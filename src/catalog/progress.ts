@@ -53,6 +53,13 @@ export interface TimedPart extends PartProgress {
   readonly at: Date;
 }
 
+export interface TimedPosition extends Position {
+  /** When the source was asked. */
+  readonly at: Date;
+  /** When something was first received that is not durable yet; null: all is. */
+  readonly behindSince: Date | null;
+}
+
 /** What gathered since the last write. A table that is planned anew forgets what was gathered of it. */
 export interface Gathered {
   readonly planned: Map<string, TimedPlan>;
@@ -63,12 +70,13 @@ export interface Gathered {
   readonly counts: Map<string, ChangeCounts>;
   readonly batches: Omit<BatchProgress, 'tables'>[];
   readonly journal: JournalEntry[];
-  position: Position | undefined;
+  position: TimedPosition | undefined;
 }
 
 // The history that is kept; older batches go.
 const keptBatches = 10_000;
 const writeEveryMs = 250;
+const mostPoints = 500;
 
 function nothing(): Gathered {
   return {
@@ -94,6 +102,8 @@ export class Progress {
   readonly #log: Log;
   /** When each part of a table that is being copied began. */
   readonly #started = new Map<string, Map<number, Date>>();
+  /** What had been received at what time, as far as it is not durable. */
+  #received: readonly { readonly lsn: Lsn; readonly at: Date }[] = [];
   #gathered: Gathered = nothing();
   #writing: Promise<void> = Promise.resolve();
 
@@ -133,7 +143,12 @@ export class Progress {
   }
 
   position(position: Position): void {
-    this.#gathered.position = position;
+    const at = new Date();
+    const points = [...this.#received, { lsn: position.received, at }];
+    this.#received = points.filter(({ lsn }) => lsn > position.durable);
+    // Far behind, half as many points in time say enough; the oldest stays.
+    if (this.#received.length > mostPoints) this.#received = this.#received.filter((_, i) => i % 2 === 0);
+    this.#gathered.position = { ...position, at, behindSince: this.#received[0]?.at ?? null };
   }
 
   note(message: string): void {

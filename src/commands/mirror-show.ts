@@ -15,6 +15,7 @@ const listColumns = [
   { name: 'rows_copied', type: 'int8' },
   { name: 'lag_bytes', type: 'int8' },
   { name: 'lag_seconds', type: 'float8' },
+  { name: 'lag_observed_at', type: 'timestamptz' },
   { name: 'trouble', type: 'text' },
   { name: 'created_at', type: 'timestamptz' },
 ] as const satisfies readonly ResultColumn[];
@@ -23,7 +24,8 @@ const listColumns = [
 export async function showMirrors(pool: Pool): Promise<CommandResult> {
   const rows = await pool.use((db) =>
     db.query<Readonly<Record<(typeof listColumns)[number]['name'], string | null>>>(
-      sql`select name, source, target, kind, status, phase, tables, rows_copied, lag_bytes, lag_seconds, trouble, created_at
+      sql`select name, source, target, kind, status, phase, tables, rows_copied, lag_bytes, lag_seconds,
+        lag_observed_at, trouble, created_at
         from sluice.mirrors order by name`,
     ),
   );
@@ -58,6 +60,8 @@ interface MirrorFacts {
   readonly durable_lsn: string | null;
   readonly lag_bytes: string | null;
   readonly lag_seconds: string | null;
+  /** How long ago the source's end was looked at. */
+  readonly lag_age: string | null;
   readonly last_commit_at: string | null;
   readonly publication: string;
   readonly slot: string | null;
@@ -86,7 +90,8 @@ const mostTables = 500;
 /** One row per fact, then one per table; those that are being copied first. @throws `undefined_object` */
 export async function showMirror(pool: Pool, name: string): Promise<CommandResult> {
   const { mirror, tables } = await pool.use(async (db) => {
-    const [found] = await db.query<MirrorFacts>(sql`select * from sluice.mirrors where name = ${name}`);
+    const [found] = await db.query<MirrorFacts>(sql`select *,
+      extract(epoch from now() - lag_observed_at) as lag_age from sluice.mirrors where name = ${name}`);
     if (found === undefined) throw noSuchMirror(name);
     const list = await db.query<TableFacts>(sql`select source_table, target_table, state, rows_estimated, rows_copied,
         extract(epoch from coalesce(finished_at, now()) - started_at) as seconds, inserts, updates, deletes, truncates
@@ -126,13 +131,22 @@ function facts(name: string, mirror: MirrorFacts): [string, string | null][] {
     ['source LSN', mirror.source_lsn],
     ['received LSN', mirror.received_lsn],
     ['durable LSN', mirror.durable_lsn],
-    ['lag', mirror.lag_bytes && `${grouped(mirror.lag_bytes)} bytes, ${Number(mirror.lag_seconds).toFixed(1)} s`],
+    ['lag', lagLine(mirror)],
     ['last commit applied', mirror.last_commit_at],
     ['publication', mirror.kind === 'copy' ? null : mirror.publication],
     ['slot', mirror.slot],
     ['created', `${mirror.created_at} by ${mirror.created_by}`],
     ['statement', mirror.statement],
   ];
+}
+
+/** `1,200 bytes, 3.1 s; the source was looked at 0.4 s ago`. Null before there is a position. */
+export function lagLine(mirror: Pick<MirrorFacts, 'lag_bytes' | 'lag_seconds' | 'lag_age' | 'status'>): string | null {
+  if (mirror.lag_bytes === null) return null;
+  const seen = mirror.lag_age === null ? 'never yet' : `${Math.max(0, Number(mirror.lag_age)).toFixed(1)} s ago`;
+  const lag = `${grouped(mirror.lag_bytes)} bytes, ${Number(mirror.lag_seconds).toFixed(1)} s`;
+  const kept = mirror.status === 'paused' || mirror.status === 'failed' ? ', which keeps its log meanwhile' : '';
+  return `${lag}; the source was looked at ${seen}${kept}`;
 }
 
 /** `copying to shop.orders: 1,200 of about 4,800 rows (25 %), 600 rows/s, 6 s left`. */

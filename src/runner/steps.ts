@@ -1,6 +1,5 @@
 // Which engine does a phase's work, and which phase comes after it: the only place that knows that cdc follows snapshot.
 import type { Log } from '../base/log.ts';
-import { Scope } from '../base/scope.ts';
 import type { Leftover, Mirror } from '../catalog/mirrors.ts';
 import type { Pool } from '../catalog/pool.ts';
 import type { Progress } from '../catalog/progress.ts';
@@ -16,7 +15,6 @@ import { runSnapshot } from '../snapshot/run.ts';
 import { runDrop } from './drop.ts';
 import { cdcReport, snapshotReport } from './reports.ts';
 import type { StepName } from './situation.ts';
-import { watchSlot } from './slot-watch.ts';
 
 export interface StepContext {
   /** As it was when the step began. */
@@ -85,7 +83,7 @@ async function finish(context: StepContext, signal: AbortSignal): Promise<void> 
 }
 
 async function follow(context: StepContext, signal: AbortSignal): Promise<void> {
-  const { work, log, pool, mirror } = context;
+  const { work, log, mirror } = context;
   await claim(context, signal);
   let consistent = mirror.phase === 'streaming';
   const report = cdcReport(context, async () => {
@@ -93,8 +91,5 @@ async function follow(context: StepContext, signal: AbortSignal): Promise<void> 
     consistent = true;
     await context.move('streaming');
   });
-  await using scope = new Scope(signal);
-  scope.run((stop) => runCdc({ work, report, log }, stop).finally(() => scope.stop()));
-  scope.run((stop) => watchSlot({ work, pool, log }, stop));
-  await scope.join();
+  await runCdc({ work, report, log }, signal);
 }

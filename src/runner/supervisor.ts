@@ -12,12 +12,15 @@ import { sql } from '../pg/sql.ts';
 import { Bell } from './bell.ts';
 import { runMirror } from './runner.ts';
 import { situation } from './situation.ts';
+import { watchSlots } from './slot-watch.ts';
 import type { runStep } from './steps.ts';
 
 export interface SupervisorDeps {
   readonly catalog: Catalog;
   readonly log: Log;
   readonly runStep: typeof runStep;
+  /** Seconds between two looks at one slot; 10 unless told. */
+  readonly slotLookSeconds?: number;
 }
 
 // Besides notifications: one may be lost, an owner elsewhere may have died, a wait may be over.
@@ -27,8 +30,15 @@ const restartAfterMs = 1_000;
 // A catalog that answers nothing for this long is as good as gone: its locks may be another's already.
 const answerWithinMs = 15_000;
 
-/** Runs mirrors until stopped; outlives restarts of the catalog. */
+/** Runs mirrors and watches their slots until stopped; outlives restarts of the catalog. */
 export async function runSupervisor(deps: SupervisorDeps, signal: AbortSignal): Promise<void> {
+  await using scope = new Scope(signal);
+  scope.run((stop) => watchSlots(deps, stop));
+  scope.run((stop) => superviseAlways(deps, stop));
+  await scope.join();
+}
+
+async function superviseAlways(deps: SupervisorDeps, signal: AbortSignal): Promise<void> {
   for (let attempt = 0; !signal.aborted; attempt++) {
     const started = Date.now();
     try {

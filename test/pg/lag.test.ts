@@ -1,0 +1,91 @@
+// How far a mirror is behind: told honestly while it runs, while it is paused, and when the source cannot be asked.
+import { expect, test } from 'vitest';
+import { silentLog } from '../../src/base/log.ts';
+import { Scope } from '../../src/base/scope.ts';
+import { Progress } from '../../src/catalog/progress.ts';
+import { runStep } from '../../src/runner/steps.ts';
+import { runSupervisor } from '../../src/runner/supervisor.ts';
+import { type TestCatalog, testCatalog } from '../support/catalog.ts';
+import { testDatabase } from '../support/servers.ts';
+import { until } from '../support/wait.ts';
+
+interface Lag {
+  readonly status: string;
+  readonly lag_bytes: string | null;
+  readonly lag_seconds: number | null;
+  /** Seconds since the source was looked at. */
+  readonly age: number | null;
+  readonly reached: boolean | null;
+}
+
+async function lag(world: TestCatalog, lsn = '0/0'): Promise<Lag> {
+  const [row] = await world.database.exec<Lag>(`select status, lag_bytes, lag_seconds::float8,
+    extract(epoch from now() - lag_observed_at)::float8 as age, durable_lsn >= '${lsn}'::pg_lsn as reached
+    from sluice.mirrors`);
+  if (row === undefined) throw new Error('there is no mirror');
+  return { ...row, lag_seconds: row.lag_seconds === null ? null : Number(row.lag_seconds), age: Number(row.age) };
+}
+
+test('the lag of a paused mirror grows with the source, and the position of the last write is reached after RESUME', async () => {
+  await using source = await testDatabase(18);
+  await using target = await testDatabase(18);
+  await using world = await testCatalog();
+  await world.peer('src', source);
+  await world.peer('dst', target);
+  await source.exec('create table a (id int primary key, t text)');
+  await using scope = new Scope();
+  const deps = { catalog: world.catalog, log: silentLog, runStep, slotLookSeconds: 0.5 };
+  scope.run((signal) => runSupervisor(deps, signal));
+  await world.say('create mirror m from src to dst with table mapping (public.a:public.a)');
+  await until('it streams', async () => (await lag(world)).status === 'running');
+  await world.say('pause mirror m');
+  const looks = async () => {
+    const [row] = await world.database.exec<{ n: number }>('select count(*)::int as n from sluice.slots');
+    return row?.n ?? 0;
+  };
+  const before = await looks();
+  await source.exec("insert into a select n, repeat('x', 100) from generate_series(1, 2000) n");
+  const [end] = await source.exec<{ lsn: string }>('select pg_current_wal_lsn()::text as lsn');
+  await until('the lag is seen', async () => Number((await lag(world)).lag_bytes) > 200_000);
+  await until('the slot is looked at again and again', async () => (await looks()) >= before + 2);
+  const paused = await lag(world, end?.lsn);
+  expect(paused).toMatchObject({ status: 'paused', reached: false });
+  expect(paused.lag_seconds).toBeGreaterThan(0);
+  expect(paused.age).toBeLessThan(10);
+  const shown = await world.show('show mirror m');
+  expect(shown.find((row) => row.property === 'lag')?.value).toMatch(
+    /bytes, .* s; the source was looked at .* s ago, which/,
+  );
+  await world.say('resume mirror m');
+  await until('the last write is durable', async () => (await lag(world, end?.lsn)).reached === true);
+  expect(await target.exec('select count(*)::int as n from a')).toEqual([{ n: 2000 }]);
+});
+
+test('the seconds count from when something began to wait, not from the last commit before an idle night', async () => {
+  await using world = await testCatalog();
+  await using source = await testDatabase(18);
+  await world.peer('src', source);
+  await world.peer('dst', world.database);
+  await source.exec('create table a (id int primary key)');
+  await world.say('create mirror m from src to dst with table mapping (public.a:public.a)');
+  const [mirror] = await world.database.exec<{ id: string }>('select id from sluice_private.mirrors');
+  const progress = new Progress(world.catalog.pool, { id: mirror?.id ?? '', name: 'm' }, silentLog);
+  const night = new Date(Date.now() - 30_000_000);
+  progress.batch({
+    ...{ startLsn: 1n, endLsn: 100n, transactions: 1, changes: 1, receivedAt: night, committedAt: night },
+    ...{ sourceCommittedAt: night, tables: new Map() },
+  });
+  const seconds = async (received: bigint, durable: bigint) => {
+    progress.position({ received, durable, sourceEnd: received });
+    await progress.flush();
+    return (await lag(world)).lag_seconds ?? -1;
+  };
+  expect(await seconds(100n, 100n)).toBe(0);
+  const fresh = await seconds(200n, 100n);
+  expect(fresh).toBeGreaterThan(0);
+  expect(fresh).toBeLessThan(30);
+  await until('it waits', async () => (await seconds(300n, 100n)) > 1);
+  // What waited longest is durable; what came after it still waits.
+  expect(await seconds(400n, 399n)).toBeLessThan(1);
+  expect(await seconds(400n, 400n)).toBe(0);
+});
