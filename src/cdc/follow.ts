@@ -2,7 +2,7 @@
 import { SluiceError } from '../base/errors.ts';
 import type { AppliedTable } from '../peers/apply-table.ts';
 import type { TableCounts } from '../peers/apply-walk.ts';
-import { type Lsn, laterLsn } from '../pg/lsn.ts';
+import type { Lsn } from '../pg/lsn.ts';
 import { showTable } from '../pg/table.ts';
 import { type Batch, Gatherer } from './batch.ts';
 import { decide } from './decide.ts';
@@ -26,8 +26,6 @@ export type Followed = 'stopped' | 'text';
 export interface Positions {
   received: Lsn;
   durable: Lsn;
-  /** At or after `durable`: nothing of ours before it is missing on the target, though the checkpoint may not say so yet. */
-  level: Lsn;
   /** End of the source's log when we last looked. */
   sourceEnd: Lsn;
 }
@@ -190,9 +188,7 @@ class Follower {
   }
 
   async #reached(lsn: Lsn): Promise<void> {
-    const { positions } = this.#deps;
-    positions.durable = lsn;
-    positions.level = laterLsn(positions.level, lsn);
+    this.#deps.positions.durable = lsn;
     this.#advancedAt = Date.now();
     this.#deps.session.stream.acknowledge(lsn);
     await this.reportConsistent();
@@ -211,7 +207,6 @@ class Follower {
     const lsn = this.#gatherer.idleLsn;
     const { positions } = this.#deps;
     if (this.#applying !== null || lsn === null || lsn <= positions.durable || this.#ended !== undefined) return null;
-    positions.level = laterLsn(positions.level, lsn);
     const wait = this.#consistent ? this.#advancedAt + idleEveryMs - Date.now() : 0;
     if (wait > 0) return wait;
     this.#work(async () => {

@@ -24,7 +24,7 @@ export interface AppliedBatch {
 export interface CdcReport {
   /** After the target's commit. Not awaited. */
   batch(batch: AppliedBatch): Promise<void> | void;
-  /** About once a second. All of the source before `durable` is on the target. */
+  /** About once a second. */
   position(now: { readonly received: Lsn; readonly durable: Lsn; readonly sourceEnd: Lsn }): void;
   /** Once: the target has passed the snapshots of all tables. Awaited. */
   consistent(): Promise<void>;

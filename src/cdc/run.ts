@@ -65,10 +65,7 @@ async function followOnce(deps: CdcDeps, text: boolean, signal: AbortSignal): Pr
       cut.signal,
     );
     signal.removeEventListener('abort', opening);
-    const positions: Positions = {
-      ...{ received: session.checkpoint, durable: session.checkpoint, level: session.checkpoint },
-      sourceEnd: 0n,
-    };
+    const positions: Positions = { received: session.checkpoint, durable: session.checkpoint, sourceEnd: 0n };
     scope.run(async (stop) => {
       followed = await follow({ session, wake, positions }, stop);
       scope.stop();
@@ -96,7 +93,7 @@ async function watchPosition(session: Session, positions: Positions, signal: Abo
       (case when pg_catalog.pg_is_in_recovery() then pg_catalog.pg_last_wal_replay_lsn()
         else pg_catalog.pg_current_wal_flush_lsn() end)::text as lsn`);
     const { stream, report } = session;
-    const durable = laterLsn(positions.durable, positions.level);
+    const { durable } = positions;
     const received = laterLsn(stream.received, durable);
     positions.sourceEnd = parseLsn(lsn);
     report.position({ received, durable, sourceEnd: positions.sourceEnd });
