@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join, resolve } from 'node:path';
+import { createSecureContext } from 'node:tls';
 import { SluiceError } from './base/errors.ts';
 import type { LogFormat, LogLevel } from './base/log.ts';
 import { type OptionDeclarations, readOptions, type WrittenOption } from './base/options.ts';
@@ -130,7 +131,21 @@ function readTls(certFile: string | undefined, keyFile: string | undefined): Con
   if (certFile === undefined || keyFile === undefined) {
     throw new SluiceError('invalid_option', 'SLUICE_TLS_CERT and SLUICE_TLS_KEY go together');
   }
-  return { cert: readPem('SLUICE_TLS_CERT', certFile), key: readPem('SLUICE_TLS_KEY', keyFile) };
+  const cert = readPem('SLUICE_TLS_CERT', certFile);
+  const key = readPem('SLUICE_TLS_KEY', keyFile);
+  checkPem(`SLUICE_TLS_CERT: ${certFile} is not a PEM certificate`, () => createSecureContext({ cert }));
+  checkPem(`SLUICE_TLS_KEY: ${keyFile} is not the PEM key of that certificate`, () =>
+    createSecureContext({ cert, key }),
+  );
+  return { cert, key };
+}
+
+function checkPem(message: string, attempt: () => unknown): void {
+  try {
+    attempt();
+  } catch (cause) {
+    throw new SluiceError('invalid_option', message, { cause });
+  }
 }
 
 function readPem(name: string, file: string): string {

@@ -1,7 +1,7 @@
 // Which PostgreSQL holds the catalog: an embedded one that we start again when it dies, or one elsewhere, by URL.
 import { SluiceError, toSluiceError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
-import { readPeerOptions } from '../mirror/peer.ts';
+import { type PeerConfig, readPeerOptions } from '../mirror/peer.ts';
 import { type ClientConfig, Connection } from '../pg/client.ts';
 import { startEmbedded } from '../pg/embedded.ts';
 import { sql } from '../pg/sql.ts';
@@ -31,7 +31,7 @@ export async function openServer(place: CatalogPlace, log: Log, signal: AbortSig
 }
 
 async function serverByUrl(url: string, signal: AbortSignal): Promise<CatalogServer> {
-  const peer = readPeerOptions([{ name: 'url', value: url }]);
+  const peer = readUrl(url);
   const { host, port, user, database, password } = peer;
   const plain = { host, port, user, database, application_name: 'sluice catalog', ...(password && { password }) };
   const checked = peer.sslMode === 'verify-full' || peer.sslMode === 'verify-ca';
@@ -55,6 +55,18 @@ async function serverByUrl(url: string, signal: AbortSignal): Promise<CatalogSer
     connect: (stop) => Connection.open(config, stop),
     [Symbol.asyncDispose]: async () => {},
   };
+}
+
+function readUrl(url: string): PeerConfig {
+  try {
+    return readPeerOptions([{ name: 'url', value: url }]);
+  } catch (cause) {
+    const { message } = toSluiceError(cause);
+    throw new SluiceError('invalid_option', `SLUICE_CATALOG_URL: ${message}`, {
+      hint: 'It reads postgres://user:password@host:port/database, with / @ : of user and password percent-encoded.',
+      cause,
+    });
+  }
 }
 
 async function firstThatWorks(ways: readonly ClientConfig[], signal: AbortSignal): Promise<ClientConfig> {

@@ -4,9 +4,19 @@ import { readOptions, type WrittenOption } from '../base/options.ts';
 import { cutoverOptions, type MirrorOptions, readMirrorChanges, resyncOptions } from '../mirror/options.ts';
 import type { AlterMirror, CutoverMirror, ResyncMirror } from '../sql/statement.ts';
 
+// What to do meanwhile.
+const instead: Readonly<Record<string, string>> = {
+  'RESYNC MIRROR': 'DROP MIRROR, empty the tables on the target, CREATE MIRROR again.',
+  'CUTOVER MIRROR':
+    'Stop the writers, wait until durable_lsn of sluice.mirrors has passed pg_current_wal_lsn() of the source, PAUSE MIRROR.',
+  'ALTER MIRROR … ADD TABLE': 'Make another mirror for those tables.',
+  'ALTER MIRROR … RETRY': 'RESUME MIRROR tries again.',
+};
+
 /** `0A000` that names the statement. */
 export function notBuilt(tag: string): SluiceError {
-  return new SluiceError('unsupported', `${tag} is not supported by this version of Sluice`);
+  const hint = instead[tag] ?? 'docs/limits.md lists what this version does.';
+  return new SluiceError('unsupported', `${tag} is not supported by this version of Sluice`, { hint });
 }
 
 /** @throws `invalid_option`, else `unsupported` */

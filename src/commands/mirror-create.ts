@@ -44,7 +44,7 @@ export async function createMirror(
   const { options, notices: said } = readOptionsOf(statement);
   const notices = [...said];
   if (await deps.pool.use((db) => findMirror(db, name))) {
-    if (!statement.ifNotExists) throw new SluiceError('duplicate_object', `mirror "${name}" already exists`);
+    if (!statement.ifNotExists) throw taken(name);
     return { tag, notices: [...notices, `mirror "${name}" already exists, skipping`] };
   }
   const [source, target] = await findPeers(deps, statement);
@@ -63,6 +63,12 @@ export async function createMirror(
     await writeJournal(db, [{ event: 'statement', message: mirror.statement, mirror, by: mirror.by }]);
   });
   return { tag, notices };
+}
+
+function taken(name: string): SluiceError {
+  return new SluiceError('duplicate_object', `mirror "${name}" already exists`, {
+    hint: 'SHOW MIRRORS lists them. Use another name, or DROP MIRROR first.',
+  });
 }
 
 const explainColumns = [
@@ -202,13 +208,12 @@ async function tablesOf(
 }
 
 function intentions({ tables, publication, slot, options }: Plan): readonly string[] {
-  const shown = tables.slice(0, 20).map(({ from, to }) => `${showTable(from)} to ${showTable(to)}`);
-  const more = tables.length > shown.length ? `, and ${tables.length - shown.length} more` : '';
+  const verb = options.do_initial_copy ? 'copy' : 'follow without a copy';
   const made = (what: string, object: { readonly name: string; readonly made: boolean }) =>
     `${object.made ? 'make' : 'use'} ${what} "${object.name}" on the source`;
   return [
     ...(slot === null ? [] : [made('publication', publication), made('replication slot', slot)]),
-    `${options.do_initial_copy ? 'copy' : 'follow without a copy'} ${tables.length} tables: ${shown.join(', ')}${more}`,
+    ...tables.map(({ from, to }) => `${verb} table ${showTable(from)} to ${showTable(to)}`),
     slot === null ? 'complete when the copy is there' : 'follow every change after that',
   ];
 }

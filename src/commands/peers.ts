@@ -34,7 +34,12 @@ export interface PeerDeps {
 type Named<K extends Statement['kind']> = Extract<Statement, { readonly kind: K }>;
 
 const application = 'sluice check';
-const catalogName = 'catalog';
+// As a database or before a dot these name the catalog, or a schema in it.
+const reserved: ReadonlySet<string> = new Set(['catalog', 'sluice', 'peerdb_stats', 'information_schema']);
+
+function isReserved(name: string): boolean {
+  return reserved.has(name) || name.startsWith('pg_');
+}
 
 /**
  * CREATE PEER: connects, checks, then keeps it.
@@ -76,9 +81,10 @@ function checkName(name: string): void {
     const message = `peer name "${name}" has ${Buffer.byteLength(name)} bytes, at most 63 fit`;
     throw new SluiceError('name_too_long', message, { hint: 'Use a shorter one.' });
   }
-  if (name === '' || name === catalogName) {
+  if (name === '' || isReserved(name)) {
     throw new SluiceError('invalid_option', `"${name}" cannot be the name of a peer`, {
-      hint: 'The catalog goes by that name in "dbname" of a connection. Use another one.',
+      sqlstate: '42939',
+      hint: 'The catalog or one of its schemas goes by that name. Use another one.',
     });
   }
 }

@@ -163,3 +163,12 @@ test('the views and the program use the same status word in every situation', as
     from (values ${rows.join(', ')}) as v (n, p, w, k, t) order by n`);
   expect(said.map((row) => row.word)).toEqual(words);
 });
+
+test('an address of the catalog that cannot be read names its variable', async () => {
+  const place = { kind: 'url' as const, url: 'mysql://x' };
+  const opening = openCatalog(
+    { place, secretKey: 'the key of these tests', log: silentLog },
+    new AbortController().signal,
+  );
+  await expect(opening).rejects.toThrow(/^SLUICE_CATALOG_URL: /);
+});

@@ -195,7 +195,13 @@ test('the doctor says what would be done and changes nothing', async () => {
   const rows = await it.world.show(
     'explain create mirror m from src to dst with table mapping (public.a:public.a, public.nokey:public.nokey)',
   );
-  expect(rows).toContainEqual(expect.objectContaining({ check: 'plan', state: 'would' }));
+  expect(rows).toContainEqual(
+    expect.objectContaining({
+      check: 'plan',
+      state: 'would',
+      message: expect.stringMatching(/^copy table \S+ to \S+$/),
+    }),
+  );
   expect(
     rows
       .filter((row) => row.state === 'error')

@@ -187,3 +187,12 @@ describe('VALIDATE PEER', () => {
     ]);
   });
 });
+
+test.each(['catalog', 'sluice', 'peerdb_stats', 'information_schema', 'pg_catalog'])(
+  'a peer cannot be called %s, which names something in the catalog',
+  async (name) => {
+    expect(await refusal(`create peer ${name} from postgres with ${optionsOf(fresh)}`)).toMatchObject({
+      sqlstate: '42939',
+    });
+  },
+);

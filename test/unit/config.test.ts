@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { describeEnvironment, environment, readConfig } from '../../src/config.ts';
+import { makeAuthority } from '../support/certificates.ts';
 
 function folder() {
   const path = mkdtempSync(join(tmpdir(), 'sluice-config-'));
@@ -46,10 +47,16 @@ test('a variable that is unknown, ill-typed or out of bounds is refused by name'
 test('certificate and key are read from their files', () => {
   using home = folder();
   const [cert, key] = [join(home.path, 'c.pem'), join(home.path, 'k.pem')];
+  using authority = makeAuthority();
+  const issued = authority.issue('localhost');
+  const env = { SLUICE_DATA_DIR: home.path, SLUICE_TLS_CERT: cert, SLUICE_TLS_KEY: key };
   writeFileSync(cert, 'CERT');
   writeFileSync(key, 'KEY');
-  const config = readConfig({ SLUICE_DATA_DIR: home.path, SLUICE_TLS_CERT: cert, SLUICE_TLS_KEY: key });
-  expect(config.tls).toEqual({ cert: 'CERT', key: 'KEY' });
+  expect(() => readConfig(env)).toThrow(/^SLUICE_TLS_CERT: .* is not a PEM certificate$/);
+  writeFileSync(cert, issued.certificate);
+  expect(() => readConfig(env)).toThrow(/^SLUICE_TLS_KEY: .* is not the PEM key/);
+  writeFileSync(key, issued.privateKey);
+  expect(readConfig(env).tls).toEqual({ cert: issued.certificate, key: issued.privateKey });
 });
 
 test('the help names every variable', () => {
