@@ -1,9 +1,11 @@
 // Every statement of the language to the command that does it; SQL and HTTP both come through here.
 import { SluiceError } from '../base/errors.ts';
 import { writeJournal } from '../catalog/journal.ts';
+import { liveMirrors } from '../catalog/mirrors.ts';
 import type { Catalog } from '../catalog/open.ts';
 import { PeerTable } from '../catalog/peers.ts';
 import { peerOptions } from '../mirror/peer.ts';
+import { quoteName } from '../pg/sql.ts';
 import { printRedacted } from '../sql/print.ts';
 import { commandTag, type Statement } from '../sql/statement.ts';
 import { notBuilt, refuseAlter, refuseCutover, refuseResync } from './later.ts';
@@ -38,6 +40,18 @@ export async function runStatement(
   return result;
 }
 
+// A mirror that is at work keeps the connections that it has.
+async function tellMirrors({ pool }: Catalog, peer: string, result: CommandResult): Promise<CommandResult> {
+  const mirrors = await pool.use(liveMirrors);
+  const told = mirrors
+    .filter(({ sourceName, targetName, working }) => working && (sourceName === peer || targetName === peer))
+    .map(({ name }) => {
+      const quoted = quoteName(name);
+      return `mirror "${name}" is at work with the old settings; to make it take the new: PAUSE MIRROR ${quoted}; RESUME MIRROR ${quoted};`;
+    });
+  return { ...result, notices: [...result.notices, ...told] };
+}
+
 // Statements about a mirror write their row in the transaction that changes it.
 const journaledHere: ReadonlySet<Statement['kind']> = new Set(['create_peer', 'alter_peer', 'drop_peer']);
 
@@ -48,7 +62,7 @@ async function run({ catalog }: CommandDeps, statement: Statement, context: Comm
     case 'create_peer':
       return createPeer({ peers }, statement, context);
     case 'alter_peer':
-      return alterPeer({ peers }, statement, context);
+      return tellMirrors(catalog, statement.name, await alterPeer({ peers }, statement, context));
     case 'drop_peer':
       return dropPeer({ peers }, statement);
     case 'validate_peer':

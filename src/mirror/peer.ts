@@ -184,7 +184,10 @@ function readUrl(text: string, written: readonly WrittenOption[]): UrlParts {
   const position = written.find((option) => option.name === 'url')?.valuePosition;
   // The text may hold a password, so the message does not repeat it.
   const refuse = (why: string) =>
-    new SluiceError('invalid_option', `invalid value for option "url": ${why}`, { position });
+    new SluiceError('invalid_option', `invalid value for option "url": ${why}`, {
+      hint: 'postgres://user:password@host:port/database; percent-encode / @ : ? # of user and password (%2F %40 %3A %3F %23).',
+      position,
+    });
   if (!/^postgres(ql)?:\/\//i.test(text) || !URL.canParse(text)) throw refuse('not a postgres:// URL');
   const url = new URL(text);
   const decode = (part: string) => {

@@ -189,6 +189,18 @@ test('a peer that a mirror uses cannot be dropped, and the mirrors are named', a
   await expect(it.world.say('drop peer src')).rejects.toMatchObject({ sqlstate: '2BP01', detail: 'Mirrors: m.' });
 });
 
+test('ALTER PEER names the mirrors that are at work with the old settings', async () => {
+  await using it = await twoPeers();
+  await it.source.exec('create table a (id int primary key)');
+  await it.world.say('create mirror m from src to dst with table mapping (public.a:public.a)');
+  const alter = `alter peer src set (port = ${it.source.port})`;
+  expect((await it.world.say(alter)).notices).toEqual([]);
+  await it.world.database.exec('update sluice_private.mirrors set working = true');
+  expect((await it.world.say(alter)).notices).toEqual([
+    expect.stringContaining('PAUSE MIRROR "m"; RESUME MIRROR "m";'),
+  ]);
+});
+
 test('the doctor says what would be done and changes nothing', async () => {
   await using it = await twoPeers();
   await it.source.exec('create table a (id int primary key); create table nokey (x int)');

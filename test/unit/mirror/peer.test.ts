@@ -137,3 +137,11 @@ test('what is shown of a peer holds no secret, wherever it was given', () => {
     metadata_schema: '_sluice',
   });
 });
+
+test.each(['postgres://u:a/b@h/d', 'postgres://u:p@h:port/d', 'mysql://u@h/d'])(
+  'the refusal of %s says how a URL is written',
+  (url) => {
+    const read = () => readPeerOptions([{ name: 'url', value: url }]);
+    expect(read).toThrow(expect.objectContaining({ hint: expect.stringContaining('percent-encode') }));
+  },
+);
