@@ -6,6 +6,8 @@ import { type TestDatabase, testDatabase } from '../support/servers.ts';
 interface Drift {
   readonly tables: string;
   readonly mirrored?: readonly string[];
+  /** Runs on the source and is followed, before the change. */
+  readonly first?: string;
   /** Runs on the source, each a transaction. */
   readonly change: readonly string[];
   readonly message: RegExp;
@@ -43,6 +45,7 @@ async function expectStopAndGoOn(drift: Drift): Promise<Following> {
   const tables = drift.mirrored ?? ['x'];
   const f = await following({ source, target, tables: drift.tables, mirrored: tables });
   let running = f.start();
+  if (drift.first !== undefined) await source.exec(drift.first);
   await f.settle();
   if (drift.while === 'stopped') await running.stop();
   const before = await rowsOf(target, tables);
@@ -123,8 +126,16 @@ const drifts: Record<string, Drift> = {
     message: /^column n of public\.x is character varying\(50\) on the source and character varying\(5\)/,
     mend: { target: 'alter table x alter n type varchar(50), alter c type char(9)' },
   },
+  'a wider key, after rows in the same session': {
+    tables: "create type mood as enum ('x'); create table x (id varchar(5) primary key, v int, m mood)",
+    first: "insert into x values ('b')",
+    change: ["alter table x alter id type varchar(50); insert into x values ('abcdefghij', 0)"],
+    message: /^column id of public\.x is character varying\(50\)/,
+    mend: { target: 'alter table x alter id type varchar(50)' },
+  },
   'a column dropped and added again': {
     tables: plain,
+    first: 'insert into x values (9, 9, 9)',
     change: ['alter table x drop b, add b int', 'insert into x values (2, 2, 2)'],
     message: /^column b of public\.x was dropped on the source and added again/,
     hint: /ALTER TABLE public\.x DROP COLUMN b, ADD COLUMN b integer;/,
