@@ -125,7 +125,7 @@ async function watchSource(
     try {
       await using source = await connectPeer(work.source, use, signal);
       await using target = await connectPeer(work.target, use, signal);
-      await watcher.look({ source, target, reached: positions.level });
+      await watcher.look({ source, target, reached: positions.durable });
     } catch (error) {
       const known = toSluiceError(error);
       if (signal.aborted) return;
