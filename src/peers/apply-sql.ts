@@ -8,6 +8,8 @@ export const stagedDelete = 0;
 export const stagedInsert = -1;
 
 const target = (table: AppliedTable) => ident(table.to.schema, table.to.name);
+// A change is one table's own: rows of tables that inherit from it have their own changes, and may have the same key.
+const rowsOf = (table: AppliedTable) => (table.kind === 'p' ? target(table) : sql`only ${target(table)}`);
 const staging = (table: AppliedTable) => ident('pg_temp', stagingName(table));
 // Staging columns have names of their own: a table may have a column of any name.
 const staged = (column: AppliedColumn) => ident(`c${column.index}`);
@@ -63,14 +65,14 @@ function stagedKey(table: AppliedTable): Sql {
 }
 
 export function deleteStaged(table: AppliedTable): string {
-  return sql`delete from ${target(table)} t using ${staging(table)} s
+  return sql`delete from ${rowsOf(table)} t using ${staging(table)} s
     where s.what = ${literal(stagedDelete)} and ${stagedKey(table)}`.text;
 }
 
 /** @param columns those that the staged rows of this number bring */
 export function updateStaged(table: AppliedTable, columns: readonly AppliedColumn[], what: number): string {
   const sets = setColumns(table, columns).map((column) => sql`${ident(column.name)} = ${stagedValue(table, column)}`);
-  return sql`update ${target(table)} t set ${join(sets)} from ${staging(table)} s
+  return sql`update ${rowsOf(table)} t set ${join(sets)} from ${staging(table)} s
     where s.what = ${literal(what)} and ${stagedKey(table)}`.text;
 }
 
@@ -94,9 +96,9 @@ export function insertStaged(table: AppliedTable): string {
 export function deleteStagedRows(table: AppliedTable): string {
   const here = join(table.columns.map((column) => sql`x.${ident(column.name)}`));
   const there = join(table.columns.map((column) => stagedValue(table, column)));
-  return sql`delete from ${target(table)} t using (
+  return sql`delete from ${rowsOf(table)} t using (
       select x.tableoid as part, x.ctid as place, w.times, row_number() over (partition by w.image) as nth
-      from ${target(table)} x
+      from ${rowsOf(table)} x
       join (select row(${there})::text as image, s.times from ${staging(table)} s where s.what = ${literal(stagedDelete)}) w
         on row(${here})::text = w.image) found
     where found.nth <= found.times and t.tableoid = found.part and t.ctid = found.place`.text;
@@ -113,12 +115,12 @@ export function insertOne(table: AppliedTable): string {
 /** Parameters: the set columns, then the old key (or the whole old row). */
 export function updateOne(table: AppliedTable, columns: readonly AppliedColumn[]): string {
   const sets = columns.map((column, i) => sql`${ident(column.name)} = ${trusted(`$${i + 1}`)}`);
-  return sql`update ${target(table)} t set ${join(sets)} where ${oneRow(table, columns.length)}`.text;
+  return sql`update ${rowsOf(table)} t set ${join(sets)} where ${oneRow(table, columns.length)}`.text;
 }
 
 /** Parameters: the key, or the whole row. */
 export function deleteOne(table: AppliedTable): string {
-  return sql`delete from ${target(table)} t where ${oneRow(table, 0)}`.text;
+  return sql`delete from ${rowsOf(table)} t where ${oneRow(table, 0)}`.text;
 }
 
 function oneRow(table: AppliedTable, before: number): Sql {
@@ -130,7 +132,7 @@ function oneRow(table: AppliedTable, before: number): Sql {
     );
   }
   const here = join(table.columns.map((column) => sql`x.${ident(column.name)}`));
-  return sql`(t.tableoid, t.ctid) = (select x.tableoid, x.ctid from ${target(table)} x
+  return sql`(t.tableoid, t.ctid) = (select x.tableoid, x.ctid from ${rowsOf(table)} x
     where row(${here})::text = row(${join(table.columns.map(parameter))})::text limit 1)`;
 }
 
@@ -142,6 +144,6 @@ export function showKey(table: AppliedTable): string {
 
 /** The source has expanded CASCADE: exactly its tables are named, and no others are touched. */
 export function truncateTables(step: Pick<TruncateStep, 'tables' | 'restartIdentity'>): string {
-  const list = step.tables.map((table) => (table.kind === 'p' ? target(table) : sql`only ${target(table)}`));
+  const list = step.tables.map(rowsOf);
   return sql`truncate ${join(list)} ${trusted(step.restartIdentity ? 'restart identity' : 'continue identity')}`.text;
 }
