@@ -1,10 +1,11 @@
 // The environment, declared once, read once: the only place that looks at process.env.
 import { randomBytes } from 'node:crypto';
-import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join, resolve } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { SluiceError } from './base/errors.ts';
+import { makeFolder } from './base/folder.ts';
 import type { LogFormat, LogLevel } from './base/log.ts';
 import { type OptionDeclarations, readOptions, type WrittenOption } from './base/options.ts';
 
@@ -161,7 +162,7 @@ function keptSecret(dataDir: string, name: string): string {
   const file = join(dataDir, name);
   try {
     // The account that runs the embedded PostgreSQL must be able to pass through; the files themselves are closed.
-    mkdirSync(dataDir, { recursive: true, mode: 0o711 });
+    makeFolder(dataDir, 0o711);
     const fresh = `${file}.${randomBytes(6).toString('hex')}`;
     writeFileSync(fresh, `${randomBytes(24).toString('base64url')}\n`, { mode: 0o600, flag: 'wx' });
     try {

@@ -1,20 +1,11 @@
 // A PostgreSQL of our own: initdb, start, adopt one that outlived us, stop. The catalog, the demo and the tests use it.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import {
-  chownSync,
-  closeSync,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { chownSync, closeSync, existsSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { dirname, join, resolve } from 'node:path';
 import { SluiceError } from '../base/errors.ts';
+import { makeFolder } from '../base/folder.ts';
 import { pause } from '../base/retry.ts';
 import { type Account, type Binaries, findBinaries } from './binaries.ts';
 import { Connection } from './client.ts';
@@ -127,10 +118,10 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedP
 // data goes to a place of the system, the same one at each start.
 function reachableHome(dataDir: string, account: Account | undefined): string {
   if (account === undefined) {
-    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    makeFolder(dataDir, 0o700);
     return dataDir;
   }
-  mkdirSync(dataDir, { recursive: true, mode: 0o711 });
+  makeFolder(dataDir, 0o711);
   const entered =
     spawnSync('/bin/sh', ['-c', 'cd "$1"', 'sh', dataDir], { ...account, cwd: '/', env: {} }).status === 0;
   if (entered) {
@@ -139,8 +130,8 @@ function reachableHome(dataDir: string, account: Account | undefined): string {
   }
   const key = createHash('sha256').update(dataDir).digest('hex').slice(0, 16);
   const elsewhere = join('/var/lib/sluice', key);
-  mkdirSync(dirname(elsewhere), { recursive: true, mode: 0o711 });
-  mkdirSync(elsewhere, { recursive: true, mode: 0o700 });
+  makeFolder(dirname(elsewhere), 0o711);
+  makeFolder(elsewhere, 0o700);
   chownSync(elsewhere, account.uid, account.gid);
   return elsewhere;
 }
