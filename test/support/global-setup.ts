@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
 import { findBinaries } from '../../src/pg/binaries.ts';
 import { type EmbeddedPostgres, removeEmbedded, startEmbedded } from '../../src/pg/embedded.ts';
+import { guardServer } from './guard.ts';
 import { type ServerAddress, serverPackages, serverSettings, type TestedMajor } from './servers.ts';
 
 declare module 'vitest' {
@@ -28,6 +29,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
       const dataDir = join(home, String(major));
       const binaries = findBinaries(serverPackages[major]);
       const server = await startEmbedded({ dataDir, binaries, throwaway: true, settings: serverSettings });
+      guardServer(server.pid);
       running.push({ server, dataDir });
       const { host, port, user, password } = server.config();
       return { host, port, user, password };

@@ -8,6 +8,7 @@ import { findBinaries } from '../../src/pg/binaries.ts';
 import { Connection } from '../../src/pg/client.ts';
 import { type EmbeddedPostgres, removeEmbedded, startEmbedded } from '../../src/pg/embedded.ts';
 import { ident, literal, sql } from '../../src/pg/sql.ts';
+import { guardServer } from './guard.ts';
 
 export type TestedMajor = 14 | 18;
 
@@ -121,13 +122,16 @@ export async function ownServer(options: {
   readonly settings?: Readonly<Record<string, string | number>>;
 }): Promise<OwnServer> {
   const dataDir = mkdtempSync(join(tmpdir(), 'sluice-own-'));
-  const start = () =>
-    startEmbedded({
+  const start = async () => {
+    const started = await startEmbedded({
       dataDir,
       binaries: findBinaries(serverPackages[options.major ?? 18]),
       throwaway: !options.durable,
       settings: { ...serverSettings, ...options.settings },
     });
+    guardServer(started.pid);
+    return started;
+  };
   let server = await start();
   return {
     get server() {
