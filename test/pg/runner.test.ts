@@ -12,7 +12,10 @@ import { until } from '../support/wait.ts';
 type Step = (context: StepContext, signal: AbortSignal) => Promise<void>;
 
 const asleep = (signal: AbortSignal) =>
-  new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
+  new Promise<void>((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener('abort', () => resolve());
+  });
 
 /** Steps that go straight to streaming and stay there until stopped. */
 const smooth: Record<string, Step> = {
