@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { freePort, removeEmbedded } from '../../src/pg/embedded.ts';
+import { guardProcess } from './guard.ts';
 import { until } from './wait.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -102,6 +103,7 @@ class GatewayProcess implements Gateway {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#child = child;
+    if (child.pid !== undefined) guardProcess(child.pid, 'TERM');
     const add = (chunk: Buffer) => {
       this.#output += chunk.toString();
     };

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
 import { findBinaries } from '../../src/pg/binaries.ts';
 import { type EmbeddedPostgres, removeEmbedded, startEmbedded } from '../../src/pg/embedded.ts';
-import { guardServer } from './guard.ts';
+import { guardProcess } from './guard.ts';
 import { type ServerAddress, serverPackages, serverSettings, type TestedMajor } from './servers.ts';
 
 declare module 'vitest' {
@@ -29,7 +29,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
       const dataDir = join(home, String(major));
       const binaries = findBinaries(serverPackages[major]);
       const server = await startEmbedded({ dataDir, binaries, throwaway: true, settings: serverSettings });
-      guardServer(server.pid);
+      guardProcess(server.pid, 'QUIT');
       running.push({ server, dataDir });
       const { host, port, user, password } = server.config();
       return { host, port, user, password };

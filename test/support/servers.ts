@@ -8,7 +8,7 @@ import { findBinaries } from '../../src/pg/binaries.ts';
 import { Connection } from '../../src/pg/client.ts';
 import { type EmbeddedPostgres, removeEmbedded, startEmbedded } from '../../src/pg/embedded.ts';
 import { ident, literal, sql } from '../../src/pg/sql.ts';
-import { guardServer } from './guard.ts';
+import { guardProcess } from './guard.ts';
 
 export type TestedMajor = 14 | 18;
 
@@ -129,7 +129,7 @@ export async function ownServer(options: {
       throwaway: !options.durable,
       settings: { ...serverSettings, ...options.settings },
     });
-    guardServer(started.pid);
+    guardProcess(started.pid, 'QUIT');
     return started;
   };
   let server = await start();
