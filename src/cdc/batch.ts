@@ -26,7 +26,7 @@ export interface Batch extends Piece {
 /** Why gathering stopped before the end of the bytes. */
 export type Stop =
   /** A relation that we have not met, or that changed: tell with `know`, then go on. */
-  | { readonly kind: 'relation'; readonly relation: Relation; readonly at: number }
+  | { readonly kind: 'relation'; readonly relation: Relation; readonly xid: number; readonly at: number }
   /** A batch is full: take it, then go on. */
   | { readonly kind: 'full'; readonly at: number };
 
@@ -48,6 +48,8 @@ export class Gatherer {
   #tx: Gathered = empty(new Map(), 0n);
   /** Commit position of the open transaction. */
   #begin: Lsn | null = null;
+  /** Number of the open transaction, or of the last. */
+  #xid = 0;
   /** A piece of the open transaction was taken: the target's transaction waits for the rest. */
   #cut = false;
   #transactions = 0;
@@ -133,6 +135,7 @@ export class Gatherer {
         case tags.begin:
           this.#keep(chunk, spanStart, frame);
           spanStart = frame;
+          this.#xid = chunk.readUInt32BE(at + 17);
           this.#beginAt(chunk.readBigUInt64BE(at + 1), now);
           break;
         case tags.commit: {
@@ -146,7 +149,7 @@ export class Gatherer {
           const relation = readMessage(chunk, at, next) as Relation;
           if (this.#knows(relation)) break;
           this.#keep(chunk, spanStart, frame);
-          return { kind: 'relation', relation, at: next };
+          return { kind: 'relation', relation, xid: this.#xid, at: next };
         }
         case tags.truncate: {
           this.#keep(chunk, spanStart, frame);

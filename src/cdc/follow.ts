@@ -4,7 +4,7 @@ import type { AppliedTable } from '../peers/apply-table.ts';
 import type { TableCounts } from '../peers/apply-walk.ts';
 import type { Lsn } from '../pg/lsn.ts';
 import { showTable } from '../pg/table.ts';
-import { type Batch, Gatherer } from './batch.ts';
+import { type Batch, Gatherer, type Stop } from './batch.ts';
 import { decide } from './decide.ts';
 import type { TableChanges } from './report.ts';
 import type { Session } from './session.ts';
@@ -141,18 +141,18 @@ class Follower {
         }
         this.#at = stop.at;
         if (stop.kind === 'full') this.#full = true;
-        else await this.#meet(stop.relation);
+        else await this.#meet(stop);
       }
     } catch (error) {
       this.#ended = { error };
     }
   }
 
-  async #meet(relation: Parameters<Session['relations']['meet']>[0]): Promise<void> {
+  async #meet({ relation, xid }: Extract<Stop, { readonly kind: 'relation' }>): Promise<void> {
     // The look at the target goes over the session that applies.
     await this.#applying;
     if (this.#failure !== undefined) throw this.#failure.error;
-    const table = await this.#deps.session.relations.meet(relation);
+    const table = await this.#deps.session.relations.meet(relation, xid);
     if (table === 'text') this.#ended = { restart: 'text' };
     else this.#gatherer.know(relation, table);
   }

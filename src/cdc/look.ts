@@ -1,4 +1,5 @@
 // What a table of the source is at this moment, found by its OID: names may have been given to others.
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Relation } from '../peers/pgoutput.ts';
 import type { Connection } from '../pg/client.ts';
 import { sql } from '../pg/sql.ts';
@@ -18,17 +19,49 @@ export interface Seen extends TableName {
 }
 
 export interface Look {
+  /** False: the transaction that was asked for has not yet ended for others; what is seen is from before it. */
+  readonly visible: boolean;
   /** Null: the table is gone. */
   readonly table: Seen | null;
   /** The types of the relation's columns, as format_type prints them. */
   readonly types: readonly string[];
 }
 
-/** Looks at a table of the source, in one round trip, and at what the types of a relation's columns are called. */
-export async function look(source: Connection, oid: number, relation: Relation): Promise<Look> {
+// A stream may bring a transaction before the server lets others see it: its commit record is written first. With synchronous
+// replication that takes as long as the standby does, and if that waits for us it never ends: then what is seen must do.
+const mostWaitMs = 3_000;
+
+/**
+ * Looks at a table of the source as a transaction of the stream has left it, or later, and at what the types of a relation's
+ * columns are called. One round trip where the transaction is visible already.
+ * @param xid of the transaction, as pgoutput says it (32 bits)
+ */
+export async function look(
+  source: Connection,
+  { oid, xid, relation }: { readonly oid: number; readonly xid: number; readonly relation: Relation },
+): Promise<Look> {
+  const until = Date.now() + mostWaitMs;
+  for (let pauseMs = 1; ; pauseMs = Math.min(50, pauseMs * 2)) {
+    const seen = await lookOnce(source, { oid, xid, relation });
+    if (seen.visible || Date.now() >= until) return seen;
+    await delay(pauseMs);
+  }
+}
+
+async function lookOnce(
+  source: Connection,
+  { oid, xid, relation }: { readonly oid: number; readonly xid: number; readonly relation: Relation },
+): Promise<Look> {
   const types = relation.columns.map((column) => column.type);
   const typmods = relation.columns.map((column) => column.typmod);
+  // https://www.postgresql.org/docs/18/functions-info.html#FUNCTIONS-INFO-SNAPSHOT: the snapshot is this statement's own. The
+  // upper half of the transaction's number is that of the nearest one.
   return await source.one<Look>(sql`select
+    (select pg_catalog.txid_visible_in_snapshot(case when f.id - n.next > 2147483648 then f.id - 4294967296
+        when n.next - f.id > 2147483648 then f.id + 4294967296 else f.id end, now.snapshot)
+      from (select pg_catalog.txid_current_snapshot() as snapshot) now
+      cross join lateral (select pg_catalog.txid_snapshot_xmax(now.snapshot) as next) n
+      cross join lateral (select (n.next >> 32 << 32) | ${xid}::bigint as id) f) as visible,
     (select pg_catalog.json_build_object('schema', n.nspname, 'name', c.relname,
       'columns', (select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('attnum', a.attnum, 'name', a.attname,
           'type', pg_catalog.format_type(a.atttypid, a.atttypmod), 'generated', a.attgenerated <> '') order by a.attnum), '[]')

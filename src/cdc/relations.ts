@@ -113,15 +113,16 @@ export class RelationBook {
   /**
    * What a relation is to us: the table to apply to, null if it is none of the mirror's, or `text` if its values have no
    * common binary form and the stream must begin again without.
+   * @param xid of the transaction that brings it
    * @throws `wrong_state` before the first row that does not fit
    */
-  async meet(relation: Relation): Promise<AppliedTable | null | 'text'> {
+  async meet(relation: Relation, xid: number): Promise<AppliedTable | null | 'text'> {
     const mirrored = await this.#mirrored(relation);
     if (mirrored === undefined) return null;
     const name = showTable(mirrored.from);
     const stored = this.#shapes.get(name);
     if (stored === undefined) throw missingTable(mirrored, this.#deps.inspection.sides.get(name));
-    const { table: now, types } = await look(this.#deps.source, stored.oid, relation);
+    const { table: now, types } = await look(this.#deps.source, { oid: stored.oid, xid, relation });
     if (now === null || !sameTable(now, mirrored.from)) throw moved(mirrored, now);
     const whole = relation.oid === stored.oid;
     if (!whole && sameTable(relation, mirrored.from)) throw moved(mirrored, null);

@@ -1,7 +1,8 @@
 // A change of the source's structure never makes rows be skipped or misread: the mirror stops, says what to run, and goes on.
 import { expect, test } from 'vitest';
 import { type Following, following } from '../support/following.ts';
-import { type TestDatabase, testDatabase } from '../support/servers.ts';
+import { databaseOn, ownServer, type TestDatabase, testDatabase } from '../support/servers.ts';
+import { until } from '../support/wait.ts';
 
 interface Drift {
   readonly tables: string;
@@ -279,4 +280,45 @@ test('a primary key that is younger than the log under REPLICA IDENTITY FULL doe
   await source.exec("delete from x where v = 'c'; alter table x add primary key (id); update x set v = 'z'");
   await settled(f);
   expect((await f.rows('x')).target).toEqual(['(1,z)']);
+});
+
+test('a change of structure that is streamed before the source lets others see it is judged by what it has become', async () => {
+  await using own = await ownServer({ major: 18 });
+  await using source = await databaseOn(own.server.config(), 18);
+  await using target = await testDatabase(14);
+  const f = await following({
+    source,
+    target,
+    tables: 'create table x (id int primary key, gone text)',
+    mirrored: ['x'],
+  });
+  const running = f.start();
+  await source.exec("insert into x values (1, 'a')");
+  await f.settle();
+  // The commit is in the log and in the stream, and nobody else may see it until a standby has it that does not exist.
+  const standby = async (name: string) => {
+    await source.exec(`alter system set synchronous_standby_names = '${name}'`);
+    await source.exec('select pg_reload_conf()');
+    await until(`the server to know its standby ${name}`, async () => {
+      const [row] = await source.exec<{ now: string }>("select current_setting('synchronous_standby_names') as now");
+      return row?.now === name;
+    });
+  };
+  await standby('nobody');
+  const looks = async () => {
+    const [row] = await source.exec<{ looks: string }>(
+      "select coalesce(max(query_start)::text, '') as looks from pg_stat_activity where query like '%txid_visible_in_snapshot%' and pid <> pg_backend_pid()",
+    );
+    return row?.looks;
+  };
+  const before = await looks();
+  const other = await source.connect();
+  const committed = other.client.query('alter table x drop gone; insert into x values (2)');
+  await until('a look at what cannot be seen yet', async () => (await looks()) !== before);
+  await standby('');
+  await committed;
+  await f.settle();
+  expect(f.notes.filter((note) => note.includes('dropped column gone'))).toHaveLength(1);
+  expect((await f.rows('x')).target).toEqual(['(1,a)', '(2,)']);
+  await running.stop();
 });
