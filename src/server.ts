@@ -3,8 +3,10 @@ import { join } from 'node:path';
 import { healthRoutes, startHttp } from './api/health.ts';
 import type { Log } from './base/log.ts';
 import { Scope } from './base/scope.ts';
+import { keepNames, Names } from './catalog/names.ts';
 import { type Catalog, openCatalog } from './catalog/open.ts';
 import { PeerTable } from './catalog/peers.ts';
+import { UserTable } from './catalog/users.ts';
 import { runStatement } from './commands/dispatch.ts';
 import type { CommandContext } from './commands/result.ts';
 import type { Config } from './config.ts';
@@ -64,6 +66,8 @@ async function start(config: Config, log: Log, parts: Scope): Promise<RunningSer
     return ended;
   };
   run((signal) => runSupervisor({ catalog, log, runStep }, signal));
+  const names = new Names(catalog);
+  run((signal) => keepNames({ catalog, names, log }, signal));
   const ready = async () => {
     await catalog.pool.use((db) => db.run(sql`select 1`));
   };
@@ -75,7 +79,7 @@ async function start(config: Config, log: Log, parts: Scope): Promise<RunningSer
   }
   const port = await new Promise<number>((resolve, reject) => {
     const gateway = {
-      ...gatewayDeps({ config, log, catalog, ready }),
+      ...gatewayDeps({ config, log, catalog, names, ready }),
       onListening: (at: { port: number }) => resolve(at.port),
     };
     run((signal) => runGateway(gateway, signal)).catch(reject);
@@ -90,16 +94,27 @@ function gatewayDeps(given: {
   readonly config: Config;
   readonly log: Log;
   readonly catalog: Catalog;
+  readonly names: Names;
   readonly ready: () => Promise<void>;
 }) {
-  const { config, log, catalog } = given;
+  const { config, log, catalog, names } = given;
   const peers = new PeerTable(catalog);
+  const users = new UserTable(catalog);
   const { host, port, tls, password } = config;
   return {
     config: { host, port, tls, password },
     log,
-    run: (statement: Statement, context: CommandContext) => runStatement({ catalog }, statement, context),
-    peerExists: (name: string) => peers.exists(name),
+    run: async (statement: Statement, context: CommandContext) => {
+      try {
+        return await runStatement({ catalog }, statement, context);
+      } finally {
+        // Whoever said it finds the new names at once.
+        if (changesNames(statement)) names.forget();
+      }
+    },
+    peerExists: (name: string) => names.isPeer(name),
+    user: (name: string) => users.login(name),
+    onUsers: (listener: Parameters<Names['onUsers']>[0]) => names.onUsers(listener),
     catalog: async () => {
       await given.ready(); // an embedded catalog that died is started again, on another port
       return catalog.readerConfig();
@@ -109,4 +124,8 @@ function gatewayDeps(given: {
       return peer && peerClientConfig(peer.config, { application: 'sluice gateway' });
     },
   };
+}
+
+function changesNames({ kind }: Statement): boolean {
+  return /^(create|alter|drop)_(peer|user)$/.test(kind);
 }

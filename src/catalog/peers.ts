@@ -4,6 +4,7 @@ import type { WrittenOption } from '../base/options.ts';
 import { type Peer, readPeerOptions, shownPeerOptions } from '../mirror/peer.ts';
 import type { Connection } from '../pg/client.ts';
 import { sql } from '../pg/sql.ts';
+import { type JournalEntry, writeJournal } from './journal.ts';
 import type { Catalog } from './open.ts';
 import type { Seal } from './seal.ts';
 
@@ -25,7 +26,7 @@ interface PeerRow {
 
 const columns = sql`id, name, encode(sealed, 'hex') as sealed, created_by, created_at::text as created_at`;
 
-/** The peers of one catalog. */
+/** The peers of one catalog. Each change writes what was said into the journal, in the same transaction. */
 export class PeerTable {
   readonly #catalog: Pick<Catalog, 'pool' | 'seal'>;
 
@@ -77,29 +78,31 @@ export class PeerTable {
   }
 
   /** @throws `duplicate_object` */
-  async insert(name: string, options: readonly WrittenOption[], createdBy: string): Promise<void> {
+  async insert(name: string, options: readonly WrittenOption[], said: JournalEntry): Promise<void> {
     const { pool, seal } = this.#catalog;
     const { sealed, shown } = closed(name, options, seal);
-    const { rowCount } = await pool.use((db) =>
-      db.run(sql`insert into sluice_private.peers (name, sealed, shown, created_by)
-        values (${name}, ${sealed}, ${shown}, ${createdBy}) on conflict (name) do nothing`),
-    );
-    if (rowCount === 0) throw new SluiceError('duplicate_object', `peer "${name}" already exists`);
+    await pool.transaction(async (db) => {
+      const { rowCount } = await db.run(sql`insert into sluice_private.peers (name, sealed, shown, created_by)
+        values (${name}, ${sealed}, ${shown}, ${said.by?.user ?? ''}) on conflict (name) do nothing`);
+      if (rowCount === 0) throw new SluiceError('duplicate_object', `peer "${name}" already exists`);
+      await writeJournal(db, [said]);
+    });
   }
 
   /** Puts other options in place of the old. @throws `undefined_object` */
-  async update(name: string, options: readonly WrittenOption[]): Promise<void> {
+  async update(name: string, options: readonly WrittenOption[], said: JournalEntry): Promise<void> {
     const { pool, seal } = this.#catalog;
     const { sealed, shown } = closed(name, options, seal);
-    const { rowCount } = await pool.use((db) =>
-      db.run(sql`update sluice_private.peers set sealed = ${sealed}, shown = ${shown}, changed_at = now()
-        where name = ${name}`),
-    );
-    if (rowCount === 0) throw noSuchPeer(name);
+    await pool.transaction(async (db) => {
+      const { rowCount } = await db.run(sql`update sluice_private.peers
+        set sealed = ${sealed}, shown = ${shown}, changed_at = now() where name = ${name}`);
+      if (rowCount === 0) throw noSuchPeer(name);
+      await writeJournal(db, [said]);
+    });
   }
 
   /** @throws `undefined_object`, `dependent_objects` naming the mirrors that use it */
-  async remove(name: string): Promise<void> {
+  async remove(name: string, said: JournalEntry): Promise<void> {
     await this.#catalog.pool.transaction(async (db) => {
       const [peer] = await db.query<{ id: string }>(
         sql`select id from sluice_private.peers where name = ${name} for update`,
@@ -113,6 +116,7 @@ export class PeerTable {
         });
       }
       await db.run(sql`delete from sluice_private.peers where id = ${peer.id}`);
+      await writeJournal(db, [said]);
     });
   }
 }

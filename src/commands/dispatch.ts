@@ -1,26 +1,27 @@
 // Every statement of the language to the command that does it; SQL and HTTP both come through here.
 import { SluiceError } from '../base/errors.ts';
-import { writeJournal } from '../catalog/journal.ts';
 import { liveMirrors } from '../catalog/mirrors.ts';
 import type { Catalog } from '../catalog/open.ts';
 import { PeerTable } from '../catalog/peers.ts';
-import { peerOptions } from '../mirror/peer.ts';
+import { UserTable } from '../catalog/users.ts';
 import { quoteName } from '../pg/sql.ts';
-import { printRedacted } from '../sql/print.ts';
 import { commandTag, type Statement } from '../sql/statement.ts';
 import { notBuilt, refuseAlter, refuseCutover, refuseResync } from './later.ts';
 import { createMirror, explainMirror } from './mirror-create.ts';
 import { dropMirror, pauseMirror, resumeMirror } from './mirror-lifecycle.ts';
 import { showMirror, showMirrors } from './mirror-show.ts';
 import { alterPeer, createPeer, dropPeer, showPeer, showPeers, validatePeer } from './peers.ts';
+import { checkPermission } from './permission.ts';
 import type { CommandContext, CommandResult } from './result.ts';
+import { alterUser, createUser, dropUser, showUsers } from './users.ts';
 
 export interface CommandDeps {
   readonly catalog: Catalog;
 }
 
 /**
- * Does one statement. What changes something is written to the journal, with who said it and from where.
+ * Does one statement, if who says it may. What changes something is written to the journal, with who said it and from where,
+ * in the transaction that changes it.
  * @throws SluiceError of any kind; then nothing is left behind
  */
 export async function runStatement(
@@ -28,16 +29,8 @@ export async function runStatement(
   statement: Statement,
   context: CommandContext,
 ): Promise<CommandResult> {
-  const result = await run(deps, statement, context);
-  if (journaledHere.has(statement.kind)) {
-    const entry = {
-      event: 'statement' as const,
-      message: printRedacted(statement, peerOptions),
-      by: { user: context.user, remote: context.remote },
-    };
-    await deps.catalog.pool.use((db) => writeJournal(db, [entry]));
-  }
-  return result;
+  checkPermission(statement, context);
+  return run(deps, statement, context);
 }
 
 // A mirror that is at work keeps the connections that it has.
@@ -52,19 +45,17 @@ async function tellMirrors({ pool }: Catalog, peer: string, result: CommandResul
   return { ...result, notices: [...result.notices, ...told] };
 }
 
-// Statements about a mirror write their row in the transaction that changes it.
-const journaledHere: ReadonlySet<Statement['kind']> = new Set(['create_peer', 'alter_peer', 'drop_peer']);
-
 async function run({ catalog }: CommandDeps, statement: Statement, context: CommandContext): Promise<CommandResult> {
   const { pool } = catalog;
   const peers = new PeerTable(catalog);
+  const users = new UserTable(catalog);
   switch (statement.kind) {
     case 'create_peer':
       return createPeer({ peers }, statement, context);
     case 'alter_peer':
       return tellMirrors(catalog, statement.name, await alterPeer({ peers }, statement, context));
     case 'drop_peer':
-      return dropPeer({ peers }, statement);
+      return dropPeer({ peers }, statement, context);
     case 'validate_peer':
       return validatePeer({ peers }, statement, context);
     case 'show_peers':
@@ -96,12 +87,15 @@ async function run({ catalog }: CommandDeps, statement: Statement, context: Comm
     case 'reverse_mirror':
     case 'complete_mirror':
     case 'execute_mirror':
-    case 'create_user':
-    case 'alter_user':
-    case 'drop_user':
       throw notBuilt(commandTag(statement));
+    case 'create_user':
+      return createUser({ users }, statement, context);
+    case 'alter_user':
+      return alterUser({ users }, statement, context);
+    case 'drop_user':
+      return dropUser({ users }, statement, context);
     case 'show_users':
-      throw notBuilt('SHOW USERS');
+      return showUsers({ users });
     case 'execute_peer':
       throw new SluiceError('internal', 'EXECUTE peer is relayed by the gateway');
     default:

@@ -8,7 +8,7 @@ import { findMirror, insertMirror } from '../catalog/mirrors.ts';
 import type { PeerTable } from '../catalog/peers.ts';
 import type { Pool } from '../catalog/pool.ts';
 import { type MirrorOptions, mirrorOptions, readMirrorOptions } from '../mirror/options.ts';
-import { type Peer, peerOptions } from '../mirror/peer.ts';
+import type { Peer } from '../mirror/peer.ts';
 import { readQueryMirrorOptions } from '../mirror/query-options.ts';
 import type { MirroredTable, MirrorWork } from '../mirror/work.ts';
 import { connectPeer } from '../peers/connect.ts';
@@ -17,11 +17,11 @@ import { preflight } from '../peers/preflight.ts';
 import { type Finding, throwFirstError } from '../peers/preflight-finding.ts';
 import type { Connection } from '../pg/client.ts';
 import { showTable } from '../pg/table.ts';
-import { printRedacted } from '../sql/print.ts';
 import type { CreateMirror, MirrorScope } from '../sql/statement.ts';
 import { checkLaterOptions, notBuilt } from './later.ts';
 import { checkMirrorName, publicationName, slotName } from './mirror-names.ts';
 import type { CommandContext, CommandResult } from './result.ts';
+import { said } from './said.ts';
 
 export interface CreateDeps {
   readonly pool: Pool;
@@ -41,8 +41,8 @@ export async function createMirror(
 ): Promise<CommandResult> {
   const tag = 'CREATE MIRROR';
   const { name } = statement;
-  const { options, notices: said } = readOptionsOf(statement);
-  const notices = [...said];
+  const { options, notices: told } = readOptionsOf(statement);
+  const notices = [...told];
   if (await deps.pool.use((db) => findMirror(db, name))) {
     if (!statement.ifNotExists) throw taken(name);
     return { tag, notices: [...notices, `mirror "${name}" already exists, skipping`] };
@@ -51,16 +51,17 @@ export async function createMirror(
   const { plan, findings } = await look(statement, { options, source, target }, context.signal);
   throwFirstError(findings);
   for (const finding of findings) if (finding.state === 'warning') notices.push(inWords(finding));
+  const entry = said(statement, context);
   const mirror = {
     ...{ id: randomUUID(), name, options, tables: plan.tables, publication: plan.publication, slot: plan.slot },
     kind: plan.slot === null ? ('copy' as const) : ('cdc' as const),
-    statement: printRedacted(statement, peerOptions),
+    statement: entry.message,
     by: { user: context.user, remote: context.remote },
     ...{ sourceId: source.id, sourceName: source.name, targetId: target.id, targetName: target.name },
   };
   await deps.pool.transaction(async (db) => {
     await insertMirror(db, mirror);
-    await writeJournal(db, [{ event: 'statement', message: mirror.statement, mirror, by: mirror.by }]);
+    await writeJournal(db, [{ ...entry, mirror }]);
   });
   return { tag, notices };
 }

@@ -4,11 +4,10 @@ import { pause } from '../base/retry.ts';
 import { writeJournal } from '../catalog/journal.ts';
 import { lockMirror, type Mirror, readMirror, writeWish } from '../catalog/mirrors.ts';
 import type { Pool } from '../catalog/pool.ts';
-import { peerOptions } from '../mirror/peer.ts';
 import { statusWord, type Wanted } from '../mirror/phase.ts';
-import { printRedacted } from '../sql/print.ts';
 import type { DropMirror, Statement } from '../sql/statement.ts';
 import type { CommandContext, CommandResult } from './result.ts';
+import { said } from './said.ts';
 
 export interface LifecycleDeps {
   readonly pool: Pool;
@@ -109,10 +108,10 @@ function refuseWhen(mirror: Mirror, phases: readonly Mirror['phase'][], verb: st
  */
 async function wish(
   { pool }: LifecycleDeps,
-  said: { readonly statement: PauseMirror | ResumeMirror | DropMirror; readonly context: CommandContext },
+  wished: { readonly statement: PauseMirror | ResumeMirror | DropMirror; readonly context: CommandContext },
   decide: (mirror: Mirror) => { readonly wanted: Wanted; readonly retry?: boolean; readonly keepSlot?: boolean },
 ): Promise<Mirror | undefined> {
-  const { statement, context } = said;
+  const { statement, context } = wished;
   return pool.transaction(async (db) => {
     const mirror = await lockMirror(db, statement.name);
     if (mirror === undefined) {
@@ -120,9 +119,7 @@ async function wish(
       throw noSuchMirror(statement.name);
     }
     await writeWish(db, mirror.id, decide(mirror));
-    const by = { user: context.user, remote: context.remote };
-    const message = printRedacted(statement, peerOptions);
-    await writeJournal(db, [{ event: 'statement', message, mirror, by }]);
+    await writeJournal(db, [{ ...said(statement, context), mirror }]);
     return mirror;
   });
 }

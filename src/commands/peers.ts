@@ -1,11 +1,13 @@
 // Peers: made, changed, dropped, validated and shown. A peer is kept only after it was reached and looked at.
 import { SluiceError } from '../base/errors.ts';
 import type { WrittenOption } from '../base/options.ts';
+import type { JournalEntry } from '../catalog/journal.ts';
 import { mergePeerOptions, type Peer, type PeerConfig, readPeerOptions, shownPeerOptions } from '../mirror/peer.ts';
 import { checkPeer, type PeerCheck, peerChecks, refuseOldVersion } from '../peers/checks.ts';
 import { openPeer } from '../peers/connect.ts';
 import type { AlterPeer, CreatePeer, Statement } from '../sql/statement.ts';
 import type { CommandContext, CommandResult, ResultColumn } from './result.ts';
+import { said } from './said.ts';
 
 /** A peer with the options that it was made of. */
 export interface PeerRecord extends Peer {
@@ -18,11 +20,11 @@ export interface PeerStore {
   /** By name. */
   list(): Promise<readonly PeerRecord[]>;
   /** @throws `duplicate_object` */
-  insert(name: string, options: readonly WrittenOption[], createdBy: string): Promise<void>;
+  insert(name: string, options: readonly WrittenOption[], said: JournalEntry): Promise<void>;
   /** @throws `undefined_object` */
-  update(name: string, options: readonly WrittenOption[]): Promise<void>;
+  update(name: string, options: readonly WrittenOption[], said: JournalEntry): Promise<void>;
   /** @throws `undefined_object`, `dependent_objects` naming the mirrors */
-  remove(name: string): Promise<void>;
+  remove(name: string, said: JournalEntry): Promise<void>;
   /** How many mirrors use each peer, by its id. */
   mirrorCounts(): Promise<ReadonlyMap<string, number>>;
 }
@@ -67,7 +69,7 @@ export async function createPeer(
   }
   const notices = await probe(readPeerOptions(options), context);
   try {
-    await peers.insert(name, mergePeerOptions([], options), context.user);
+    await peers.insert(name, mergePeerOptions([], options), said(statement, context));
   } catch (error) {
     // Another session was faster.
     if (statement.ifNotExists && error instanceof SluiceError && error.kind === 'duplicate_object') return skipped;
@@ -111,7 +113,7 @@ export async function alterPeer(
   const peer = await existing(peers, statement.name);
   const options = mergePeerOptions(peer.options, statement.options);
   const notices = await probe(readPeerOptions(options), context);
-  await peers.update(peer.name, options);
+  await peers.update(peer.name, options, said(statement, context));
   return { tag: 'ALTER PEER', notices };
 }
 
@@ -126,10 +128,14 @@ async function existing(peers: PeerStore, name: string): Promise<PeerRecord> {
 }
 
 /** DROP PEER. @throws `undefined_object`, `dependent_objects` naming the mirrors that use it */
-export async function dropPeer({ peers }: PeerDeps, statement: Named<'drop_peer'>): Promise<CommandResult> {
+export async function dropPeer(
+  { peers }: PeerDeps,
+  statement: Named<'drop_peer'>,
+  context: CommandContext,
+): Promise<CommandResult> {
   const tag = 'DROP PEER';
   try {
-    await peers.remove(statement.name);
+    await peers.remove(statement.name, said(statement, context));
     return { tag, notices: [] };
   } catch (error) {
     const absent = error instanceof SluiceError && error.kind === 'undefined_object';

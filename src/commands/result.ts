@@ -1,5 +1,7 @@
 // What a command answers: a tag, notices and, for SHOW and the like, rows of text.
 
+import type { UserAccess } from '../sql/statement.ts';
+
 export type ResultType = 'text' | 'int4' | 'int8' | 'float8' | 'bool' | 'timestamptz';
 
 export interface ResultColumn {
@@ -18,9 +20,14 @@ export interface CommandResult {
   readonly rows?: readonly (readonly (string | null)[])[];
 }
 
-/** Who says a statement and from where, for the journal. */
+/** What a login may do: everything, everything but to manage users, or look. */
+export type Access = 'owner' | UserAccess;
+
+/** Who says a statement and from where, for the journal, and what that person may do. */
 export interface CommandContext {
+  /** The name of the login. */
   readonly user: string;
+  readonly access: Access;
   readonly remote: string;
   readonly signal: AbortSignal;
 }

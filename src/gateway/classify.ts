@@ -2,14 +2,17 @@
 import { isOurs, type Piece, parsePiece } from '../sql/split.ts';
 import type { Statement } from '../sql/statement.ts';
 import { actOf, namesRelations } from './act.ts';
+import { checkLooksOnly, checkReadable } from './look-only.ts';
 import { type Cut, type Route, type Router, type Shift, shiftOf, withoutCuts } from './route.ts';
 import { type ClientText, readText } from './text.ts';
 import { catalogName, type Plain } from './transaction.ts';
 
 export interface ClassifierDeps {
   readonly router: Router;
-  readonly isPeer: (name: string) => Promise<boolean>;
+  readonly isPeer: (name: string) => boolean | Promise<boolean>;
   readonly board: { readonly home: string; readonly parameters: ReadonlyMap<string, string> };
+  /** The session may look and change nothing. */
+  readonly readOnly: boolean;
   /** Where a prepared statement or cursor of the session lives. */
   readonly homeOf: (name: string) => string | undefined;
 }
@@ -37,7 +40,7 @@ export class Classifier {
     return readText(bytes, this.#deps.board.parameters.get('standard_conforming_strings') === 'off');
   }
 
-  /** What a statement is and whom it names. @throws `syntax`, `unsupported` for two peers */
+  /** What a statement is and whom it names. @throws `syntax`, `unsupported` for two peers, `forbidden` for a READ ONLY user */
   async classify(piece: Piece): Promise<Classified> {
     const { router, isPeer, homeOf } = this.#deps;
     const { home, parameters } = this.#deps.board;
@@ -52,8 +55,11 @@ export class Classifier {
     const known = (name: string) => peers.has(name);
     const prepared = piece.owner.kind === 'execute' && homeOf(piece.owner.peer) !== undefined;
     if (!prepared && isOurs(piece, { isPeer: known, onPeer: home !== catalogName })) {
-      return ownOrRaw(parsePiece(piece));
+      const statement = parsePiece(piece);
+      if (statement.kind === 'execute_peer') this.#checkLooks(statement.query, (statement.queryPosition ?? 1) - 1);
+      return ownOrRaw(statement);
     }
+    this.#checkLooks(piece.text, piece.charactersBefore);
     const route = router.route(piece.text, known, options);
     const act = actOf(piece.text, piece.firstWords[0]);
     const lives =
@@ -66,6 +72,12 @@ export class Classifier {
       named: route.peer ?? lives,
       relations: () => namesRelations(piece.text),
     };
+  }
+
+  #checkLooks(text: string, charactersBefore: number): void {
+    if (!this.#deps.readOnly) return;
+    checkReadable(this.#deps.board.parameters);
+    checkLooksOnly(text, charactersBefore);
   }
 }
 

@@ -1,14 +1,14 @@
 // The extended query: prepared statements and portals, each at the upstream that owns it or with us.
 import { SluiceError } from '../base/errors.ts';
 import type { CommandResult } from '../commands/result.ts';
-import type { Statement } from '../sql/statement.ts';
+import { changesNothing, type Statement } from '../sql/statement.ts';
 import * as say from '../wire/backend.ts';
 import type { BindMessage, ExecuteMessage, Named, ParseMessage } from '../wire/frontend.ts';
 import type { Client } from '../wire/house.ts';
 import { controlKinds } from './act.ts';
 import { describeColumns, sendRows } from './answer.ts';
 import { type Classifier, type PlainPiece, textOf } from './classify.ts';
-import { changesNothing, type OwnStatements } from './own.ts';
+import type { OwnStatements } from './own.ts';
 import type { Shift } from './route.ts';
 import type { Switchboard } from './switchboard.ts';
 import type { ClientText } from './text.ts';

@@ -1,9 +1,13 @@
 // The gateway: a listener whose sessions run our statements and relay everything else.
+import { SluiceError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
+import type { Access } from '../commands/result.ts';
 import type { ClientConfig } from '../pg/client.ts';
+import type { UserAccess } from '../sql/statement.ts';
+import type { Login } from '../wire/handshake.ts';
 import { type Client, defaultLimits, type ListenerLimits, type ServedSession } from '../wire/house.ts';
 import { runListener } from '../wire/listener.ts';
-import { createVerifier } from '../wire/scram.ts';
+import { createVerifier, type ScramVerifier } from '../wire/scram.ts';
 import { OwnStatements, type RunStatement } from './own.ts';
 import { loadParser } from './parser.ts';
 import { Relay } from './relay.ts';
@@ -32,9 +36,18 @@ export interface GatewayDeps {
   /** How a session reaches a peer; undefined: there is none of that name. @throws `unreachable`, `login_refused`, … */
   readonly peer: (name: string) => Promise<ClientConfig | undefined>;
   /** Asked for every name in a statement that may be a peer's. */
-  readonly peerExists: (name: string) => Promise<boolean>;
+  readonly peerExists: (name: string) => boolean | Promise<boolean>;
+  /** The created user of that name; undefined: nobody, and the owner's password opens the door. */
+  readonly user: (name: string) => Promise<GatewayUser | undefined>;
+  /** @param listener gets every user's access, at every change. @returns ends it */
+  readonly onUsers: (listener: (users: ReadonlyMap<string, UserAccess>) => void) => () => void;
   /** Called once, with the port that was bound. */
   readonly onListening?: ((address: { readonly host: string; readonly port: number }) => void) | undefined;
+}
+
+export interface GatewayUser {
+  readonly verifier: ScramVerifier;
+  readonly access: UserAccess;
 }
 
 /**
@@ -46,6 +59,8 @@ export async function runGateway(deps: GatewayDeps, signal: AbortSignal): Promis
   const router = new Router();
   const catalogParameters = new Map<string, string>();
   const { host, port, tls, limits } = deps.config;
+  const logins = new Logins();
+  const unwatch = deps.onUsers((users) => logins.compare(users));
   await runListener(
     {
       host,
@@ -53,12 +68,51 @@ export async function runGateway(deps: GatewayDeps, signal: AbortSignal): Promis
       tls,
       limits: { ...defaultLimits, ...limits },
       log: deps.log,
-      verifier: () => verifier,
+      identify: async (name) => {
+        const user = await deps.user(name);
+        if (user === undefined) return { verifier, account: undefined };
+        return { verifier: user.verifier, account: { readOnly: user.access === 'read_only' } };
+      },
       onListening: (address) => deps.onListening?.(address),
-      open: (client) => openSession(deps, { client, router, catalogParameters }),
+      open: (client) => {
+        logins.add(client);
+        return openSession(deps, { client, router, catalogParameters });
+      },
     },
     signal,
-  );
+  ).finally(unwatch);
+}
+
+/** What a login may do. */
+export function accessOf({ account }: Login): Access {
+  if (account === undefined) return 'owner';
+  return account.readOnly ? 'read_only' : 'read_write';
+}
+
+/** Created users that are logged in: one who is dropped, or may do something else from now on, is logged out. */
+class Logins {
+  readonly #clients = new Set<Client>();
+
+  add(client: Client): void {
+    if (client.login.account === undefined) return;
+    this.#clients.add(client);
+    client.gone.addEventListener('abort', () => this.#clients.delete(client), { once: true });
+  }
+
+  compare(users: ReadonlyMap<string, UserAccess>): void {
+    for (const client of this.#clients) {
+      const { login } = client;
+      const access = users.get(login.user);
+      if (access === accessOf(login)) continue;
+      this.#clients.delete(client);
+      const what = access === undefined ? 'was dropped' : 'was altered';
+      client.end(
+        new SluiceError('stopped', `terminating connection because user "${login.user}" ${what}`, {
+          sqlstate: '57P01',
+        }),
+      );
+    }
+  }
 }
 
 interface SessionParts {
@@ -71,10 +125,12 @@ interface SessionParts {
 async function openSession(deps: GatewayDeps, parts: SessionParts): Promise<ServedSession> {
   const { client, router, catalogParameters } = parts;
   const { database } = client.login;
-  const home = (await deps.peerExists(database)) ? database : catalogName;
+  // Not what is remembered: a peer that another process has just made is there.
+  const home = (await deps.peer(database)) === undefined ? catalogName : database;
   const configOf = (name: string) => (name === catalogName ? deps.catalog() : deps.peer(name));
-  const board = new Switchboard({ client, home, configOf });
-  const own = new OwnStatements(deps.run, client);
+  const access = accessOf(client.login);
+  const board = new Switchboard({ client, home, readOnly: access === 'read_only', configOf });
+  const own = new OwnStatements({ run: deps.run, client, access });
   const relay = new Relay({ client, board, own, router, isPeer: deps.peerExists });
   try {
     // A client that looks at a peer wants to know at once if it is there; one that talks to us needs no connection yet.

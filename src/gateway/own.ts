@@ -1,7 +1,7 @@
 // Statements of our own language in a session: whether they may run now, running them, and stopping them.
 import { SluiceError, toSluiceError } from '../base/errors.ts';
-import type { CommandContext, CommandResult } from '../commands/result.ts';
-import { commandTag, type Statement } from '../sql/statement.ts';
+import type { Access, CommandContext, CommandResult } from '../commands/result.ts';
+import { changesNothing, commandTag, type Statement } from '../sql/statement.ts';
 import type { TransactionStatus } from '../wire/backend.ts';
 import { noticeResponse } from '../wire/failure.ts';
 import type { Client } from '../wire/house.ts';
@@ -10,32 +10,18 @@ import { transactionFailed } from './transaction.ts';
 /** Runs one statement of our language. @throws SluiceError */
 export type RunStatement = (statement: Statement, context: CommandContext) => Promise<CommandResult>;
 
-/** Statements that change nothing, and may therefore run early to learn their columns, and inside a transaction. */
-export function changesNothing(statement: Statement): boolean {
-  switch (statement.kind) {
-    case 'show_peers':
-    case 'show_peer':
-    case 'show_mirrors':
-    case 'show_mirror':
-    case 'show_users':
-    case 'explain':
-    case 'validate_peer':
-      return true;
-    case 'cutover_mirror':
-      return statement.dryRun;
-    default:
-      return false;
-  }
+export interface OwnDeps {
+  readonly run: RunStatement;
+  readonly client: Client;
+  readonly access: Access;
 }
 
 export class OwnStatements {
-  readonly #run: RunStatement;
-  readonly #client: Client;
+  readonly #deps: OwnDeps;
   #running: AbortController | undefined;
 
-  constructor(run: RunStatement, client: Client) {
-    this.#run = run;
-    this.#client = client;
+  constructor(deps: OwnDeps) {
+    this.#deps = deps;
   }
 
   /**
@@ -53,10 +39,11 @@ export class OwnStatements {
     }
     const running = new AbortController();
     this.#running = running;
-    const { login, remote, gone, outbox } = this.#client;
+    const { run, client, access } = this.#deps;
+    const { login, remote, gone, outbox } = client;
     try {
       const signal = AbortSignal.any([running.signal, gone]);
-      const result = await this.#run(statement, { user: login.user, remote, signal });
+      const result = await run(statement, { user: login.user, access, remote, signal });
       for (const notice of result.notices) outbox.send(noticeResponse(notice));
       return result;
     } catch (error) {

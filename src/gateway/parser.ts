@@ -27,14 +27,31 @@ export type Tree = unknown;
 
 /** The tree of one or more statements; undefined if PostgreSQL's grammar does not take the text or it is too long. */
 export function parseTree(text: string): Tree | undefined {
-  if (parser === undefined || text.length > longestParsed || text.includes('\0')) return undefined;
+  const read = readTree(text);
+  return read.kind === 'tree' ? read.tree : undefined;
+}
+
+export type TreeRead =
+  | { readonly kind: 'tree'; readonly tree: Tree }
+  /** PostgreSQL's grammar does not take it. `position`: in characters from 1. */
+  | { readonly kind: 'wrong'; readonly message: string; readonly position: number }
+  /** Too long or too deep to be read here. */
+  | { readonly kind: 'unread' };
+
+/** The tree of one or more statements, or why there is none. */
+export function readTree(text: string): TreeRead {
+  if (parser === undefined || text.length > longestParsed || text.includes('\0')) return { kind: 'unread' };
   try {
-    return parser.parseSync(text);
+    return { kind: 'tree', tree: parser.parseSync(text) };
   } catch (error) {
     // An ordinary complaint is an SqlError. Anything else (a stack that overflowed inside WebAssembly) leaves the instance
     // damaged: its own stack is not wound back.
-    if (!(error instanceof Error && error.name === 'SqlError')) replaceParser();
-    return undefined;
+    if (!(error instanceof Error && error.name === 'SqlError')) {
+      replaceParser();
+      return { kind: 'unread' };
+    }
+    const { sqlDetails } = error as { readonly sqlDetails?: { readonly cursorPosition: number } };
+    return { kind: 'wrong', message: error.message, position: (sqlDetails?.cursorPosition ?? 0) + 1 };
   }
 }
 

@@ -23,7 +23,7 @@ export interface RelayDeps {
   readonly board: Switchboard;
   readonly own: OwnStatements;
   readonly router: Router;
-  readonly isPeer: (name: string) => Promise<boolean>;
+  readonly isPeer: (name: string) => boolean | Promise<boolean>;
 }
 
 export class Relay implements Backend {
@@ -37,7 +37,14 @@ export class Relay implements Backend {
     this.#deps = deps;
     this.#board = deps.board;
     const { router, isPeer, board, own, client } = deps;
-    this.#classifier = new Classifier({ router, isPeer, board, homeOf: (name) => this.#extended.homeOf(name) });
+    const { readOnly } = board;
+    this.#classifier = new Classifier({
+      router,
+      isPeer,
+      board,
+      readOnly,
+      homeOf: (name) => this.#extended.homeOf(name),
+    });
     this.#extended = new ExtendedQuery({
       board,
       own,
@@ -76,7 +83,8 @@ export class Relay implements Backend {
   /** large objects of libpq and the like; answered where the session is at home or in a transaction. */
   async functionCall(raw: Buffer): Promise<void> {
     await this.#serve(async () => {
-      const { transaction, home } = this.#board;
+      const { transaction, home, readOnly } = this.#board;
+      if (readOnly) throw new SluiceError('forbidden', 'a READ ONLY user may not call functions outside a statement');
       const upstream = await this.#board.reach(transaction.at === 'owned' ? transaction.owner : home);
       const question = upstream.ask(raw, asked('function'));
       await this.#board.settle(upstream, question);
@@ -203,7 +211,7 @@ export class Relay implements Backend {
     at: number,
     first: PlainPiece,
   ): Promise<{ readonly target: string | undefined; readonly statements: readonly PlainPiece[] }> {
-    const { home } = this.#board;
+    const { home, readOnly } = this.#board;
     let { transaction } = this.#board;
     let target: string | undefined;
     let sure = 0;
@@ -218,9 +226,13 @@ export class Relay implements Backend {
       if (placed === undefined || (placed.name !== undefined && target !== undefined && placed.name !== target)) break;
       transaction = after(next, transaction, placed.name);
       statements.push(next);
-      if (placed.name === undefined) continue;
-      target = placed.name;
-      sure = statements.length;
+      // What follows is another transaction, and each of those begins anew as a read-only one.
+      const ends = readOnly && next.act.kind === 'end';
+      if (placed.name !== undefined) {
+        target = placed.name;
+        sure = statements.length;
+      }
+      if (ends) break;
     }
     return { target, statements: target === undefined ? statements : statements.slice(0, sure) };
   }
@@ -285,7 +297,8 @@ export class Relay implements Backend {
 
   /** A text beyond what can be read goes on unread. */
   async #tooLong(bytes: Buffer): Promise<void> {
-    const { transaction, home } = this.#board;
+    const { transaction, home, readOnly } = this.#board;
+    if (readOnly) throw new SluiceError('limit', 'statement is too long', { sqlstate: '54000' });
     if (transaction.at === 'failed') throw transactionFailed();
     const upstream = await this.#board.reach(transaction.at === 'owned' ? transaction.owner : home);
     await this.#board.query(upstream, bytes, undefined);

@@ -21,6 +21,8 @@ export interface SwitchboardDeps {
   readonly client: Client;
   /** Where statements go that name no peer: a peer's name, or the catalog's empty one. */
   readonly home: string;
+  /** Every transaction of the session is a read-only one. */
+  readonly readOnly: boolean;
   /** How to reach an upstream; undefined: there is no such peer. */
   readonly configOf: (name: string) => Promise<ClientConfig | undefined>;
 }
@@ -37,6 +39,8 @@ const serverFacts: ReadonlySet<string> = new Set([
   'server_version',
   'session_authorization',
 ]);
+// Said before each transaction of one who may only look, so that nothing said or called before can have made it another.
+const readOnlyFence = Buffer.from('set session characteristics as transaction read only');
 // There is no such portal: executing it makes the server's transaction fail, and nothing else.
 const noPortal = 'refused by the gateway';
 
@@ -65,6 +69,10 @@ export class Switchboard implements UpstreamEvents {
 
   get home(): string {
     return this.#deps.home;
+  }
+
+  get readOnly(): boolean {
+    return this.#deps.readOnly;
   }
 
   get status(): TransactionStatus {
@@ -100,6 +108,7 @@ export class Switchboard implements UpstreamEvents {
     if (transaction.at === 'failed') throw transactionFailed();
     if (transaction.at === 'owned' && transaction.owner !== name) throw belongsTo(transaction.owner);
     const upstream = await this.join(name);
+    if (this.readOnly) await this.#fence(upstream);
     const unheard = this.settings.after(upstream.heard);
     const waiting = transaction.at === 'waiting' ? transaction : undefined;
     if (unheard.length === 0 && waiting === undefined) return upstream;
@@ -308,6 +317,13 @@ export class Switchboard implements UpstreamEvents {
     // Its position is that in a statement said long ago.
     const { position: _, ...fields } = error;
     throw new SluiceError('upstream', fields.message, { fields });
+  }
+
+  /** The server itself refuses changes in what comes next. */
+  async #fence(upstream: Upstream): Promise<void> {
+    if (upstream.fenced || upstream.status !== 'I') return;
+    await this.#quietly(upstream, readOnlyFence);
+    upstream.fenced = true;
   }
 
   async #syncQuietly(upstream: Upstream): Promise<void> {

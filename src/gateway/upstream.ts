@@ -81,6 +81,8 @@ export class Upstream {
   /** An extended query has failed; the server skips all up to Sync. */
   failed = false;
   status: TransactionStatus = 'I';
+  /** It was told that the next transaction is a read-only one, and none has ended since. */
+  fenced = false;
   /** What the server said when it ended the connection. */
   lastWords: ServerErrorFields | undefined;
   readonly #deps: UpstreamDeps;
@@ -231,6 +233,7 @@ export class Upstream {
         this.status = String.fromCharCode(frame[5]!) as TransactionStatus;
         this.failed = false;
         this.copyIn = false;
+        this.fenced = false;
         this.#done();
         return false;
       case backend.errorResponse:

@@ -193,6 +193,24 @@ export function commandTag(statement: Statement): string {
   return commandTags[statement.kind];
 }
 
+/** Statements that change nothing, and may therefore run early to learn their columns, inside a transaction, and for who may only look. */
+export function changesNothing(statement: Statement): boolean {
+  switch (statement.kind) {
+    case 'show_peers':
+    case 'show_peer':
+    case 'show_mirrors':
+    case 'show_mirror':
+    case 'show_users':
+    case 'explain':
+    case 'validate_peer':
+      return true;
+    case 'cutover_mirror':
+      return statement.dryRun;
+    default:
+      return false;
+  }
+}
+
 const positions: ReadonlySet<string> = new Set([
   'position',
   'namePosition',

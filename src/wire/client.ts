@@ -5,7 +5,15 @@ import { SluiceError, toSluiceError } from '../base/errors.ts';
 import { backendKeyData, parameterStatus, readyForQuery } from './backend.ts';
 import { errorResponse, shutdownError } from './failure.ts';
 import { FrameReader, frontend } from './frames.ts';
-import { advance, beginHandshake, type HandshakePolicy, type HandshakeState, type Login } from './handshake.ts';
+import {
+  advance,
+  beginHandshake,
+  type HandshakePolicy,
+  type HandshakeState,
+  identified,
+  type Login,
+  type NamedState,
+} from './handshake.ts';
 import type { House, ServedSession } from './house.ts';
 import { Inbox, type Outbox } from './inbox.ts';
 import { converse } from './session.ts';
@@ -56,9 +64,9 @@ export class ClientConnection {
   }
 
   /** Ends the connection now. */
-  breakOff(): void {
+  breakOff(reason: SluiceError = shutdownError()): void {
     this.#session?.abandon();
-    if (!this.#stream.writableNeedDrain) this.#outbox.send(errorResponse(shutdownError(), 'FATAL'));
+    if (!this.#stream.writableNeedDrain) this.#outbox.send(errorResponse(reason, 'FATAL'));
     this.#inbox.clear();
     this.#hangUp();
     setTimeout(() => this.#socket.destroy(), goodbyeMs).unref();
@@ -150,6 +158,10 @@ export class ClientConnection {
         for (const reply of step.replies) this.#socket.write(reply);
         this.#startTls();
         return true;
+      case 'identify':
+        this.#state = step.state;
+        void this.#identify(step.state, step.user);
+        return true;
       case 'cancel':
         this.#house.keys.cancel(step.pid, step.secret);
         this.#hangUp();
@@ -168,13 +180,30 @@ export class ClientConnection {
     }
   }
 
+  // Reads nothing meanwhile: what comes waits, as far as the socket has room for it.
+  async #identify(state: NamedState, user: string): Promise<void> {
+    const stream = this.#stream;
+    stream.pause();
+    try {
+      const identity = await this.#house.deps.identify(user);
+      if (this.#leaving || stream !== this.#stream) return;
+      const step = identified(state, identity);
+      this.#state = step.state;
+      this.#reader.phase = 'password';
+      for (const reply of step.replies) this.#outbox.send(reply);
+      stream.resume();
+      this.#read();
+    } catch (error) {
+      this.#refuse(error);
+    }
+  }
+
   #policy(): HandshakePolicy {
-    const { tls, deps } = this.#house;
+    const { tls } = this.#house;
     return {
       tlsOffered: tls !== undefined,
       tlsRequired: tls !== undefined && !isLoopback(this.#socket.remoteAddress),
       channelBinding: tls?.channelBinding,
-      verifier: deps.verifier,
     };
   }
 
@@ -212,7 +241,8 @@ export class ClientConnection {
       if (crowded()) throw new SluiceError('limit', 'sorry, too many clients already');
       if (stopping.aborted) throw shutdownError();
       const [inbox, outbox, remote] = [this.#inbox, this.#outbox, this.#remote()];
-      const session = await deps.open({ login, inbox, outbox, remote, gone: this.#gone.signal });
+      const end = (reason: SluiceError) => this.breakOff(reason);
+      const session = await deps.open({ login, inbox, outbox, remote, gone: this.#gone.signal, end });
       this.#session = session;
       clearTimeout(this.#timer);
       if (this.#gone.signal.aborted) return session.abandon();

@@ -12,8 +12,19 @@ export interface HandshakePolicy {
   /** Whether a login without TLS is refused on this connection. */
   readonly tlsRequired: boolean;
   readonly channelBinding: Buffer | undefined;
+}
+
+/** Who a login is, once it has proved that it knows the password. */
+export interface Identity {
   /** Never undefined: a name that nobody has must look like a wrong password. */
-  readonly verifier: (user: string) => ScramVerifier;
+  readonly verifier: ScramVerifier;
+  /** Undefined: nobody was created by that name, and the owner's password opens the door. */
+  readonly account: Account | undefined;
+}
+
+/** What is known of a created user. */
+export interface Account {
+  readonly readOnly: boolean;
 }
 
 export interface Login {
@@ -21,15 +32,23 @@ export interface Login {
   readonly database: string;
   /** The startup packet's other parameters, protocol options (_pq_.) left out. */
   readonly parameters: ReadonlyMap<string, string>;
+  /** Undefined: the owner. */
+  readonly account: Account | undefined;
 }
+
+type Named = Omit<Login, 'account'>;
 
 export type HandshakeState =
   | { readonly at: 'start'; readonly tls: boolean; readonly refusals: number }
-  | { readonly at: 'mechanism'; readonly tls: boolean; readonly login: Login }
+  /** Nothing is read until it is known who that name is. */
+  | { readonly at: 'named'; readonly tls: boolean; readonly login: Named; readonly replies: readonly Buffer[] }
+  | { readonly at: 'mechanism'; readonly tls: boolean; readonly login: Login; readonly verifier: ScramVerifier }
   | { readonly at: 'proof'; readonly login: Login; readonly challenge: ScramChallenge };
 
 export type HandshakeStep =
   | { readonly action: 'go_on'; readonly replies: readonly Buffer[]; readonly state: HandshakeState }
+  /** Find out who the user is, then call `identified`. */
+  | { readonly action: 'identify'; readonly user: string; readonly state: NamedState }
   /** Send the reply, then speak TLS. */
   | { readonly action: 'tls'; readonly replies: readonly Buffer[]; readonly state: HandshakeState }
   | { readonly action: 'cancel'; readonly pid: number; readonly secret: Buffer }
@@ -57,6 +76,8 @@ export function advance(
   switch (state.at) {
     case 'start':
       return start(state, packet.body, policy);
+    case 'named':
+      throw new SluiceError('protocol', 'unexpected message before authentication');
     case 'mechanism':
       return chooseMechanism(state, packet.body, policy);
     case 'proof':
@@ -67,6 +88,7 @@ export function advance(
 }
 
 type At<K extends HandshakeState['at']> = Extract<HandshakeState, { at: K }>;
+export type NamedState = At<'named'>;
 
 function start(state: At<'start'>, body: Buffer, policy: HandshakePolicy): HandshakeStep {
   const packet = decodeStartup(body);
@@ -122,11 +144,16 @@ function greet(
   const negotiation = packet.minor > 0 || unknown.length > 0 ? [say.negotiateProtocolVersion(0, unknown)] : [];
   const plus = state.tls && policy.channelBinding !== undefined;
   const mechanisms = plus ? [scramPlusMechanism, scramMechanism] : [scramMechanism];
-  return {
-    action: 'go_on',
-    replies: [...negotiation, say.authenticationSasl(mechanisms)],
-    state: { at: 'mechanism', tls: state.tls, login },
-  };
+  const replies = [...negotiation, say.authenticationSasl(mechanisms)];
+  return { action: 'identify', user, state: { at: 'named', tls: state.tls, login, replies } };
+}
+
+/** Goes on with a login whose name is known to be somebody's. */
+export function identified(
+  { tls, login, replies }: NamedState,
+  { verifier, account }: Identity,
+): Extract<HandshakeStep, { readonly action: 'go_on' }> {
+  return { action: 'go_on', replies, state: { at: 'mechanism', tls, login: { ...login, account }, verifier } };
 }
 
 function chooseMechanism(state: At<'mechanism'>, body: Buffer, policy: HandshakePolicy): HandshakeStep {
@@ -134,8 +161,7 @@ function chooseMechanism(state: At<'mechanism'>, body: Buffer, policy: Handshake
   const channelBinding = state.tls ? policy.channelBinding : undefined;
   const offered = mechanism === scramMechanism || (mechanism === scramPlusMechanism && channelBinding !== undefined);
   if (!offered) throw new SluiceError('protocol', 'client selected an invalid SASL authentication mechanism');
-  const verifier = policy.verifier(state.login.user);
-  const asked = challenge(data.toString('utf8'), { verifier, mechanism, channelBinding });
+  const asked = challenge(data.toString('utf8'), { verifier: state.verifier, mechanism, channelBinding });
   return {
     action: 'go_on',
     replies: [say.authenticationSaslContinue(asked.message)],

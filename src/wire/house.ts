@@ -1,10 +1,10 @@
 // What all connections of one listener share: its settings, its limits, its cancel keys.
 import { randomBytes, randomInt, timingSafeEqual } from 'node:crypto';
 import type { SecureContext } from 'node:tls';
+import type { SluiceError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
-import type { Login } from './handshake.ts';
+import type { Identity, Login } from './handshake.ts';
 import type { Inbox, Outbox } from './inbox.ts';
-import type { ScramVerifier } from './scram.ts';
 import type { Backend } from './session.ts';
 
 export interface ListenerLimits {
@@ -34,6 +34,8 @@ export interface Client {
   readonly remote: string;
   /** Aborted when the client is gone. */
   readonly gone: AbortSignal;
+  /** Ends the connection, whatever is being done; the client is told why. */
+  end(reason: SluiceError): void;
 }
 
 /** A session that a listener serves. */
@@ -55,7 +57,8 @@ export interface ListenerDeps {
   readonly tls?: { readonly cert: string; readonly key: string } | undefined;
   readonly limits: ListenerLimits;
   readonly log: Log;
-  readonly verifier: (user: string) => ScramVerifier;
+  /** Who the user of that name is. An error is told to the client as FATAL. */
+  readonly identify: (user: string) => Promise<Identity>;
   readonly onListening: (address: { readonly host: string; readonly port: number }) => void;
   /** Makes the session of a client that has logged in. Its errors are told to the client as FATAL. */
   readonly open: (client: Client) => Promise<ServedSession>;

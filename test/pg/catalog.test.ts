@@ -83,7 +83,9 @@ test('the reader sees every view and no table, and may change nothing', async ()
   expect(views.map(({ schema, name }) => `${schema}.${name}`)).toEqual([
     ...['cdc_batches', 'cdc_flows', 'cdc_table_aggregate_counts', 'flow_errors'].map((name) => `peerdb_stats.${name}`),
     ...['peer_slot_size', 'qrep_partitions', 'qrep_runs'].map((name) => `peerdb_stats.${name}`),
-    ...['batches', 'errors', 'journal', 'mirrors', 'parts', 'peers', 'slots', 'tables'].map((name) => `sluice.${name}`),
+    ...['batches', 'errors', 'journal', 'mirrors', 'parts', 'peers', 'slots', 'tables', 'users'].map(
+      (name) => `sluice.${name}`,
+    ),
   ]);
   for (const { schema, name } of views)
     expect(await reader.query(sql`select * from ${ident(schema, name)}`)).toEqual([]);

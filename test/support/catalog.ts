@@ -24,7 +24,12 @@ export async function testCatalog(): Promise<TestCatalog> {
     new AbortController().signal,
   );
   const say = async (text: string) => {
-    const context = { user: 'tester', remote: '127.0.0.1:1', signal: new AbortController().signal };
+    const context = {
+      user: 'tester',
+      access: 'owner',
+      remote: '127.0.0.1:1',
+      signal: new AbortController().signal,
+    } as const;
     return runStatement({ catalog }, parseStatement(text), context);
   };
   return {

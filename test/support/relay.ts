@@ -58,6 +58,8 @@ export async function testGateway(options: TestGatewayOptions): Promise<TestGate
         catalog: async () => address(options.catalog),
         peer: async (name) => (Object.hasOwn(peers, name) ? address(peers[name]!) : undefined),
         peerExists: async (name) => Object.hasOwn(peers, name),
+        user: async () => undefined,
+        onUsers: () => () => {},
         onListening: (bound) => resolve(bound.port),
       },
       stopping.signal,

@@ -2,15 +2,28 @@ import { createHash, createHmac, pbkdf2Sync } from 'node:crypto';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { decodeFields } from '../../../src/wire/fields.ts';
 import { code } from '../../../src/wire/frames.ts';
-import { advance, beginHandshake, type HandshakePolicy, type HandshakeStep } from '../../../src/wire/handshake.ts';
+import {
+  beginHandshake,
+  type HandshakePolicy,
+  type HandshakeState,
+  type HandshakeStep,
+  identified,
+  advance as step,
+} from '../../../src/wire/handshake.ts';
 import { challenge, createVerifier, type ScramVerifier } from '../../../src/wire/scram.ts';
 
 let verifier: ScramVerifier;
 let policy: HandshakePolicy;
 beforeAll(async () => {
   verifier = await createVerifier('pencil', Buffer.from('W22ZaJ0SNY7soEsUEjb6gQ==', 'base64'));
-  policy = { tlsOffered: false, tlsRequired: false, channelBinding: undefined, verifier: () => verifier };
+  policy = { tlsOffered: false, tlsRequired: false, channelBinding: undefined };
 });
+
+/** One step, and who the user is if that is asked. */
+function advance(state: HandshakeState, packet: { type: number; body: Buffer }, under: HandshakePolicy): HandshakeStep {
+  const next = step(state, packet, under);
+  return next.action === 'identify' ? identified(next.state, { verifier, account: undefined }) : next;
+}
 
 const request = (number: number) => {
   const body = Buffer.alloc(4);
