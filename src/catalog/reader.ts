@@ -22,6 +22,7 @@ export async function prepareReader(db: Connection, seal: Seal): Promise<Reader>
   const password = seal.derivedPassword(`reader ${catalogId}`);
   try {
     await db.transaction(() => makeRole(db, user, password));
+    await hideStatements(db, user);
     return { kind: 'role', user, password };
   } catch (error) {
     const known = toSluiceError(error);
@@ -53,4 +54,14 @@ async function makeRole(db: Connection, user: string, password: string): Promise
   }
   await db.run(sql`grant usage on schema sluice, peerdb_stats to ${ident(user)}`);
   await db.run(sql`grant select on all tables in schema sluice, peerdb_stats to ${ident(user)}`);
+}
+
+// All clients are this one role to the server: none of them shall read in pg_stat_activity what another says. Only a superuser may
+// set that; where the catalog's user is none, it stays as it is.
+async function hideStatements(db: Connection, user: string): Promise<void> {
+  try {
+    await db.run(sql`alter role ${ident(user)} set track_activities = off`);
+  } catch (error) {
+    if (toSluiceError(error).sqlstate !== '42501') throw error;
+  }
 }

@@ -102,6 +102,16 @@ test('the reader sees every view and no table, and may change nothing', async ()
   await expect(reader.run(sql`create table sluice.mine (n int)`)).rejects.toMatchObject(refused);
 });
 
+test('what one client says to the catalog no other can read', async () => {
+  await using db = await testDatabase();
+  await using catalog = await open({ kind: 'url', url: db.url });
+  await using one = await Connection.open(catalog.readerConfig());
+  await using other = await Connection.open(catalog.readerConfig());
+  await one.run(sql`select 'a word of mine'`);
+  const seen = await other.query<{ query: string }>(sql`select query from pg_stat_activity where pid = ${one.pid}`);
+  expect(seen).toEqual([{ query: expect.not.stringContaining('a word of mine') }]);
+});
+
 test('a catalog user that may not make roles still gets a catalog, and clients a clear refusal', async () => {
   await using db = await testDatabase();
   const user = `${db.database}_plain`;
