@@ -214,12 +214,31 @@ function output(
 // Nothing of ours reaches the server: PG* variables and locales would change it.
 const serverEnvironment = { PATH: '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' };
 
+// A port that was free a moment ago may be somebody's by the time that the server takes it.
+const launchAttempts = 3;
+
 async function launch(home: string, binaries: Binaries, options: EmbeddedOptions): Promise<EmbeddedPostgres> {
-  const port = await freePort();
+  const logFile = join(home, 'server.log');
+  for (let attempt = 1; ; attempt += 1) {
+    const port = await freePort();
+    const child = run(port, { home, binaries, options, logFile });
+    const failure = await started(child, home, logFile);
+    if (failure === undefined) return new EmbeddedPostgres({ port, pid: child.pid!, adopted: false, home });
+    if (attempt === launchAttempts) throw failure;
+  }
+}
+
+interface Launch {
+  readonly home: string;
+  readonly binaries: Binaries;
+  readonly options: EmbeddedOptions;
+  readonly logFile: string;
+}
+
+function run(port: number, { home, binaries, options, logFile }: Launch): ChildProcess {
   const quick = options.throwaway ? { fsync: 'off', full_page_writes: 'off' } : {};
   const settings = { port, listen_addresses: '127.0.0.1', unix_socket_directories: '', ...quick, ...options.settings };
   const args = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
-  const logFile = join(home, 'server.log');
   const log = openSync(logFile, 'a', 0o600);
   const child = spawn(binaries.postgres, ['-D', clusterOf(home), ...args], {
     ...binaries.account,
@@ -230,23 +249,25 @@ async function launch(home: string, binaries: Binaries, options: EmbeddedOptions
   });
   closeSync(log);
   child.unref();
-  await ready(child, home, logFile);
-  return new EmbeddedPostgres({ port, pid: child.pid!, adopted: false, home });
+  return child;
 }
 
-async function ready(child: ChildProcess, home: string, logFile: string): Promise<void> {
+/** @returns undefined when it takes connections, or why it ended before. @throws `internal` if it does neither in time */
+async function started(child: ChildProcess, home: string, logFile: string): Promise<SluiceError | undefined> {
   let failure: Error | undefined;
   child.once('error', (error) => {
     failure = error;
   });
+  const why = () => {
+    const tail = existsSync(logFile) ? readFileSync(logFile, 'utf8').slice(-2000) : '';
+    return new SluiceError('internal', `the embedded PostgreSQL did not start: ${failure?.message ?? tail}`);
+  };
   const deadline = Date.now() + startTimeoutMs;
   for (;;) {
     const state = readPidFile(home);
-    if (state?.pid === child.pid && state?.ready) return;
-    if (failure !== undefined || child.exitCode !== null || child.signalCode !== null || Date.now() > deadline) {
-      const tail = existsSync(logFile) ? readFileSync(logFile, 'utf8').slice(-2000) : '';
-      throw new SluiceError('internal', `the embedded PostgreSQL did not start: ${failure?.message ?? tail}`);
-    }
+    if (state?.pid === child.pid && state?.ready) return undefined;
+    if (failure !== undefined || child.exitCode !== null || child.signalCode !== null) return why();
+    if (Date.now() > deadline) throw why();
     await pause(10);
   }
 }

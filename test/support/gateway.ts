@@ -1,12 +1,15 @@
 // Sluice as its users run it: a process of its own with a catalog of its own, that a test may kill and start again.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { randomInt } from 'node:crypto';
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { chmod } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
-import { freePort, removeEmbedded } from '../../src/pg/embedded.ts';
+import { removeEmbedded } from '../../src/pg/embedded.ts';
 import { guardProcess } from './guard.ts';
 import { until } from './wait.ts';
 
@@ -57,7 +60,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
   const home = mkdtempSync(join(tmpdir(), 'sluice-gateway-'));
   // The account that PostgreSQL runs as must be able to enter it.
   await chmod(home, 0o711);
-  const gateway = new GatewayProcess({ home, port: await freePort(), httpPort: await freePort(), options });
+  const gateway = new GatewayProcess({ home, port: await steadyPort(), httpPort: await steadyPort(), options });
   try {
     await gateway.start();
   } catch (error) {
@@ -120,6 +123,8 @@ class GatewayProcess implements Gateway {
       60_000,
     );
     if (hasEnded(child)) {
+      // Its last words may still be in the pipe.
+      if (!child.stdout.closed || !child.stderr.closed) await once(child, 'close');
       const how = child.signalCode ?? `exit code ${child.exitCode}`;
       throw new Error(`the gateway ended with ${how}: ${this.#output.slice(-3000)}`);
     }
@@ -230,6 +235,22 @@ class GatewayProcess implements Gateway {
       removeEmbedded(join(this.dataDir, folder));
     }
     rmSync(this.#home, { recursive: true, force: true });
+  }
+}
+
+/**
+ * A free port that is still free when a gateway starts again after it was killed: none of those that the system gives to
+ * outgoing connections, which every other test makes.
+ */
+async function steadyPort(): Promise<number> {
+  for (;;) {
+    const port = randomInt(10_000, 32_000);
+    const probe = createServer();
+    const free = await new Promise<boolean>((resolve) => {
+      probe.once('error', () => resolve(false));
+      probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)));
+    });
+    if (free) return port;
   }
 }
 
