@@ -1,6 +1,6 @@
 // What a plain statement does to the session that carries it: transactions, settings, prepared statements, cursors.
-import { namedPlaces } from './names.ts';
 import { parseTree } from './parser.ts';
+import { namedPlaces } from './places.ts';
 
 export type Act =
   /** Nothing that concerns us. */

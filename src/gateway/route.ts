@@ -1,8 +1,9 @@
 // Which peer a statement is for, and its text without the peer's name: cut out in place, every other byte left as it is.
 import { SluiceError } from '../base/errors.ts';
 import { countCharacters } from '../sql/positions.ts';
-import { type DottedName, dottedNames, namedPlaces, type ScanOptions } from './names.ts';
+import { type DottedName, dottedNames, type ScanOptions } from './names.ts';
 import { parseTree } from './parser.ts';
+import { namedPlaces } from './places.ts';
 
 /** A piece of text to be left out; UTF-16 offsets. */
 export interface Cut {
@@ -68,16 +69,14 @@ export class Router {
   }
 }
 
-/** Only names that stand where a relation (or function, type, list of names) is named; all of them if nobody can tell. */
+/** Only names that stand where a database's name may come first; all of them if nobody can tell. */
 function confirm(text: string, names: readonly DottedName[]): readonly DottedName[] {
   const tree = parseTree(text);
   if (tree === undefined) return names;
-  const { offsets, lists } = namedPlaces(tree);
+  const { offsets, columns, lists } = namedPlaces(tree);
   return names.filter(({ parts }) => {
-    const first = parts[0]!;
-    return (
-      offsets.has(Buffer.byteLength(text.slice(0, first.start))) || lists.has(parts.map(({ name }) => name).join('\0'))
-    );
+    const at = Buffer.byteLength(text.slice(0, parts[0]!.start));
+    return offsets.has(at) || (!columns.has(at) && lists.has(parts.map(({ name }) => name).join('\0')));
   });
 }
 
