@@ -32,6 +32,9 @@ export const controlKinds: ReadonlySet<Act['kind']> = new Set([
   'deallocate',
 ]);
 
+/** Acts with rows or parameters that leave something behind in the session. */
+export const leavingKinds: ReadonlySet<Act['kind']> = new Set(['prepare', 'declare']);
+
 const readWords: ReadonlySet<string> = new Set([
   'abort',
   'begin',
@@ -58,12 +61,17 @@ const cursorHold = 0x0020;
 
 /** @param firstWord the statement's first word in lower case: most statements need no parsing */
 export function actOf(text: string, firstWord: string | undefined): Act {
-  if (firstWord === undefined || !readWords.has(firstWord)) return other;
+  if (firstWord === undefined || !(readWords.has(firstWord) || hidesExecute(text, firstWord))) return other;
   const tree = parseTree(text) as { readonly stmts?: readonly { readonly stmt?: Node }[] } | undefined;
   const statement = tree?.stmts?.[0]?.stmt;
   if (statement === undefined) return other;
   const [type, body] = Object.entries(statement)[0] ?? [];
   return type === undefined ? other : readStatement(type, (body ?? {}) as Node);
+}
+
+/** EXPLAIN EXECUTE and CREATE TABLE … AS EXECUTE. */
+function hidesExecute(text: string, firstWord: string): boolean {
+  return (firstWord === 'explain' || firstWord === 'create') && /\bexecute\b/i.test(text);
 }
 
 /** Whether a statement names a relation; true where nobody can tell. */
@@ -87,6 +95,13 @@ function readStatement(type: string, body: Node): Act {
       return { kind: 'prepare', name: textOf(body.name) };
     case 'DeallocateStmt':
       return { kind: 'deallocate', name: body.isall === true ? undefined : textOf(body.name) };
+    case 'ExplainStmt':
+    case 'CreateTableAsStmt': {
+      const [inner, said] = Object.entries((body.query ?? {}) as Node)[0] ?? [];
+      return inner === 'ExecuteStmt' || inner === 'CreateTableAsStmt'
+        ? readStatement(inner, (said ?? {}) as Node)
+        : other;
+    }
     case 'ExecuteStmt':
       return { kind: 'execute', name: textOf(body.name) };
     case 'DeclareCursorStmt':

@@ -5,7 +5,7 @@ import { changesNothing, type Statement } from '../sql/statement.ts';
 import * as say from '../wire/backend.ts';
 import type { BindMessage, ExecuteMessage, Named, ParseMessage } from '../wire/frontend.ts';
 import type { Client } from '../wire/house.ts';
-import { controlKinds } from './act.ts';
+import { controlKinds, leavingKinds } from './act.ts';
 import { describeColumns, sendRows } from './answer.ts';
 import { type Classifier, type PlainPiece, textOf } from './classify.ts';
 import type { OwnStatements } from './own.ts';
@@ -20,7 +20,10 @@ type Prepared =
   | { readonly kind: 'own'; readonly statement: Statement }
   /** BEGIN, COMMIT, SET and the like: no rows, no parameters, and where they go is known only when they run. */
   | { readonly kind: 'control'; readonly client: ClientText; readonly plain: PlainPiece }
-  | { readonly kind: 'upstream'; readonly upstream: Upstream; readonly shift?: Shift };
+  | { readonly kind: 'upstream'; readonly upstream: Upstream; readonly shift?: Shift; readonly leaves?: Leaves };
+
+/** What a statement leaves behind in the session when it has run. */
+type Leaves = (upstream: Upstream, tag: string) => void;
 
 type Portal =
   | Exclude<Prepared, { readonly kind: 'own' }>
@@ -39,6 +42,8 @@ export interface ExtendedDeps {
   readonly classifier: Classifier;
   /** Runs a plain statement of its own; false: it failed and the client knows. */
   readonly runPlain: (client: ClientText, plain: PlainPiece) => Promise<boolean>;
+  /** Notes what a plain statement has left behind in the session. */
+  readonly remember: (client: ClientText, plain: PlainPiece, done: { upstream: Upstream; tag: string }) => void;
   readonly isSkipping: () => boolean;
   /** From here to the next Sync everything is skipped. */
   readonly skip: () => Promise<void>;
@@ -110,7 +115,10 @@ export class ExtendedQuery {
       if (taken && (known.kind !== 'upstream' || known.upstream.name !== target)) throw alreadyExists(name);
       const { bytes, cuts, shift } = textOf(client, [classified]);
       const forwarded = cuts.length === 0 ? raw : say.parseMessage(name, bytes, message.types);
-      await this.#prepareAt(target, { name, forwarded, shift });
+      const leaves: Leaves | undefined = leavingKinds.has(classified.act.kind)
+        ? (upstream, tag) => this.#deps.remember(client, classified, { upstream, tag })
+        : undefined;
+      await this.#prepareAt(target, { name, forwarded, shift, leaves });
       return;
     }
     if (classified?.kind === 'raw') {
@@ -171,9 +179,12 @@ export class ExtendedQuery {
   async execute(message: ExecuteMessage, raw: Buffer): Promise<void> {
     const portal = this.#portal(message.portal);
     switch (portal.kind) {
-      case 'upstream':
-        await this.#ask(portal.upstream, raw, asked('execute', { shift: portal.shift }));
+      case 'upstream': {
+        const { upstream, shift, leaves } = portal;
+        const completed = leaves === undefined ? undefined : (tag: string) => leaves(upstream, tag);
+        await this.#ask(upstream, raw, asked('execute', { shift, completed }));
         return;
+      }
       case 'empty':
         await this.#say(say.emptyQueryResponse);
         return;
@@ -219,11 +230,11 @@ export class ExtendedQuery {
 
   async #prepareAt(
     target: string,
-    { name, forwarded, shift }: { readonly name: string; readonly forwarded: Buffer; readonly shift: Shift },
+    { name, forwarded, shift, leaves }: { name: string; forwarded: Buffer; shift: Shift; leaves?: Leaves | undefined },
   ): Promise<void> {
     const upstream = await this.#deps.board.reach(target);
     upstream.ask(forwarded, asked('parse', { name, shift }));
-    this.#statements.set(name, { kind: 'upstream', upstream, shift });
+    this.#statements.set(name, { kind: 'upstream', upstream, shift, ...(leaves && { leaves }) });
     await upstream.drained();
   }
 

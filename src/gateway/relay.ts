@@ -51,6 +51,11 @@ export class Relay implements Backend {
       client,
       classifier: this.#classifier,
       runPlain: (text, plain) => this.#runPlain(text, plain),
+      remember: (text, plain, { upstream, tag }) => {
+        const inTransaction = this.#board.transaction.at === 'owned';
+        const done = { client: text, upstream, group: [plain], tags: [tag], inTransaction };
+        remember({ ...done, board: this.#board, names: this.#extended });
+      },
       isSkipping: () => this.skipping,
       skip: () => this.fail('extended'),
     });
@@ -254,6 +259,7 @@ export class Relay implements Backend {
     const { error, tags } = await board.query(upstream, bytes, shift);
     if (error !== undefined) return false;
     remember({ client, upstream, board, names: this.#extended, group, tags, inTransaction: before.at === 'owned' });
+    if (board.status === 'I') this.#extended.forgetPortals();
     return true;
   }
 

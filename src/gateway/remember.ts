@@ -64,5 +64,4 @@ export function remember(done: Succeeded): void {
     }
   }
   upstream.heard = settings.last;
-  if (board.status === 'I') names.forgetPortals();
 }

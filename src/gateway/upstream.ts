@@ -32,9 +32,11 @@ export interface Asked {
   error: ServerErrorFields | undefined;
   /** Command tags that came. */
   readonly tags: string[];
+  /** Called with the tag when a command is complete. */
+  readonly completed?: ((tag: string) => void) | undefined;
 }
 
-export function asked(kind: Asked['kind'], facts: Pick<Asked, 'quiet' | 'shift' | 'name'> = {}): Asked {
+export function asked(kind: Asked['kind'], facts: Pick<Asked, 'quiet' | 'shift' | 'name' | 'completed'> = {}): Asked {
   return { kind, ...facts, done: false, dropped: false, error: undefined, tags: [] };
 }
 
@@ -260,7 +262,9 @@ export class Upstream {
         break;
     }
     if (type === backend.commandComplete && head !== undefined) {
-      head.tags.push(frame.toString('latin1', 5, frame.length - 1));
+      const tag = frame.toString('latin1', 5, frame.length - 1);
+      head.tags.push(tag);
+      head.completed?.(tag);
       this.copyIn = false;
     }
     if (head !== undefined && endings[head.kind].includes(type)) this.#done();

@@ -173,7 +173,6 @@ export const statementsOfPeers: Readonly<Record<string, readonly string[]>> = {
     'alter publication routed set table «source.»s.orders, «source.»s.customers',
     'create event trigger routed on ddl_command_start execute function «source.»s.trigger()',
     'create foreign table «source.»s.far (id int) server nowhere',
-    'import foreign schema far limit to (a, b) from server nowhere into s',
   ],
   ALTER: [
     'alter table «source.»s.customers add column age int, add constraint adult check (age > 17) not valid',
@@ -318,7 +317,6 @@ export const statementsOfPeers: Readonly<Record<string, readonly string[]>> = {
     'drop trigger if exists nothing on «source.»s.customers cascade',
     'drop rule r_2 on «source.»s.v',
     'drop policy p_2 on «source.»s.customers',
-    'drop publication routed',
     'drop statistics «source.»s.stat, «source.»s.nothing',
     'drop statistics if exists «source.»s.stat',
     'drop view «source.»s.v, «source.»s.rv restrict',
