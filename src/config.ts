@@ -8,6 +8,9 @@ import { SluiceError } from './base/errors.ts';
 import { makeFolder } from './base/folder.ts';
 import type { LogFormat, LogLevel } from './base/log.ts';
 import { type OptionDeclarations, readOptions, type WrittenOption } from './base/options.ts';
+import { defaultLimits, type ListenerLimits } from './wire/house.ts';
+
+const longestSeconds = 2_000_000;
 
 export const environment = {
   SLUICE_HOST: {
@@ -51,6 +54,48 @@ export const environment = {
   },
   SLUICE_TLS_CERT: { type: 'text', doc: 'PEM file with the certificate that the gateway shows to its clients.' },
   SLUICE_TLS_KEY: { type: 'text', doc: 'PEM file with the private key of that certificate.' },
+  SLUICE_MAX_CONNECTIONS: {
+    type: 'integer',
+    default: defaultLimits.connections,
+    min: 1,
+    max: 1_000_000,
+    doc: 'Clients at a time that have logged in; a quarter as many more (20 at least) may be about to.',
+  },
+  SLUICE_MAX_MESSAGE_SIZE: {
+    type: 'integer',
+    default: defaultLimits.messageBytes,
+    min: 10_000,
+    max: defaultLimits.messageBytes,
+    doc: 'Bytes of the longest message that a client may send: a statement, or the parameters of one.',
+  },
+  SLUICE_LOGIN_TIMEOUT: {
+    type: 'integer',
+    default: defaultLimits.loginTimeoutMs / 1000,
+    min: 1,
+    max: longestSeconds,
+    doc: 'Seconds from connecting to the end of the login.',
+  },
+  SLUICE_IDLE_TIMEOUT: {
+    type: 'integer',
+    default: defaultLimits.idleTimeoutMs / 1000,
+    min: 0,
+    max: longestSeconds,
+    doc: 'Seconds that a client may say nothing outside a transaction; 0: for ever.',
+  },
+  SLUICE_IDLE_IN_TRANSACTION_TIMEOUT: {
+    type: 'integer',
+    default: defaultLimits.idleInTransactionTimeoutMs / 1000,
+    min: 0,
+    max: longestSeconds,
+    doc: 'Seconds that a client may say nothing inside a transaction; 0: for ever.',
+  },
+  SLUICE_DRAIN_TIMEOUT: {
+    type: 'integer',
+    default: defaultLimits.drainMs / 1000,
+    min: 0,
+    max: longestSeconds,
+    doc: 'Seconds that a stop waits for clients that run a statement or are inside a transaction.',
+  },
   SLUICE_LOG_LEVEL: {
     type: 'choice',
     default: 'info',
@@ -76,6 +121,7 @@ export interface Config {
   readonly secretKey: string;
   /** PEM texts. */
   readonly tls: { readonly cert: string; readonly key: string } | undefined;
+  readonly limits: ListenerLimits;
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat;
 }
@@ -109,6 +155,14 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
     catalogUrl: options.SLUICE_CATALOG_URL,
     secretKey: options.SLUICE_SECRET_KEY ?? keptSecret(dataDir, 'secret.key'),
     tls,
+    limits: {
+      connections: options.SLUICE_MAX_CONNECTIONS,
+      messageBytes: options.SLUICE_MAX_MESSAGE_SIZE,
+      loginTimeoutMs: options.SLUICE_LOGIN_TIMEOUT * 1000,
+      idleTimeoutMs: options.SLUICE_IDLE_TIMEOUT * 1000,
+      idleInTransactionTimeoutMs: options.SLUICE_IDLE_IN_TRANSACTION_TIMEOUT * 1000,
+      drainMs: options.SLUICE_DRAIN_TIMEOUT * 1000,
+    },
     logLevel: options.SLUICE_LOG_LEVEL,
     logFormat: options.SLUICE_LOG_FORMAT,
   };
@@ -116,9 +170,10 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
 
 /** The table of variables that `sluice help` prints. */
 export function describeEnvironment(): string {
+  const width = Math.max(...Object.keys(environment).map(({ length }) => length)) + 2;
   const rows = Object.entries(environment).map(([name, declaration]) => {
     const preset = 'default' in declaration ? ` [${declaration.default}]` : '';
-    return `  ${name.padEnd(20)}${declaration.doc}${preset}`;
+    return `  ${name.padEnd(width)}${declaration.doc}${preset}`;
   });
   return ['Environment:', ...rows].join('\n');
 }

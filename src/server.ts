@@ -100,9 +100,9 @@ function gatewayDeps(given: {
   const { config, log, catalog, names } = given;
   const peers = new PeerTable(catalog);
   const users = new UserTable(catalog);
-  const { host, port, tls, password } = config;
+  const { host, port, tls, password, limits } = config;
   return {
-    config: { host, port, tls, password },
+    config: { host, port, tls, password, limits },
     log,
     run: async (statement: Statement, context: CommandContext) => {
       try {

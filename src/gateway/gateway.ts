@@ -154,6 +154,9 @@ async function openSession(deps: GatewayDeps, parts: SessionParts): Promise<Serv
   return {
     backend: relay,
     parameters: new Map(board.parameters),
+    get insideRow() {
+      return board.insideRow;
+    },
     cancel: () => {
       own.cancel();
       board.cancel();

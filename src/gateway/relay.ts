@@ -159,6 +159,10 @@ export class Relay implements Backend {
     });
   }
 
+  async settle(): Promise<void> {
+    await this.#board.drain();
+  }
+
   /** Runs one plain statement; its answers but for ReadyForQuery go to the client. @returns whether it succeeded */
   async #runPlain(client: ClientText, plain: PlainPiece): Promise<boolean> {
     const target = place(plain, this.#board.transaction, this.#board.home);

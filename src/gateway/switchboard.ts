@@ -90,6 +90,11 @@ export class Switchboard implements UpstreamEvents {
     }
   }
 
+  /** A row is half passed: nothing else may be said to the client. */
+  get insideRow(): boolean {
+    return this.active?.insideRow === true;
+  }
+
   /** The upstream, opened and in turn: all that was asked of another is answered. @throws `undefined_object`, `unreachable`, … */
   async join(name: string): Promise<Upstream> {
     const upstream = this.#upstreams.get(name) ?? (await this.#open(name));

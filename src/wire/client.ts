@@ -53,7 +53,7 @@ export class ClientConnection {
     this.#outbox = this.#makeOutbox();
     this.closed = new Promise((resolve) => socket.once('close', () => resolve()));
     socket.on('close', () => this.#vanished());
-    this.#timer = setTimeout(() => socket.destroy(), house.deps.limits.loginTimeoutMs);
+    this.#timer = setTimeout(() => this.#late(), house.deps.limits.loginTimeoutMs);
     this.#attach(socket);
   }
 
@@ -63,10 +63,18 @@ export class ClientConnection {
     else this.#inbox.wake();
   }
 
+  /** Makes room for others before the login is done. */
+  turnAway(): void {
+    this.#refuse(tooMany());
+    setTimeout(() => this.#socket.destroy(), goodbyeMs).unref();
+  }
+
   /** Ends the connection now. */
   breakOff(reason: SluiceError = shutdownError()): void {
+    // In the middle of a row nothing can be said, and to one who does not read nothing need be.
+    const silent = this.#session?.insideRow === true || this.#stream.writableNeedDrain;
     this.#session?.abandon();
-    if (!this.#stream.writableNeedDrain) this.#outbox.send(errorResponse(reason, 'FATAL'));
+    if (!silent) this.#outbox.send(errorResponse(reason, 'FATAL'));
     this.#inbox.clear();
     this.#hangUp();
     setTimeout(() => this.#socket.destroy(), goodbyeMs).unref();
@@ -124,7 +132,12 @@ export class ClientConnection {
     try {
       this.#read();
     } catch (error) {
-      this.#refuse(error);
+      if (this.#state !== undefined) this.#refuse(error);
+      else {
+        // What was asked before is answered first.
+        this.#leaving = true;
+        this.#inbox.fail(toSluiceError(error));
+      }
     }
   }
 
@@ -171,6 +184,7 @@ export class ClientConnection {
         return true;
       case 'welcome':
         this.#state = undefined;
+        clearTimeout(this.#timer);
         this.#reader.phase = 'session';
         for (const reply of step.replies) this.#outbox.send(reply);
         void this.#serve(step.login);
@@ -235,16 +249,15 @@ export class ClientConnection {
   }
 
   async #serve(login: Login): Promise<void> {
-    const { deps, keys, stopping, crowded } = this.#house;
+    const { deps, keys, stopping, crowd } = this.#house;
     let release: () => void = () => {};
     try {
-      if (crowded()) throw new SluiceError('limit', 'sorry, too many clients already');
+      if (!crowd.enter(this)) throw tooMany();
       if (stopping.aborted) throw shutdownError();
       const [inbox, outbox, remote] = [this.#inbox, this.#outbox, this.#remote()];
       const end = (reason: SluiceError) => this.breakOff(reason);
       const session = await deps.open({ login, inbox, outbox, remote, gone: this.#gone.signal, end });
       this.#session = session;
-      clearTimeout(this.#timer);
       if (this.#gone.signal.aborted) return session.abandon();
       const key = keys.issue(() => session.cancel());
       release = key.release;
@@ -254,7 +267,9 @@ export class ClientConnection {
       const onError = (error: SluiceError) => {
         if (error.kind === 'internal') deps.log.error({ err: error, remote }, 'statement failed');
       };
-      await converse({ inbox, outbox, backend: session.backend, stopping, onError });
+      const { backend } = session;
+      const last = await converse({ inbox, outbox, backend, stopping, patience: deps.limits, onError });
+      if (last !== undefined && !session.insideRow) outbox.send(errorResponse(last, 'FATAL'));
     } catch (error) {
       this.#refuse(error);
     } finally {
@@ -262,6 +277,12 @@ export class ClientConnection {
       this.#session?.abandon();
       this.#hangUp();
     }
+  }
+
+  /** It has had its time to log in. One that has not said who it is hears nothing, as at PostgreSQL. */
+  #late(): void {
+    if (this.#state?.at === 'start') this.#socket.destroy();
+    else this.#refuse(new SluiceError('stopped', 'canceling authentication due to timeout', { sqlstate: '57014' }));
   }
 
   /** Says why and hangs up. */
@@ -303,6 +324,10 @@ export class ClientConnection {
   #remote(): string {
     return `${this.#socket.remoteAddress ?? ''}:${this.#socket.remotePort ?? 0}`;
   }
+}
+
+function tooMany(): SluiceError {
+  return new SluiceError('limit', 'sorry, too many clients already');
 }
 
 function isLoopback(address: string | undefined): boolean {

@@ -32,8 +32,8 @@ export function code(letter: string): number {
   return letter.charCodeAt(0);
 }
 
-/** PostgreSQL's limits: a startup packet, a password message, a short message, any message (1 GB - 1). */
-export const frameLimits = { startup: 10_000, password: 65_535, short: 10_000, long: 0x3fffffff } as const;
+/** PostgreSQL's limits: a startup packet, a SASL message, a short message, any message (1 GB - 1). */
+export const frameLimits = { startup: 10_000, password: 1_024, short: 10_000, long: 0x3fffffff } as const;
 
 const longMessages: ReadonlySet<number> = new Set([
   frontend.bind,

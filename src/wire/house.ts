@@ -3,17 +3,22 @@ import { randomBytes, randomInt, timingSafeEqual } from 'node:crypto';
 import type { SecureContext } from 'node:tls';
 import type { SluiceError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
+import type { Crowd } from './crowd.ts';
 import type { Identity, Login } from './handshake.ts';
 import type { Inbox, Outbox } from './inbox.ts';
 import type { Backend } from './session.ts';
 
 export interface ListenerLimits {
-  /** Connections at a time, logged in or not. */
+  /** Clients at a time that have logged in; those who are about to have room of their own (see crowd). */
   readonly connections: number;
   /** From connecting to the end of the login. */
   readonly loginTimeoutMs: number;
   /** Longest message after login. */
   readonly messageBytes: number;
+  /** How long a client may say nothing outside a transaction; 0: as long as it likes. */
+  readonly idleTimeoutMs: number;
+  /** The same inside a transaction. */
+  readonly idleInTransactionTimeoutMs: number;
   /** How long a stop waits for clients that are being served. */
   readonly drainMs: number;
 }
@@ -22,6 +27,8 @@ export const defaultLimits: ListenerLimits = {
   connections: 5_000,
   loginTimeoutMs: 60_000,
   messageBytes: 0x3fffffff,
+  idleTimeoutMs: 0,
+  idleInTransactionTimeoutMs: 0,
   drainMs: 5_000,
 };
 
@@ -43,6 +50,8 @@ export interface ServedSession {
   readonly backend: Backend;
   /** What the client is told at the start. */
   readonly parameters: ReadonlyMap<string, string>;
+  /** A row is half sent: nothing else may be said. */
+  readonly insideRow: boolean;
   /** Stops what is being done; never throws. */
   cancel(): void;
   /** Gives everything back at once, whatever is being done. */
@@ -71,8 +80,7 @@ export interface House {
   readonly keys: CancelKeys;
   /** Aborted: finish what you do. */
   readonly stopping: AbortSignal;
-  /** Whether one more client is too many. */
-  readonly crowded: () => boolean;
+  readonly crowd: Crowd;
 }
 
 /** The keys by which a second connection may stop what the first one does. */

@@ -1,11 +1,16 @@
 // The frames that a client has sent and nobody has handled yet; what stands between a socket and a session.
+import type { SluiceError } from '../base/errors.ts';
 import type { Frame } from './frames.ts';
+
+// What a frame costs beside its bytes: a client may send a million that are five bytes long.
+const frameCost = 100;
 
 export class Inbox {
   readonly #frames: Frame[] = [];
   readonly #onRoom: () => void;
   #bytes = 0;
   #ended = false;
+  #failure: SluiceError | undefined;
   #wake: (() => void) | undefined;
   #arrival: Promise<void> | undefined;
 
@@ -14,9 +19,14 @@ export class Inbox {
     this.#onRoom = onRoom;
   }
 
-  /** Bytes that wait. */
+  /** Bytes that wait, with those that keeping them costs. */
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** What came behind the last frame and was none. */
+  get failure(): SluiceError | undefined {
+    return this.#failure;
   }
 
   /** Nothing more will come. */
@@ -26,7 +36,7 @@ export class Inbox {
 
   push(frame: Frame): void {
     this.#frames.push(frame);
-    this.#bytes += frame.raw.length;
+    this.#bytes += frame.raw.length + frameCost;
     this.wake();
   }
 
@@ -34,6 +44,12 @@ export class Inbox {
   end(): void {
     this.#ended = true;
     this.wake();
+  }
+
+  /** The client has broken the protocol: it is told so when what it asked before is answered. */
+  fail(failure: SluiceError): void {
+    this.#failure = failure;
+    this.end();
   }
 
   /** Throws away what waits: nobody is there to hear the answers. */
@@ -50,7 +66,7 @@ export class Inbox {
   shift(): Frame | undefined {
     const frame = this.#frames.shift();
     if (frame !== undefined) {
-      this.#bytes -= frame.raw.length;
+      this.#bytes -= frame.raw.length + frameCost;
       this.#onRoom();
     }
     return frame;

@@ -4,7 +4,11 @@ import { createSecureContext } from 'node:tls';
 import { SluiceError } from '../base/errors.ts';
 import { serverEndPoint } from './certificate.ts';
 import { ClientConnection } from './client.ts';
+import { Crowd } from './crowd.ts';
 import { CancelKeys, type House, type ListenerDeps } from './house.ts';
+
+// A client whose machine is gone without a word is noticed in minutes, not in the hours that systems wait by themselves.
+const options = { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 } as const;
 
 /**
  * Listens until the signal is aborted, then lets busy clients finish, and returns when all are gone.
@@ -20,12 +24,16 @@ export async function runListener(deps: ListenerDeps, signal: AbortSignal): Prom
     },
     keys: new CancelKeys(),
     stopping: signal,
-    crowded: () => clients.size > deps.limits.connections,
+    crowd: new Crowd(deps.limits.connections),
   };
-  const server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, (socket: Socket) => {
+  const server = createServer(options, (socket: Socket) => {
     const client = new ClientConnection(socket, house);
     clients.add(client);
-    void client.closed.then(() => clients.delete(client));
+    house.crowd.arrive(client);
+    void client.closed.then(() => {
+      clients.delete(client);
+      house.crowd.leave(client);
+    });
   });
   await listen(server, deps);
   const address = server.address();

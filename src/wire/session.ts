@@ -15,6 +15,7 @@ import {
   type ParseMessage,
 } from './frontend.ts';
 import type { Inbox, Outbox } from './inbox.ts';
+import { arrivalWithin, idleError, type Patience, patienceFor } from './patience.ts';
 
 /**
  * What answers a client. Each call may send to the client whatever belongs to its message, but for ReadyForQuery, and may
@@ -41,6 +42,8 @@ export interface Backend {
   copy(frame: Frame): Promise<void>;
   /** One of the calls above threw: the transaction must fail, and in an extended query all up to Sync is skipped. */
   fail(protocol: 'simple' | 'extended'): Promise<void>;
+  /** Waits until what was asked is answered, so that something else may be said. */
+  settle(): Promise<void>;
 }
 
 export interface SessionDeps {
@@ -49,34 +52,52 @@ export interface SessionDeps {
   readonly backend: Backend;
   /** Aborted: end when nothing is being done. */
   readonly stopping: AbortSignal;
+  readonly patience: Patience;
   /** Called with each error that was ours. */
   readonly onError: (error: SluiceError) => void;
 }
 
-/** Answers a client until it leaves, the session is over or the gateway stops. Never throws. */
-export async function converse(deps: SessionDeps): Promise<void> {
-  const { inbox, outbox, backend, stopping } = deps;
+/**
+ * Answers a client until it leaves, the session is over or the gateway stops. Never throws.
+ * @returns what the client must yet be told, as FATAL
+ */
+export async function converse(deps: SessionDeps): Promise<SluiceError | undefined> {
+  const { inbox, outbox, backend, stopping, patience } = deps;
+  // An extended query has begun that no Sync has ended: the client is not idle, and may be reading its answers.
+  let midway = false;
   while (!backend.over) {
     const frame = inbox.shift();
     if (frame === undefined) {
-      if (inbox.ended) return;
-      if (stopping.aborted && backend.status === 'I') {
-        outbox.send(errorResponse(shutdownError(), 'FATAL'));
-        return;
-      }
-      await inbox.arrival();
+      if (inbox.ended) break;
+      const { status } = backend;
+      if (stopping.aborted && status === 'I' && !midway) return shutdownError();
+      const came = await arrivalWithin(inbox, midway ? 0 : patienceFor(status, patience));
+      if (!came) return idleError(status);
       continue;
     }
-    if (frame.kind === 'message' && frame.type === frontend.terminate) return;
-    await answer(frame, deps);
+    if (frame.kind === 'message' && frame.type === frontend.terminate) return undefined;
+    const ready = await answer(frame, deps);
+    if (ready) midway = false;
+    else if (frame.kind === 'message' && opening.has(frame.type)) midway = true;
     if (outbox.full) await outbox.drained();
   }
+  if (inbox.failure !== undefined && !backend.over) await backend.settle();
+  return inbox.failure;
 }
 
-async function answer(frame: Frame, deps: SessionDeps): Promise<void> {
+const opening: ReadonlySet<number> = new Set([
+  frontend.parse,
+  frontend.bind,
+  frontend.describe,
+  frontend.execute,
+  frontend.close,
+]);
+
+/** @returns whether the client has been told that we are ready for the next query */
+async function answer(frame: Frame, deps: SessionDeps): Promise<boolean> {
   const { backend, outbox } = deps;
   const isSync = frame.kind === 'message' && frame.type === frontend.sync;
-  if (backend.skipping && !isSync) return;
+  if (backend.skipping && !isSync) return false;
   const simple = frame.kind === 'message' && (frame.type === frontend.query || frame.type === frontend.functionCall);
   let ready = simple;
   try {
@@ -90,6 +111,7 @@ async function answer(frame: Frame, deps: SessionDeps): Promise<void> {
     ready = simple || isSync;
   }
   if (ready && !backend.over) outbox.send(readyForQuery(backend.status));
+  return ready;
 }
 
 /** @returns for Sync whether ReadyForQuery follows */

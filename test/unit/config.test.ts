@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { describeEnvironment, environment, readConfig } from '../../src/config.ts';
+import { defaultLimits } from '../../src/wire/house.ts';
 import { makeAuthority } from '../support/certificates.ts';
 
 function folder() {
@@ -15,6 +16,7 @@ test('an empty environment gives a gateway on the loopback address with a passwo
   using home = folder();
   const config = readConfig({ SLUICE_DATA_DIR: home.path });
   expect(config).toMatchObject({ host: '127.0.0.1', port: 9900, httpPort: 3000, passwordMade: true, logLevel: 'info' });
+  expect(config.limits).toEqual(defaultLimits);
   expect(config.catalogUrl).toBeUndefined();
   expect(config.password).not.toBe(config.secretKey);
 });
@@ -25,6 +27,31 @@ test('secrets are made once, kept with mode 0600 and the same at the next start'
   const second = readConfig({ SLUICE_DATA_DIR: home.path });
   expect([second.password, second.secretKey]).toEqual([first.password, first.secretKey]);
   for (const name of ['password', 'secret.key']) expect(statSync(join(home.path, name)).mode & 0o777).toBe(0o600);
+});
+
+test('limits are given in seconds and bytes', () => {
+  using home = folder();
+  const base = { SLUICE_DATA_DIR: home.path };
+  const { limits } = readConfig({
+    ...base,
+    SLUICE_MAX_CONNECTIONS: '7',
+    SLUICE_MAX_MESSAGE_SIZE: '20000',
+    SLUICE_LOGIN_TIMEOUT: '8',
+    SLUICE_IDLE_TIMEOUT: '9',
+    SLUICE_IDLE_IN_TRANSACTION_TIMEOUT: '10',
+    SLUICE_DRAIN_TIMEOUT: '0',
+  });
+  expect(limits).toEqual({
+    connections: 7,
+    messageBytes: 20_000,
+    loginTimeoutMs: 8_000,
+    idleTimeoutMs: 9_000,
+    idleInTransactionTimeoutMs: 10_000,
+    drainMs: 0,
+  });
+  expect(() => readConfig({ ...base, SLUICE_MAX_CONNECTIONS: '0' })).toThrow('SLUICE_MAX_CONNECTIONS');
+  expect(() => readConfig({ ...base, SLUICE_LOGIN_TIMEOUT: '0' })).toThrow('SLUICE_LOGIN_TIMEOUT');
+  expect(() => readConfig({ ...base, SLUICE_MAX_MESSAGE_SIZE: '2000000000' })).toThrow('SLUICE_MAX_MESSAGE_SIZE');
 });
 
 test('an address that others can reach needs a password that was set', () => {

@@ -1,0 +1,38 @@
+// How long a client may be silent, and what it reads when it was so for too long.
+import { SluiceError } from '../base/errors.ts';
+import type { TransactionStatus } from './backend.ts';
+import type { Inbox } from './inbox.ts';
+
+/** Zero: for ever. */
+export interface Patience {
+  readonly idleTimeoutMs: number;
+  readonly idleInTransactionTimeoutMs: number;
+}
+
+/** Waits for the next frame, end or wake. @returns false if nothing happened in that time (0: waits for ever) */
+export async function arrivalWithin(inbox: Inbox, timeoutMs: number): Promise<boolean> {
+  if (timeoutMs === 0) {
+    await inbox.arrival();
+    return true;
+  }
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<false>((resolve) => {
+    timer = setTimeout(resolve, timeoutMs, false);
+  });
+  try {
+    return await Promise.race([inbox.arrival().then(() => true as const), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+export function patienceFor(status: TransactionStatus, patience: Patience): number {
+  return status === 'I' ? patience.idleTimeoutMs : patience.idleInTransactionTimeoutMs;
+}
+
+/** PostgreSQL's words: https://www.postgresql.org/docs/18/runtime-config-client.html#GUC-IDLE-SESSION-TIMEOUT */
+export function idleError(status: TransactionStatus): SluiceError {
+  return status === 'I'
+    ? new SluiceError('stopped', 'terminating connection due to idle-session timeout', { sqlstate: '57P05' })
+    : new SluiceError('stopped', 'terminating connection due to idle-in-transaction timeout', { sqlstate: '25P03' });
+}
