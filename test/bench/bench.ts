@@ -3,6 +3,7 @@ import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { benchGateway, gatewayParts } from './gateway.ts';
 import { benchReceivers } from './receivers.ts';
 import { startServers } from './servers.ts';
 import { benchSnapshot } from './snapshot.ts';
@@ -11,7 +12,7 @@ import { benchStream } from './stream.ts';
 const usage = `npm run bench [-- options]
   --quick         a tenth of the sizes, one run
   --runs N        runs of each contestant (default 3); the median counts
-  --only WHAT     snapshot, stream or receivers
+  --only WHAT     snapshot, stream, receivers or gateway; of the last, gateway-bulk, -pgbench, -routing or -memory
   --major 14|18   version of both servers (default 14, because pg_dump must not be older than its server)`;
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -52,6 +53,17 @@ async function main(): Promise<void> {
   }
   if (values.only === undefined || values.only === 'receivers') {
     await benchReceivers(servers, { changes: 500_000 * scale, runs });
+  }
+  if (values.only === undefined || values.only.startsWith('gateway')) {
+    await benchGateway(servers, command, {
+      part: gatewayParts.find((part) => values.only === `gateway-${part}`),
+      rows: 2_000_000 * scale,
+      runs,
+      seconds: values.quick ? 2 : 5,
+      resultBytes: 2_000_000_000 * scale,
+      idle: 2_000,
+      idleOnPeer: 500,
+    });
   }
 }
 

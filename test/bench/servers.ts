@@ -19,6 +19,8 @@ const settings = {
   max_logical_replication_workers: 12,
   max_sync_workers_per_subscription: 4,
   autovacuum: 'off',
+  // One for each client of the gateway's benchmark.
+  max_connections: 1000,
 };
 
 export interface BenchServers extends AsyncDisposable {
