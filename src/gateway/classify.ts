@@ -10,7 +10,11 @@ import { catalogName, type Plain } from './transaction.ts';
 export interface ClassifierDeps {
   readonly router: Router;
   readonly isPeer: (name: string) => boolean | Promise<boolean>;
-  readonly board: { readonly home: string; readonly parameters: ReadonlyMap<string, string> };
+  readonly board: {
+    readonly home: string;
+    readonly backslashEscapes: boolean;
+    readonly parameters: ReadonlyMap<string, string>;
+  };
   /** The session may look and change nothing. */
   readonly readOnly: boolean;
   /** Where a prepared statement or cursor of the session lives. */
@@ -37,17 +41,14 @@ export class Classifier {
 
   /** Text and statements; undefined if it is too long to be looked at. */
   read(bytes: Buffer): ClientText | undefined {
-    return readText(bytes, this.#deps.board.parameters.get('standard_conforming_strings') === 'off');
+    return readText(bytes, this.#deps.board.backslashEscapes);
   }
 
   /** What a statement is and whom it names. @throws `syntax`, `unsupported` for two peers, `forbidden` for a READ ONLY user */
   async classify(piece: Piece): Promise<Classified> {
     const { router, isPeer, homeOf } = this.#deps;
-    const { home, parameters } = this.#deps.board;
-    const options = {
-      backslashEscapes: parameters.get('standard_conforming_strings') === 'off',
-      charactersBefore: piece.charactersBefore,
-    };
+    const { home, backslashEscapes } = this.#deps.board;
+    const options = { backslashEscapes, charactersBefore: piece.charactersBefore };
     const { candidates } = router.read(piece.text, options);
     const asked = piece.owner.kind === 'execute' ? [...candidates, piece.owner.peer] : candidates;
     const peers = new Set<string>();

@@ -7,23 +7,33 @@ import type { BindMessage, ExecuteMessage, Named, ParseMessage } from '../wire/f
 import type { Client } from '../wire/house.ts';
 import { controlKinds, leavingKinds } from './act.ts';
 import { describeColumns, sendRows } from './answer.ts';
+import { asked } from './asked.ts';
 import { type Classifier, type PlainPiece, textOf } from './classify.ts';
 import type { OwnStatements } from './own.ts';
 import type { Shift } from './route.ts';
 import type { Switchboard } from './switchboard.ts';
 import type { ClientText } from './text.ts';
 import { place, transactionFailed } from './transaction.ts';
-import { asked, type Upstream } from './upstream.ts';
+import type { Upstream } from './upstream.ts';
+
+/** A prepared statement or portal that lives at a server. */
+export interface AtUpstream {
+  readonly kind: 'upstream';
+  readonly upstream: Upstream;
+  readonly shift?: Shift | undefined;
+  /** To be called when it has run. */
+  readonly leaves?: Leaves | undefined;
+}
+
+/** What a statement leaves behind in the session when it has run. */
+type Leaves = (upstream: Upstream, tag: string) => void;
 
 type Prepared =
   | { readonly kind: 'empty' }
   | { readonly kind: 'own'; readonly statement: Statement }
   /** BEGIN, COMMIT, SET and the like: no rows, no parameters, and where they go is known only when they run. */
   | { readonly kind: 'control'; readonly client: ClientText; readonly plain: PlainPiece }
-  | { readonly kind: 'upstream'; readonly upstream: Upstream; readonly shift?: Shift; readonly leaves?: Leaves };
-
-/** What a statement leaves behind in the session when it has run. */
-type Leaves = (upstream: Upstream, tag: string) => void;
+  | AtUpstream;
 
 type Portal =
   | Exclude<Prepared, { readonly kind: 'own' }>
@@ -64,6 +74,36 @@ export class ExtendedQuery {
   homeOf(name: string): string | undefined {
     const known = this.#portals.get(name) ?? this.#statements.get(name);
     return known?.kind === 'upstream' && !known.upstream.closed ? known.upstream.name : undefined;
+  }
+
+  /** The prepared statement (S) or portal (P) of that name, if it lives at a server. */
+  upstreamOf(what: Named['what'], name: string): AtUpstream | undefined {
+    const known = this.#namesOf(what).get(name);
+    return known?.kind === 'upstream' && !known.upstream.closed ? known : undefined;
+  }
+
+  has(what: Named['what'], name: string): boolean {
+    return this.#namesOf(what).has(name);
+  }
+
+  /** The name that is to be forgotten if the Parse fails: one that is taken stays what it is. */
+  madeBy(name: string): string | undefined {
+    return name !== '' && this.upstreamOf('S', name) !== undefined ? undefined : name;
+  }
+
+  /** Parse was sent on as it came. */
+  parsed(name: string, upstream: Upstream): void {
+    this.#statements.set(name, { kind: 'upstream', upstream });
+  }
+
+  /** Bind was sent on as it came. */
+  bound(portal: string, prepared: AtUpstream): void {
+    this.#portals.set(portal, prepared);
+  }
+
+  /** Close was sent on as it came. */
+  closed(what: Named['what'], name: string): void {
+    this.#namesOf(what).delete(name);
   }
 
   /** PREPARE has made it. */
@@ -203,7 +243,7 @@ export class ExtendedQuery {
   }
 
   async close(message: Named, raw: Buffer): Promise<void> {
-    const names = message.what === 'S' ? this.#statements : this.#portals;
+    const names = this.#namesOf(message.what);
     const known = names.get(message.name);
     names.delete(message.name);
     if (known?.kind !== 'upstream' || known.upstream.closed) {
@@ -233,7 +273,7 @@ export class ExtendedQuery {
     { name, forwarded, shift, leaves }: { name: string; forwarded: Buffer; shift: Shift; leaves?: Leaves | undefined },
   ): Promise<void> {
     const upstream = await this.#deps.board.reach(target);
-    upstream.ask(forwarded, asked('parse', { name, shift }));
+    upstream.ask(forwarded, asked('parse', { name: this.madeBy(name), shift }));
     this.#statements.set(name, { kind: 'upstream', upstream, shift, ...(leaves && { leaves }) });
     await upstream.drained();
   }
@@ -253,6 +293,10 @@ export class ExtendedQuery {
   async #say(...messages: readonly Buffer[]): Promise<void> {
     if (!(await this.#turn())) return;
     for (const message of messages) this.#deps.client.outbox.send(message);
+  }
+
+  #namesOf(what: Named['what']): Map<string, Prepared | Portal> {
+    return (what === 'S' ? this.#statements : this.#portals) as Map<string, Prepared | Portal>;
   }
 
   #statement(name: string): Prepared {

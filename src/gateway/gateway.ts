@@ -10,6 +10,7 @@ import { runListener } from '../wire/listener.ts';
 import { createVerifier, type ScramVerifier } from '../wire/scram.ts';
 import { OwnStatements, type RunStatement } from './own.ts';
 import { loadParser } from './parser.ts';
+import { PlainTexts } from './plain-texts.ts';
 import { Relay } from './relay.ts';
 import { Router } from './route.ts';
 import { Switchboard } from './switchboard.ts';
@@ -57,6 +58,7 @@ export interface GatewayUser {
 export async function runGateway(deps: GatewayDeps, signal: AbortSignal): Promise<void> {
   const [verifier] = await Promise.all([createVerifier(deps.config.password), loadParser()]);
   const router = new Router();
+  const texts = new PlainTexts(router, deps.peerExists);
   const catalogParameters = new Map<string, string>();
   const { host, port, tls, limits } = deps.config;
   const logins = new Logins();
@@ -76,7 +78,7 @@ export async function runGateway(deps: GatewayDeps, signal: AbortSignal): Promis
       onListening: (address) => deps.onListening?.(address),
       open: (client) => {
         logins.add(client);
-        return openSession(deps, { client, router, catalogParameters });
+        return openSession(deps, { client, router, texts, catalogParameters });
       },
     },
     signal,
@@ -118,12 +120,13 @@ class Logins {
 interface SessionParts {
   readonly client: Client;
   readonly router: Router;
+  readonly texts: PlainTexts;
   /** What the catalog reports of its settings, once a session has asked it. */
   readonly catalogParameters: Map<string, string>;
 }
 
 async function openSession(deps: GatewayDeps, parts: SessionParts): Promise<ServedSession> {
-  const { client, router, catalogParameters } = parts;
+  const { client, router, texts, catalogParameters } = parts;
   const { database } = client.login;
   // Not what is remembered: a peer that another process has just made is there.
   const home = (await deps.peer(database)) === undefined ? catalogName : database;
@@ -131,7 +134,7 @@ async function openSession(deps: GatewayDeps, parts: SessionParts): Promise<Serv
   const access = accessOf(client.login);
   const board = new Switchboard({ client, home, readOnly: access === 'read_only', configOf });
   const own = new OwnStatements({ run: deps.run, client, access });
-  const relay = new Relay({ client, board, own, router, isPeer: deps.peerExists });
+  const relay = new Relay({ client, board, own, router, texts, isPeer: deps.peerExists });
   try {
     // A client that looks at a peer wants to know at once if it is there; one that talks to us needs no connection yet.
     if (home !== catalogName || catalogParameters.size === 0) {

@@ -8,21 +8,24 @@ import type { BindMessage, ExecuteMessage, Named, ParseMessage } from '../wire/f
 import type { Client } from '../wire/house.ts';
 import type { Backend } from '../wire/session.ts';
 import { describeColumns, sendRows } from './answer.ts';
+import { asked } from './asked.ts';
 import { Classifier, type PlainPiece, textOf } from './classify.ts';
 import { ExtendedQuery } from './extended.ts';
 import type { OwnStatements } from './own.ts';
+import type { PlainTexts } from './plain-texts.ts';
 import { remember } from './remember.ts';
 import type { Router } from './route.ts';
+import { StraightWay } from './straight.ts';
 import type { Switchboard } from './switchboard.ts';
 import type { ClientText } from './text.ts';
 import { after, noTransaction, place, transactionFailed } from './transaction.ts';
-import { asked } from './upstream.ts';
 
 export interface RelayDeps {
   readonly client: Client;
   readonly board: Switchboard;
   readonly own: OwnStatements;
   readonly router: Router;
+  readonly texts: PlainTexts;
   readonly isPeer: (name: string) => boolean | Promise<boolean>;
 }
 
@@ -31,12 +34,13 @@ export class Relay implements Backend {
   readonly #board: Switchboard;
   readonly #classifier: Classifier;
   readonly #extended: ExtendedQuery;
+  readonly #straight: StraightWay;
   #skipping = false;
 
   constructor(deps: RelayDeps) {
     this.#deps = deps;
     this.#board = deps.board;
-    const { router, isPeer, board, own, client } = deps;
+    const { router, isPeer, board, own, client, texts } = deps;
     const { readOnly } = board;
     this.#classifier = new Classifier({
       router,
@@ -59,7 +63,30 @@ export class Relay implements Backend {
       isSkipping: () => this.skipping,
       skip: () => this.fail('extended'),
     });
-    this.#board.notPrepared = (_, name) => this.#extended.forget(name);
+    this.#straight = new StraightWay({
+      board,
+      names: this.#extended,
+      outbox: client.outbox,
+      texts,
+      isSkipping: () => this.skipping,
+    });
+    board.notPrepared = (_, name) => this.#extended.forget(name);
+    board.answeredStraight = (upstream) => {
+      // What was bound since is part of the next transaction.
+      if (board.status === 'I' && !upstream.busy) this.#extended.forgetPortals();
+    };
+  }
+
+  take(frame: Frame): boolean {
+    return this.#straight.take(frame);
+  }
+
+  get pending(): boolean {
+    return this.#board.active?.answersStraight === true;
+  }
+
+  async settled(): Promise<void> {
+    await this.#board.settleStraight();
   }
 
   get status(): TransactionStatus {

@@ -5,6 +5,7 @@ import { executeMessage, message, parameterStatus, queryMessage, type Transactio
 import { errorResponse } from '../wire/failure.ts';
 import { frontend } from '../wire/frames.ts';
 import type { Client } from '../wire/house.ts';
+import { type Asked, asked } from './asked.ts';
 import type { Shift } from './route.ts';
 import { Settings } from './settings.ts';
 import {
@@ -15,7 +16,7 @@ import {
   type Transaction,
   transactionFailed,
 } from './transaction.ts';
-import { type Asked, asked, Upstream, type UpstreamEvents } from './upstream.ts';
+import { Upstream, type UpstreamEvents } from './upstream.ts';
 
 export interface SwitchboardDeps {
   readonly client: Client;
@@ -93,6 +94,23 @@ export class Switchboard implements UpstreamEvents {
   /** A row is half passed: nothing else may be said to the client. */
   get insideRow(): boolean {
     return this.active?.insideRow === true;
+  }
+
+  /** standard_conforming_strings is off. */
+  get backslashEscapes(): boolean {
+    return this.parameters.get('standard_conforming_strings') === 'off';
+  }
+
+  /** Whether an extended query has begun at another upstream as well. */
+  isDirtyBeside(one: Upstream): boolean {
+    for (const upstream of this.#upstreams.values()) if (upstream !== one && upstream.dirty) return true;
+    return false;
+  }
+
+  /** Waits for every ReadyForQuery that goes on by itself. */
+  async settleStraight(): Promise<void> {
+    const upstream = this.active;
+    while (upstream?.answersStraight) await upstream.change();
   }
 
   /** The upstream, opened and in turn: all that was asked of another is answered. @throws `undefined_object`, `unreachable`, … */
@@ -202,6 +220,7 @@ export class Switchboard implements UpstreamEvents {
 
   /** Sends what was said out of turn. */
   sendStrays(): void {
+    if (this.#strays.length === 0) return;
     for (const frame of this.#strays.splice(0)) this.#deps.client.outbox.send(frame);
   }
 
@@ -243,13 +262,25 @@ export class Switchboard implements UpstreamEvents {
     return true;
   }
 
-  stray(upstream: Upstream, frame: Buffer): void {
+  stray(upstream: Upstream, frame: Buffer): boolean {
     const free = !this.serving && (this.active === undefined || this.active === upstream || !this.active.busy);
-    if (free) this.#deps.client.outbox.send(frame);
-    else this.#strays.push(frame);
+    if (!free) this.#strays.push(Buffer.from(frame));
+    return free;
+  }
+
+  rested(upstream: Upstream): void {
+    if (!this.serving && this.active === upstream) this.sendStrays();
   }
 
   notPrepared: UpstreamEvents['notPrepared'] = () => {};
+
+  answered(upstream: Upstream, question: Asked): void {
+    this.note(upstream, question.tags);
+    this.answeredStraight(upstream);
+  }
+
+  /** Told of each ReadyForQuery that goes on by itself. */
+  answeredStraight: (upstream: Upstream) => void = () => {};
 
   closed(upstream: Upstream): void {
     if (this.#upstreams.get(upstream.name) === upstream) this.#upstreams.delete(upstream.name);

@@ -4,50 +4,23 @@ import type { ServerErrorFields } from '../base/errors.ts';
 import { backend, flushMessage, syncMessage, type TransactionStatus, terminateMessage } from '../wire/backend.ts';
 import { decodeFields, encodeFields, serverFields } from '../wire/fields.ts';
 import type { Outbox } from '../wire/inbox.ts';
-import { ReplyReader, type ReplySink } from '../wire/replies.ts';
+import { Outlet } from '../wire/outlet.ts';
+import { ReplyReader } from '../wire/replies.ts';
+import { type Asked, asked, ends } from './asked.ts';
 import { type DialDeps, type Dialed, dial } from './dial.ts';
-import type { Shift } from './route.ts';
-
-/** What was asked of the server and is not answered yet. */
-export interface Asked {
-  readonly kind:
-    | 'query'
-    | 'function'
-    | 'parse'
-    | 'bind'
-    | 'describe_statement'
-    | 'describe_portal'
-    | 'execute'
-    | 'close'
-    | 'sync';
-  /** Asked by the gateway itself: the client hears nothing of the answer. */
-  readonly quiet?: boolean;
-  readonly shift?: Shift | undefined;
-  /** The prepared statement that a Parse makes. */
-  readonly name?: string;
-  /** Answered, or skipped by the server after an error. */
-  done: boolean;
-  /** Never to be answered: a Sync that the server has read as part of a COPY. */
-  dropped: boolean;
-  error: ServerErrorFields | undefined;
-  /** Command tags that came. */
-  readonly tags: string[];
-  /** Called with the tag when a command is complete. */
-  readonly completed?: ((tag: string) => void) | undefined;
-}
-
-export function asked(kind: Asked['kind'], facts: Pick<Asked, 'quiet' | 'shift' | 'name' | 'completed'> = {}): Asked {
-  return { kind, ...facts, done: false, dropped: false, error: undefined, tags: [] };
-}
 
 /** What a session wants to hear from its upstreams. */
 export interface UpstreamEvents {
   /** A setting that the server reports; true: pass it on. */
   parameter(upstream: Upstream, name: string, value: string): boolean;
-  /** Something said out of turn (a notification, a notice): not before the client can take it. */
-  stray(upstream: Upstream, frame: Buffer): void;
+  /** Something said out of turn (a notification, a notice). True: pass it on; false: it is kept until the client can take it. */
+  stray(upstream: Upstream, frame: Buffer): boolean;
   /** A Parse failed or was skipped: there is no such statement. */
   notPrepared(upstream: Upstream, name: string): void;
+  /** ReadyForQuery has come for something that went straight on. */
+  answered(upstream: Upstream, question: Asked): void;
+  /** Nothing more is awaited. */
+  rested(upstream: Upstream): void;
   closed(upstream: Upstream): void;
 }
 
@@ -57,19 +30,6 @@ export interface UpstreamDeps extends DialDeps {
 }
 
 const goodbyeMs = 1_000;
-
-// Answers that end what was asked, by the kind of question. ErrorResponse and ReadyForQuery are seen to apart.
-const endings: Readonly<Record<Asked['kind'], readonly number[]>> = {
-  query: [],
-  function: [],
-  sync: [],
-  parse: [backend.parseComplete],
-  bind: [backend.bindComplete],
-  close: [backend.closeComplete],
-  describe_statement: [backend.rowDescription, backend.noData],
-  describe_portal: [backend.rowDescription, backend.noData],
-  execute: [backend.commandComplete, backend.emptyQuery, backend.portalSuspended],
-};
 
 export class Upstream {
   readonly name: string;
@@ -92,9 +52,9 @@ export class Upstream {
   readonly #stream: Duplex;
   readonly #asked: Asked[] = [];
   readonly #replies = new ReplyReader();
-  readonly #sink: ReplySink;
+  readonly #outlet: Outlet;
+  #straight = 0;
   #closed = false;
-  #corked = false;
   #changed: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
 
   private constructor(deps: UpstreamDeps, dialed: Dialed) {
@@ -102,12 +62,7 @@ export class Upstream {
     this.#deps = deps;
     this.#dialed = dialed;
     this.#stream = dialed.stream;
-    this.#sink = {
-      pass: (bytes) => {
-        if (!this.#asked[0]?.quiet) deps.outbox.send(bytes);
-      },
-      message: (type, frame) => this.#message(type, frame),
-    };
+    this.#outlet = new Outlet(dialed.stream);
   }
 
   /** @throws `login_refused`, `unreachable`, `upstream`, `stopped` */
@@ -128,6 +83,21 @@ export class Upstream {
     return this.#asked.length > 0;
   }
 
+  /** Whether a ReadyForQuery is awaited that goes on to the client by itself. */
+  get answersStraight(): boolean {
+    return this.#straight > 0;
+  }
+
+  /** More waits to be sent than a server that reads would leave. */
+  get backlogged(): boolean {
+    return this.#outlet.full;
+  }
+
+  /** Rows that come now are for nobody. Part of what a reader of replies asks. */
+  get quiet(): boolean {
+    return this.#asked[0]?.quiet === true;
+  }
+
   /** A row is half passed: nothing else may go to the client. */
   get insideRow(): boolean {
     return this.#replies.insideRow;
@@ -136,26 +106,16 @@ export class Upstream {
   /** Sends a message and notes what answer it will have. */
   ask(message: Buffer, question: Asked): Asked {
     this.#asked.push(question);
+    if (question.straight && (question.kind === 'query' || question.kind === 'sync')) this.#straight += 1;
     if (question.kind === 'query' || question.kind === 'function' || question.kind === 'sync') this.dirty = false;
     else this.dirty = true;
     this.send(message);
     return question;
   }
 
-  /** Sends bytes that have no answer of their own. */
+  /** Sends bytes that have no answer of their own; those of one turn (Parse, Bind, Execute, Sync) in one packet. */
   send(bytes: Buffer): void {
-    if (this.#closed) return;
-    const stream = this.#stream;
-    // The messages of one turn (Parse, Bind, Execute, Sync) go out in one packet.
-    if (!this.#corked) {
-      this.#corked = true;
-      stream.cork();
-      process.nextTick(() => {
-        this.#corked = false;
-        stream.uncork();
-      });
-    }
-    stream.write(bytes);
+    if (!this.#closed) this.#outlet.send(bytes);
   }
 
   flush(): void {
@@ -168,17 +128,7 @@ export class Upstream {
 
   /** Resolves when the server has taken what was sent, or is gone. */
   async drained(): Promise<void> {
-    const stream = this.#stream;
-    if (this.#closed || stream.writableLength < 1_000_000) return;
-    await new Promise<void>((resolve) => {
-      const done = () => {
-        stream.off('drain', done);
-        stream.off('close', done);
-        resolve();
-      };
-      stream.on('drain', done);
-      stream.on('close', done);
-    });
+    if (!this.#closed && this.#outlet.full) await this.#outlet.drained();
   }
 
   /** Resolves when something was answered, a COPY began or ended, or the connection closed. */
@@ -205,6 +155,7 @@ export class Upstream {
     const polite = !this.busy && !this.dirty && this.status === 'I';
     this.#close(polite);
     if (!polite) return;
+    this.#outlet.flush();
     stream.end(terminateMessage);
     setTimeout(() => stream.destroy(), goodbyeMs).unref();
   }
@@ -220,55 +171,71 @@ export class Upstream {
   }
 
   #receive(chunk: Buffer): void {
-    this.#replies.push(chunk, this.#sink);
-    const { outbox } = this.#deps;
+    this.#replies.push(chunk, this);
+    const { outbox, events } = this.#deps;
+    if (this.#asked.length === 0) events.rested(this);
+    outbox.flush();
     if (!outbox.full) return;
     // The client does not read as fast as the server sends: let the server wait.
     this.#stream.pause();
     void outbox.drained().then(() => this.#stream.resume());
   }
 
-  #message(type: number, frame: Buffer): boolean | Buffer {
+  /** Part of what a reader of replies asks. */
+  pass(bytes: Buffer): void {
+    this.#deps.outbox.add(bytes);
+  }
+
+  /** Part of what a reader of replies asks. */
+  message(chunk: Buffer, start: number, end: number): boolean | Buffer {
     const head = this.#asked[0];
+    const type = chunk[start]!;
     switch (type) {
       case backend.readyForQuery:
-        this.status = String.fromCharCode(frame[5]!) as TransactionStatus;
+        this.status = String.fromCharCode(chunk[start + 5]!) as TransactionStatus;
         this.failed = false;
         this.copyIn = false;
         this.fenced = false;
         this.#done();
-        return false;
+        if (!head?.straight) return false;
+        this.#straight -= 1;
+        this.#deps.events.answered(this, head);
+        return true;
       case backend.errorResponse:
-        return this.#error(frame, head);
-      case backend.parameterStatus: {
-        const [name = '', value = ''] = frame.toString('utf8', 5).split('\0');
-        this.parameters.set(name, value);
-        if (!this.#deps.events.parameter(this, name, value)) return false;
-        if (!head?.quiet) return true;
-        this.#deps.events.stray(this, Buffer.from(frame));
-        return false;
-      }
+        return this.#error(chunk.subarray(start, end), head);
+      case backend.parameterStatus:
       case backend.noticeResponse:
       case backend.notification:
-        if (head !== undefined && !head.quiet) return true;
-        if (type === backend.notification || !head?.quiet) this.#deps.events.stray(this, Buffer.from(frame));
-        return false;
+        return this.#aside(chunk.subarray(start, end), head);
       case backend.copyInResponse:
         this.copyIn = true;
         this.#dropSyncs();
         this.#notify();
         return !head?.quiet;
+      case backend.commandComplete:
+        if (head?.kind === 'query') head.tags.push(chunk.toString('latin1', start + 5, end - 1));
+        head?.completed?.(chunk.toString('latin1', start + 5, end - 1));
+        this.copyIn = false;
+        break;
       default:
         break;
     }
-    if (type === backend.commandComplete && head !== undefined) {
-      const tag = frame.toString('latin1', 5, frame.length - 1);
-      head.tags.push(tag);
-      head.completed?.(tag);
-      this.copyIn = false;
-    }
-    if (head !== undefined && endings[head.kind].includes(type)) this.#done();
+    if (head !== undefined && ends(head, type)) this.#done();
     return !head?.quiet;
+  }
+
+  /** What a server may say at any time. */
+  #aside(frame: Buffer, head: Asked | undefined): boolean {
+    const { events } = this.#deps;
+    if (frame[0] === backend.parameterStatus) {
+      const [name = '', value = ''] = frame.toString('utf8', 5).split('\0');
+      this.parameters.set(name, value);
+      if (!events.parameter(this, name, value)) return false;
+      return head?.quiet ? events.stray(this, frame) : true;
+    }
+    if (head !== undefined && !head.quiet) return true;
+    if (frame[0] === backend.noticeResponse && head?.quiet) return false;
+    return events.stray(this, frame);
   }
 
   #error(frame: Buffer, head: Asked | undefined): boolean | Buffer {
@@ -305,6 +272,7 @@ export class Upstream {
     while (this.#asked[1]?.kind === 'sync') {
       const [sync] = this.#asked.splice(1, 1);
       if (sync !== undefined) sync.dropped = true;
+      if (sync?.straight) this.#straight -= 1;
       this.dirty = true;
     }
   }
@@ -325,6 +293,7 @@ export class Upstream {
     this.#closed = true;
     if (!open) this.#stream.destroy();
     this.#asked.length = 0;
+    this.#straight = 0;
     this.#notify();
     this.#deps.events.closed(this);
   }

@@ -15,12 +15,12 @@ import {
   type NamedState,
 } from './handshake.ts';
 import type { House, ServedSession } from './house.ts';
-import { Inbox, type Outbox } from './inbox.ts';
+import { Inbox } from './inbox.ts';
+import { Outlet } from './outlet.ts';
 import { converse } from './session.ts';
 
-// More than this in either direction and we stop reading on the other side.
+// More than this and we stop reading what the client says.
 const mostWaitingIn = 1_000_000;
-const mostWaitingOut = 1_000_000;
 // How long a client may take to close its side when it has been told everything.
 const goodbyeMs = 200;
 const tlsHandshakeByte = 0x16;
@@ -35,12 +35,11 @@ export class ClientConnection {
   readonly #gone = new AbortController();
   readonly #timer: NodeJS.Timeout;
   readonly #onData = (chunk: Buffer) => this.#receive(chunk);
-  readonly #outbox: Outbox;
+  readonly #outbox: Outlet;
   #stream: Socket;
   #state: HandshakeState | undefined = beginHandshake();
   #session: ServedSession | undefined;
   #leaving = false;
-  #corked = false;
 
   constructor(socket: Socket, house: House) {
     this.#house = house;
@@ -50,7 +49,7 @@ export class ClientConnection {
     this.#inbox = new Inbox(() => {
       if (this.#inbox.bytes < mostWaitingIn) this.#stream.resume();
     });
-    this.#outbox = this.#makeOutbox();
+    this.#outbox = new Outlet(socket);
     this.closed = new Promise((resolve) => socket.once('close', () => resolve()));
     socket.on('close', () => this.#vanished());
     this.#timer = setTimeout(() => this.#late(), house.deps.limits.loginTimeoutMs);
@@ -82,44 +81,10 @@ export class ClientConnection {
 
   #attach(stream: Socket): void {
     this.#stream = stream;
+    this.#outbox.stream = stream;
     stream.on('data', this.#onData);
     stream.on('end', () => this.#half());
     stream.on('error', () => this.#socket.destroy());
-  }
-
-  #makeOutbox(): Outbox {
-    const connection = this;
-    return {
-      send: (bytes) => {
-        const stream = this.#stream;
-        if (stream.destroyed || stream.writableEnded) return;
-        // Everything that is said in one turn goes out in one packet.
-        if (!this.#corked) {
-          this.#corked = true;
-          stream.cork();
-          process.nextTick(() => {
-            this.#corked = false;
-            stream.uncork();
-          });
-        }
-        stream.write(bytes);
-      },
-      get full() {
-        return connection.#stream.writableLength > mostWaitingOut && !connection.#stream.destroyed;
-      },
-      drained: () =>
-        new Promise((resolve) => {
-          const stream = this.#stream;
-          if (stream.destroyed || !stream.writableNeedDrain) return resolve();
-          const done = () => {
-            stream.off('drain', done);
-            stream.off('close', done);
-            resolve();
-          };
-          stream.on('drain', done);
-          stream.on('close', done);
-        }),
-    };
   }
 
   #receive(chunk: Buffer): void {
@@ -302,6 +267,7 @@ export class ClientConnection {
     this.#stream.resume();
     const stream = this.#stream;
     if (stream.writableEnded) return;
+    this.#outbox.flush();
     stream.end(() => setTimeout(() => this.#socket.destroy(), goodbyeMs).unref());
     // One who does not read the goodbye is not waited for long.
     setTimeout(() => this.#socket.destroy(), 10 * goodbyeMs).unref();

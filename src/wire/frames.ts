@@ -6,9 +6,29 @@ import { SluiceError } from '../base/errors.ts';
 
 /** A message, or for COPY data a run of bytes that is passed on as it is. */
 export type Frame =
-  | { readonly kind: 'message'; readonly type: number; readonly body: Buffer; readonly raw: Buffer }
+  | MessageFrame
   /** CopyData bytes; `begins` when the run starts with a message's head, otherwise it goes on inside one. */
   | { readonly kind: 'copy'; readonly raw: Buffer; readonly begins: boolean };
+
+/** A whole message. */
+export class MessageFrame {
+  readonly kind = 'message';
+  /** 0 in the startup phase. */
+  readonly type: number;
+  readonly raw: Buffer;
+  /** Where in `raw` the body begins. */
+  readonly bodyAt: number;
+
+  constructor(type: number, raw: Buffer, bodyAt: number) {
+    this.type = type;
+    this.raw = raw;
+    this.bodyAt = bodyAt;
+  }
+
+  get body(): Buffer {
+    return this.raw.subarray(this.bodyAt);
+  }
+}
 
 export const frontend = {
   bind: code('B'),
@@ -50,7 +70,9 @@ export type Phase = 'startup' | 'password' | 'session';
 /** Takes chunks, gives frames. Memory is taken as bytes arrive, never by what a length announces. */
 export class FrameReader {
   #phase: Phase = 'startup';
-  #chunks: Buffer[] = [];
+  readonly #chunks: Buffer[] = [];
+  /** Where in the first chunk that begins which nobody has taken. */
+  #at = 0;
   #length = 0;
   #copyRest = 0;
   readonly #longest: number;
@@ -69,11 +91,6 @@ export class FrameReader {
     return this.#length;
   }
 
-  /** The first byte that waits. */
-  get first(): number | undefined {
-    return this.#chunks[0]?.[0];
-  }
-
   push(chunk: Buffer): void {
     if (chunk.length === 0) return;
     this.#chunks.push(chunk);
@@ -85,9 +102,8 @@ export class FrameReader {
     if (this.#copyRest > 0) return this.#copy(false);
     const headLength = this.#phase === 'startup' ? 4 : 5;
     if (this.#length < headLength) return undefined;
-    const head = this.#peek(headLength);
-    const type = this.#phase === 'startup' ? 0 : head[0]!;
-    const length = head.readUInt32BE(headLength - 4);
+    const type = this.#phase === 'startup' ? 0 : this.#chunks[0]![this.#at]!;
+    const length = this.#lengthAt(headLength - 4);
     this.#check(type, length);
     const whole = length + headLength - 4;
     if (type === frontend.copyData && this.#phase === 'session') {
@@ -95,8 +111,7 @@ export class FrameReader {
       return this.#copy(true);
     }
     if (this.#length < whole) return undefined;
-    const raw = this.#take(whole);
-    return { kind: 'message', type, raw, body: raw.subarray(headLength) };
+    return new MessageFrame(type, this.#take(whole), headLength);
   }
 
   #check(type: number, length: number): void {
@@ -123,32 +138,39 @@ export class FrameReader {
 
   /** What is there of the CopyData message that has begun. */
   #copy(begins: boolean): Frame | undefined {
-    const count = Math.min(this.#copyRest, this.#chunks[0]?.length ?? 0);
-    if (count === 0) return undefined;
+    const count = Math.min(this.#copyRest, (this.#chunks[0]?.length ?? 0) - this.#at);
+    if (count <= 0) return undefined;
     this.#copyRest -= count;
     return { kind: 'copy', raw: this.#take(count), begins };
   }
 
-  #peek(count: number): Buffer {
+  /** The length that stands so many bytes behind the first that waits. */
+  #lengthAt(offset: number): number {
     const first = this.#chunks[0]!;
-    return first.length >= count ? first : Buffer.concat(this.#chunks.slice(0, count), Math.min(this.#length, 64));
+    if (first.length - this.#at >= offset + 4) return first.readUInt32BE(this.#at + offset);
+    // No chunk is empty: the head lies in as many chunks as it has bytes, or in fewer.
+    const rest = this.#chunks.slice(1, offset + 4).map((chunk) => chunk.subarray(0, offset + 4));
+    return Buffer.concat([first.subarray(this.#at), ...rest]).readUInt32BE(offset);
   }
 
   #take(count: number): Buffer {
     this.#length -= count;
     const first = this.#chunks[0]!;
-    if (first.length > count) {
-      this.#chunks[0] = first.subarray(count);
-      return first.subarray(0, count);
+    const end = this.#at + count;
+    if (first.length > end) {
+      const part = first.subarray(this.#at, end);
+      this.#at = end;
+      return part;
     }
-    const parts: Buffer[] = [];
-    let missing = count;
-    let used = 0;
+    const parts = [this.#at === 0 ? first : first.subarray(this.#at)];
+    let missing = end - first.length;
+    let used = 1;
+    this.#at = 0;
     while (missing > 0) {
       const chunk = this.#chunks[used]!;
       if (chunk.length > missing) {
         parts.push(chunk.subarray(0, missing));
-        this.#chunks[used] = chunk.subarray(missing);
+        this.#at = missing;
         missing = 0;
       } else {
         parts.push(chunk);

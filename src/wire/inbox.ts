@@ -13,6 +13,7 @@ export class Inbox {
   #failure: SluiceError | undefined;
   #wake: (() => void) | undefined;
   #arrival: Promise<void> | undefined;
+  #express: ((frame: Frame) => boolean) | undefined;
 
   /** @param onRoom called when frames were taken out: the time to go on reading */
   constructor(onRoom: () => void = () => {}) {
@@ -35,6 +36,8 @@ export class Inbox {
   }
 
   push(frame: Frame): void {
+    // Whoever waits has seen everything that came before.
+    if (this.#express?.(frame)) return;
     this.#frames.push(frame);
     this.#bytes += frame.raw.length + frameCost;
     this.wake();
@@ -72,8 +75,13 @@ export class Inbox {
     return frame;
   }
 
-  /** Resolves at the next frame, end or wake; look again then. */
-  arrival(): Promise<void> {
+  /**
+   * Resolves at the next frame, end or wake; look again then.
+   * @param express may deal with a frame at once, in the turn in which it arrives; one for which it answers true never
+   * comes in here. It is asked only while nothing waits.
+   */
+  arrival(express?: (frame: Frame) => boolean): Promise<void> {
+    if (express !== undefined && this.#frames.length === 0) this.#express = express;
     this.#arrival ??= new Promise((resolve) => {
       this.#wake = resolve;
     });
@@ -85,12 +93,18 @@ export class Inbox {
     this.#wake?.();
     this.#wake = undefined;
     this.#arrival = undefined;
+    this.#express = undefined;
   }
 }
 
-/** The way to a client. */
+/** The way to a client. Bytes that were given to it must not change any more. */
 export interface Outbox {
+  /** Goes out at the end of this turn. */
   send(bytes: Buffer): void;
+  /** Goes out at the next `flush`, or with what is sent before it. */
+  add(bytes: Buffer): void;
+  /** Hands on to the system what was said so far. */
+  flush(): void;
   /** More waits to be sent than a client that reads would leave. */
   readonly full: boolean;
   /** Resolves when everything was sent or nobody is there to read. */

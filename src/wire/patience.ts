@@ -1,6 +1,7 @@
 // How long a client may be silent, and what it reads when it was so for too long.
 import { SluiceError } from '../base/errors.ts';
 import type { TransactionStatus } from './backend.ts';
+import type { Frame } from './frames.ts';
 import type { Inbox } from './inbox.ts';
 
 /** Zero: for ever. */
@@ -9,10 +10,18 @@ export interface Patience {
   readonly idleInTransactionTimeoutMs: number;
 }
 
-/** Waits for the next frame, end or wake. @returns false if nothing happened in that time (0: waits for ever) */
-export async function arrivalWithin(inbox: Inbox, timeoutMs: number): Promise<boolean> {
+/**
+ * Waits for the next frame, end or wake.
+ * @param express as for Inbox.arrival: what it takes is no arrival
+ * @returns false if nothing arrived in that time (0: waits for ever)
+ */
+export async function arrivalWithin(
+  inbox: Inbox,
+  timeoutMs: number,
+  express?: (frame: Frame) => boolean,
+): Promise<boolean> {
   if (timeoutMs === 0) {
-    await inbox.arrival();
+    await inbox.arrival(express);
     return true;
   }
   let timer: NodeJS.Timeout | undefined;
@@ -20,10 +29,15 @@ export async function arrivalWithin(inbox: Inbox, timeoutMs: number): Promise<bo
     timer = setTimeout(resolve, timeoutMs, false);
   });
   try {
-    return await Promise.race([inbox.arrival().then(() => true as const), late]);
+    return await Promise.race([inbox.arrival(express).then(() => true as const), late]);
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** The longer of both; 0: both are for ever. */
+export function mostPatience({ idleTimeoutMs, idleInTransactionTimeoutMs }: Patience): number {
+  return Math.max(idleTimeoutMs, idleInTransactionTimeoutMs);
 }
 
 export function patienceFor(status: TransactionStatus, patience: Patience): number {

@@ -2,13 +2,15 @@
 import { backend } from './backend.ts';
 
 export interface ReplySink {
+  /** Rows that come now are swallowed. May change with each message. */
+  readonly quiet: boolean;
   /** Bytes that go on to the client as they are: whole messages, and long rows in pieces. */
   pass(bytes: Buffer): void;
   /**
-   * A message that is not a row. True: it goes on as it is. False: it is swallowed. Bytes: they go on in its place.
-   * Whatever stood before it has been passed already.
+   * A message that is not a row, whole, from its type byte at `start`. True: it goes on as it is. False: it is swallowed. Bytes:
+   * they go on in its place. Whatever stood before it is passed before it, and not yet.
    */
-  message(type: number, frame: Buffer): boolean | Buffer;
+  message(chunk: Buffer, start: number, end: number): boolean | Buffer;
 }
 
 /** Pure but for its memory of an unfinished message. */
@@ -33,35 +35,43 @@ export class ReplyReader {
       this.#kept = [];
       this.#keptLength = 0;
     }
-    const rest = this.#walk(chunk, sink);
-    if (rest.length === 0) return;
+    const end = this.#walk(chunk, sink);
+    if (end === chunk.length) return;
+    // A copy, for a beginning must not keep its whole chunk.
+    const rest = Buffer.from(chunk.subarray(end));
     this.#kept = [rest];
     this.#keptLength = rest.length;
     this.#wanted = rest.length < 5 ? 5 : rest.readUInt32BE(1) + 1;
   }
 
-  /** Gives what is left of the chunk: the beginning of a message that is not a row. */
-  #walk(chunk: Buffer, sink: ReplySink): Buffer {
+  /** Gives the place from which a message is left that is not a row and not whole. */
+  #walk(chunk: Buffer, sink: ReplySink): number {
     let at = Math.min(this.#rowRest, chunk.length);
     this.#rowRest -= at;
+    let { quiet } = sink;
     // Everything from `start` to `at` goes on in one piece.
-    let start = 0;
+    let start = quiet ? at : 0;
     while (chunk.length - at >= 5) {
       const type = chunk[at]!;
       const length = chunk.readUInt32BE(at + 1) + 1;
       if (type === backend.dataRow || type === backend.copyData) {
         this.#rowRest = Math.max(0, at + length - chunk.length);
+        if (quiet && at > start) sink.pass(chunk.subarray(start, at));
         at += length - this.#rowRest;
+        if (quiet) start = at;
         continue;
       }
       if (at + length > chunk.length) break;
-      if (at > start) sink.pass(chunk.subarray(start, at));
-      const verdict = sink.message(type, chunk.subarray(at, at + length));
-      start = verdict === true ? at : at + length;
-      if (typeof verdict === 'object') sink.pass(verdict);
+      const verdict = sink.message(chunk, at, at + length);
+      quiet = sink.quiet;
+      if (verdict !== true) {
+        if (at > start) sink.pass(chunk.subarray(start, at));
+        if (verdict !== false) sink.pass(verdict);
+        start = at + length;
+      }
       at += length;
     }
-    if (at > start) sink.pass(chunk.subarray(start, at));
-    return chunk.subarray(at);
+    if (at > start) sink.pass(start === 0 && at === chunk.length ? chunk : chunk.subarray(start, at));
+    return at;
   }
 }

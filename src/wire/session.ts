@@ -15,7 +15,7 @@ import {
   type ParseMessage,
 } from './frontend.ts';
 import type { Inbox, Outbox } from './inbox.ts';
-import { arrivalWithin, idleError, type Patience, patienceFor } from './patience.ts';
+import { arrivalWithin, idleError, mostPatience, type Patience, patienceFor } from './patience.ts';
 
 /**
  * What answers a client. Each call may send to the client whatever belongs to its message, but for ReadyForQuery, and may
@@ -28,6 +28,15 @@ export interface Backend {
   readonly skipping: boolean;
   /** The session cannot go on; the client has been told. */
   readonly over: boolean;
+  /**
+   * Deals with a message at once, in the turn in which it came, and sends what answers it, with ReadyForQuery, whenever that
+   * comes. False: nothing was done, and the message is to be handed in as ever.
+   */
+  take(frame: Frame): boolean;
+  /** A ReadyForQuery has yet to come for what was taken. */
+  readonly pending: boolean;
+  /** Resolves when none has. */
+  settled(): Promise<void>;
   query(text: Buffer): Promise<void>;
   functionCall(raw: Buffer): Promise<void>;
   parse(message: ParseMessage, raw: Buffer): Promise<void>;
@@ -57,32 +66,75 @@ export interface SessionDeps {
   readonly onError: (error: SluiceError) => void;
 }
 
+/** Where a conversation stands, whoever dealt with its last message. */
+interface Talk {
+  /** An extended query has begun that no Sync has ended: the client is not idle, and may be reading its answers. */
+  midway: boolean;
+  /** When something was last heard, by performance.now(). */
+  heardAt: number;
+}
+
 /**
  * Answers a client until it leaves, the session is over or the gateway stops. Never throws.
  * @returns what the client must yet be told, as FATAL
  */
 export async function converse(deps: SessionDeps): Promise<SluiceError | undefined> {
-  const { inbox, outbox, backend, stopping, patience } = deps;
-  // An extended query has begun that no Sync has ended: the client is not idle, and may be reading its answers.
-  let midway = false;
+  const { inbox, outbox, backend, stopping } = deps;
+  const talk: Talk = { midway: false, heardAt: 0 };
+  const express = (frame: Frame) => {
+    if (!backend.take(frame)) return false;
+    if (frame.kind === 'message') talk.midway = isMidway(frame.type, talk.midway);
+    talk.heardAt = performance.now();
+    return true;
+  };
   while (!backend.over) {
     const frame = inbox.shift();
     if (frame === undefined) {
       if (inbox.ended) break;
-      const { status } = backend;
-      if (stopping.aborted && status === 'I' && !midway) return shutdownError();
-      const came = await arrivalWithin(inbox, midway ? 0 : patienceFor(status, patience));
-      if (!came) return idleError(status);
+      if (stopping.aborted && backend.pending) {
+        await backend.settled();
+        continue;
+      }
+      if (stopping.aborted && backend.status === 'I' && !talk.midway) return shutdownError();
+      // Who has been told to stop gets no new work that nobody waits for.
+      const late = await nextFrame(deps, talk, stopping.aborted ? undefined : express);
+      if (late !== undefined) return late;
       continue;
     }
-    if (frame.kind === 'message' && frame.type === frontend.terminate) return undefined;
+    // What was taken is answered before anything else is said.
+    if (backend.pending) await backend.settled();
+    if (backend.over || (frame.kind === 'message' && frame.type === frontend.terminate)) return undefined;
     const ready = await answer(frame, deps);
-    if (ready) midway = false;
-    else if (frame.kind === 'message' && opening.has(frame.type)) midway = true;
+    if (ready) talk.midway = false;
+    else if (frame.kind === 'message' && opening.has(frame.type)) talk.midway = true;
     if (outbox.full) await outbox.drained();
   }
   if (inbox.failure !== undefined && !backend.over) await backend.settle();
   return inbox.failure;
+}
+
+/** Waits for a frame that was not taken on its way, an end or a wake. @returns what a client is told that was silent for too long */
+async function nextFrame(
+  { inbox, backend, patience }: SessionDeps,
+  talk: Talk,
+  express: ((frame: Frame) => boolean) | undefined,
+): Promise<SluiceError | undefined> {
+  talk.heardAt = performance.now();
+  for (;;) {
+    const { status } = backend;
+    const limitMs = talk.midway ? 0 : patienceFor(status, patience);
+    // In the middle of something there is no end to patience; whether it has come to an end is looked at when one would be over.
+    const silentMs = performance.now() - talk.heardAt;
+    const waitMs = limitMs === 0 ? mostPatience(patience) : Math.max(1, limitMs - silentMs);
+    if (await arrivalWithin(inbox, waitMs, express)) return undefined;
+    if (talk.midway || backend.pending) talk.heardAt = performance.now();
+    else if (limitMs > 0 && performance.now() - talk.heardAt >= limitMs) return idleError(status);
+  }
+}
+
+function isMidway(type: number, before: boolean): boolean {
+  if (type === frontend.sync || type === frontend.query) return false;
+  return before || opening.has(type);
 }
 
 const opening: ReadonlySet<number> = new Set([

@@ -1,6 +1,7 @@
 // How long the gateway thinks about a statement that it has seen before, in this process: no sockets, no servers.
 import { Classifier, textOf } from '../../src/gateway/classify.ts';
 import { loadParser } from '../../src/gateway/parser.ts';
+import { PlainTexts } from '../../src/gateway/plain-texts.ts';
 import { Router } from '../../src/gateway/route.ts';
 import { percentile, table } from './report.ts';
 
@@ -25,8 +26,14 @@ export async function benchRouting(rounds: number): Promise<void> {
   await loadParser();
   const router = new Router();
   const peers = new Set(['source']);
-  const board = { home: '', parameters: new Map<string, string>() };
-  const deps = { router, isPeer: async (name: string) => peers.has(name), board, homeOf: () => undefined };
+  const board = { home: '', backslashEscapes: false, parameters: new Map() };
+  const deps = {
+    router,
+    isPeer: async (name: string) => peers.has(name),
+    board,
+    readOnly: false,
+    homeOf: () => undefined,
+  };
   const classifier = new Classifier(deps);
   const texts = statements.map((text) => Buffer.from(text));
   const route = async (bytes: Buffer) => {
@@ -43,6 +50,15 @@ export async function benchRouting(rounds: number): Promise<void> {
   const later: number[] = [];
   for (let round = 0; round < rounds; round++) for (const bytes of texts) later.push(await route(Buffer.from(bytes)));
   const micro = (values: readonly number[], share: number) => `${(percentile(values, share) * 1000).toFixed(1)} µs`;
+  const plain = new PlainTexts(router, (name) => peers.has(name));
+  const glance: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    for (const bytes of texts) {
+      const began = performance.now();
+      plain.isPlain(bytes, { start: 0, end: bytes.length, backslashEscapes: false });
+      glance.push(performance.now() - began);
+    }
+  }
   console.log(`\n### Routing (${texts.length} statements, in process)\n`);
   console.log(
     table(
@@ -50,6 +66,7 @@ export async function benchRouting(rounds: number): Promise<void> {
       [
         ['first seen', micro(first, 0.5), micro(first, 0.99)],
         ['seen before', micro(later, 0.5), micro(later, 0.99)],
+        ['seen before: may it go straight on?', micro(glance, 0.5), micro(glance, 0.99)],
       ],
     ),
   );

@@ -78,24 +78,37 @@ function waysOf(direct: Place, through: Place, pooler: Pooler | undefined): read
   ];
 }
 
-/** Every way once in turn, `runs` times; medians. */
-async function race(
-  ways: readonly Way[],
-  runs: number,
-  run: (way: Way) => Promise<number>,
-): Promise<readonly number[]> {
-  const results = ways.map((): number[] => []);
-  for (let i = 0; i < runs; i++) {
-    for (const [at, way] of ways.entries()) results[at]!.push(await run(way));
-  }
-  return results.map(median);
+interface Result {
+  /** Of each way, the median. */
+  readonly speeds: readonly number[];
+  /** Of each way but the first: the median of what each round's speed was to the first's. */
+  readonly ratios: readonly string[];
 }
 
-const ratios = (values: readonly number[]) => values.map((value) => `${(value / values[0]!).toFixed(2)} ×`);
+/** Every way once in turn, `runs` times: what changes on the machine meanwhile changes for all. */
+async function race(ways: readonly Way[], runs: number, run: (way: Way) => Promise<number>): Promise<Result> {
+  const rounds: number[][] = [];
+  for (let i = 0; i < runs; i++) {
+    const round: number[] = [];
+    for (const way of ways) round.push(await run(way));
+    rounds.push(round);
+  }
+  const of = (value: (round: readonly number[]) => number) => median(rounds.map(value));
+  return {
+    speeds: ways.map((_, at) => of((round) => round[at]!)),
+    ratios: ways.slice(1).map((_, at) => `${of((round) => round[at + 1]! / round[0]!).toFixed(2)} ×`),
+  };
+}
+
+function headings(ways: readonly Way[]): readonly string[] {
+  const names = ways.map(({ name }) => name);
+  return [...names, ...names.slice(1).map((name) => `${name} ÷ ${names[0]}`)];
+}
 
 async function benchBulk(ways: readonly Way[], gateway: Gateway, { runs }: GatewaySizes): Promise<void> {
   const rows: string[][] = [];
   const query = 'select * from public.wide';
+  const shown = ({ speeds, ratios }: Result) => [...speeds.map((speed) => `${speed.toFixed(0)} MB/s`), ...ratios];
   let cpu = 0;
   let bytes = 0;
   const raw = await race(ways, runs, async ({ name, place }) => {
@@ -106,7 +119,7 @@ async function benchBulk(ways: readonly Way[], gateway: Gateway, { runs }: Gatew
     if (name === 'Sluice') cpu = cpuSeconds(gateway.pid) - cpuBefore;
     return bytes / took / 1000;
   });
-  rows.push(['SELECT, a reader that throws away', ...raw.map((speed) => `${speed.toFixed(0)} MB/s`), ratios(raw)[1]!]);
+  rows.push(['SELECT, a reader that throws away', ...shown(raw)]);
   if (isInstalled('psql')) {
     for (const [what, text] of [
       ['SELECT, psql', query],
@@ -117,11 +130,11 @@ async function benchBulk(ways: readonly Way[], gateway: Gateway, { runs }: Gatew
         await say('psql', place, ['-XqAt', '-o', '/dev/null', '-c', text]);
         return bytes / (performance.now() - began) / 1000;
       });
-      rows.push([what, ...speeds.map((speed) => `${speed.toFixed(0)} MB/s`), ratios(speeds)[1]!]);
+      rows.push([what, ...shown(speeds)]);
     }
   }
   console.log(`\n### Bulk results (${(bytes / 1e6).toFixed(0)} MB)\n`);
-  console.log(table(['', ...ways.map(({ name }) => name), 'Sluice ÷ direct'], rows));
+  console.log(table(['', ...headings(ways)], rows));
   console.log(`\nSluice used ${((cpu / bytes) * 1e9).toFixed(2)} s of processor for each GB (the last run).`);
 }
 
@@ -135,20 +148,15 @@ async function benchSmall(ways: readonly Way[], direct: Place, { runs, seconds }
   for (const mode of ['prepared', 'extended', 'simple']) {
     for (const clients of ['4', '1']) {
       const args = ['-S', '-n', '-M', mode, '-c', clients, '-T', String(seconds)];
-      const speeds = await race(ways, runs, async ({ place }) => {
+      const { speeds, ratios } = await race(ways, runs, async ({ place }) => {
         const told = await say('pgbench', place, args);
         return Number(/^tps = ([\d.]+)/m.exec(told)?.[1]);
       });
-      rows.push([
-        `-S -M ${mode} -c ${clients}`,
-        ...speeds.map((speed) => speed.toFixed(0)),
-        ...ratios(speeds).slice(1),
-      ]);
+      rows.push([`-S -M ${mode} -c ${clients}`, ...speeds.map((speed) => speed.toFixed(0)), ...ratios]);
     }
   }
   console.log('\n### pgbench, transactions per second\n');
-  const names = ways.map(({ name }) => name);
-  console.log(table(['', ...names, ...names.slice(1).map((name) => `${name} ÷ direct`)], rows));
+  console.log(table(['', ...headings(ways)], rows));
 }
 
 /** Runs a client program of PostgreSQL's and gives what it says. */

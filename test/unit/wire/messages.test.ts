@@ -116,8 +116,10 @@ describe("a server's answers", () => {
     let types = '';
     for (const chunk of chunks) {
       reader.push(chunk, {
+        quiet: false,
         pass: (bytes) => passed.push(bytes),
-        message: (type) => {
+        message: (bytes, start) => {
+          const type = bytes[start]!;
           types += String.fromCharCode(type);
           if (type === backend.parameterStatus) return Buffer.from('replaced');
           return type !== backend.readyForQuery;
@@ -138,10 +140,50 @@ describe("a server's answers", () => {
     expect(single.passed).toEqual(expected);
   });
 
+  test('an answer that nobody is to hear is swallowed with its rows, wherever the stream is cut', () => {
+    const silent = Buffer.concat([
+      dataRow([Buffer.from('unheard')]),
+      message(backend.commandComplete, Buffer.from('SELECT 1\0')),
+      readyForQuery('I'),
+    ]);
+    const stream = Buffer.concat([
+      dataRow([Buffer.from('heard')]),
+      readyForQuery('T'),
+      silent,
+      dataRow([Buffer.from('too')]),
+      readyForQuery('T'),
+    ]);
+    const loud = Buffer.concat([
+      dataRow([Buffer.from('heard')]),
+      readyForQuery('T'),
+      dataRow([Buffer.from('too')]),
+      readyForQuery('T'),
+    ]);
+    for (let cut = 0; cut <= stream.length; cut += 1) {
+      const reader = new ReplyReader();
+      const passed: Buffer[] = [];
+      let answers = 0;
+      const sink = {
+        get quiet() {
+          return answers === 1;
+        },
+        pass: (bytes: Buffer) => passed.push(bytes),
+        message: (bytes: Buffer, start: number) => {
+          const { quiet } = sink;
+          if (bytes[start] === backend.readyForQuery) answers += 1;
+          return !quiet;
+        },
+      };
+      reader.push(stream.subarray(0, cut), sink);
+      reader.push(stream.subarray(cut), sink);
+      expect(Buffer.concat(passed)).toEqual(loud);
+    }
+  });
+
   test('a run of rows is one slice', () => {
     const rows = Buffer.concat(Array.from({ length: 1000 }, (_, i) => dataRow([Buffer.from(String(i))])));
     const passed: Buffer[] = [];
-    new ReplyReader().push(rows, { pass: (bytes) => passed.push(bytes), message: () => true });
+    new ReplyReader().push(rows, { quiet: false, pass: (bytes) => passed.push(bytes), message: () => true });
     expect(passed).toHaveLength(1);
   });
 });

@@ -1,0 +1,100 @@
+// The way out to a socket: what is said in one turn goes out in one write, and what lay together when it came is not even joined.
+import type { Writable } from 'node:stream';
+import type { Outbox } from './inbox.ts';
+
+// More than this and whoever feeds it should wait.
+const mostWaiting = 1_000_000;
+
+export class Outlet implements Outbox {
+  #stream: Writable;
+  /** What was said in this turn, but for its last piece. */
+  #pieces: Buffer[] | undefined;
+  #last: Buffer | undefined;
+  /** The last piece's length, with what was said since and lies right behind it. */
+  #lastLength = 0;
+  /** Of all pieces. */
+  #length = 0;
+  #scheduled = false;
+
+  constructor(stream: Writable) {
+    this.#stream = stream;
+  }
+
+  /** Where it leads from now on: TLS over the same socket. */
+  set stream(stream: Writable) {
+    this.flush();
+    this.#stream = stream;
+  }
+
+  get full(): boolean {
+    const stream = this.#stream;
+    return this.#length + stream.writableLength > mostWaiting && !stream.destroyed;
+  }
+
+  send(bytes: Buffer): void {
+    this.add(bytes);
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    process.nextTick(flushLater, this);
+  }
+
+  add(bytes: Buffer): void {
+    const last = this.#last;
+    this.#length += bytes.length;
+    if (last !== undefined) {
+      if (last.buffer === bytes.buffer && last.byteOffset + this.#lastLength === bytes.byteOffset) {
+        this.#lastLength += bytes.length;
+        return;
+      }
+      this.#pieces ??= [];
+      this.#pieces.push(this.#takeLast(last));
+    }
+    this.#last = bytes;
+    this.#lastLength = bytes.length;
+  }
+
+  flush(): void {
+    this.#scheduled = false;
+    const last = this.#last;
+    if (last === undefined) return;
+    const stream = this.#stream;
+    const pieces = this.#pieces;
+    const end = this.#takeLast(last);
+    this.#last = undefined;
+    this.#pieces = undefined;
+    this.#length = 0;
+    if (stream.destroyed || stream.writableEnded) return;
+    if (pieces === undefined) {
+      stream.write(end);
+      return;
+    }
+    stream.cork();
+    for (const piece of pieces) stream.write(piece);
+    stream.write(end);
+    stream.uncork();
+  }
+
+  async drained(): Promise<void> {
+    this.flush();
+    const stream = this.#stream;
+    if (stream.destroyed || !stream.writableNeedDrain) return;
+    await new Promise<void>((resolve) => {
+      const done = () => {
+        stream.off('drain', done);
+        stream.off('close', done);
+        resolve();
+      };
+      stream.on('drain', done);
+      stream.on('close', done);
+    });
+  }
+
+  #takeLast(last: Buffer): Buffer {
+    if (last.length === this.#lastLength) return last;
+    return Buffer.from(last.buffer, last.byteOffset, this.#lastLength);
+  }
+}
+
+function flushLater(outlet: Outlet): void {
+  outlet.flush();
+}
