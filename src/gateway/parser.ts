@@ -8,6 +8,8 @@ const require = createRequire(import.meta.url);
 const longestParsed = 1_000_000;
 
 let parser: Parser | undefined;
+// Takes the parser's place at once, so that one client's monstrous text costs no other client a reading.
+let spare: Parser | undefined;
 let loading: Promise<void> | undefined;
 
 /** Loads the parser; until then `parseTree` answers undefined. */
@@ -17,9 +19,13 @@ export async function loadParser(): Promise<void> {
 }
 
 async function load(): Promise<void> {
-  const fresh = require('libpg-query') as Parser;
-  await fresh.loadModule();
-  parser = fresh;
+  while (parser === undefined || spare === undefined) {
+    delete require.cache[require.resolve('libpg-query')];
+    const fresh = require('libpg-query') as Parser;
+    await fresh.loadModule();
+    if (parser === undefined) parser = fresh;
+    else spare = fresh;
+  }
 }
 
 /** A node of the tree: an object, a list or a plain value. */
@@ -56,7 +62,7 @@ export function readTree(text: string): TreeRead {
 }
 
 function replaceParser(): void {
-  parser = undefined;
-  delete require.cache[require.resolve('libpg-query')];
-  loading = load();
+  parser = spare;
+  spare = undefined;
+  loading = (loading ?? Promise.resolve()).then(load);
 }

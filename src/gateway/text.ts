@@ -1,6 +1,6 @@
 // A client's SQL as bytes, text and statements, so that what goes on is the same bytes that came.
 import { isUtf8 } from 'node:buffer';
-import { type Piece, splitBatch } from '../sql/split.ts';
+import { type Piece, splitWithin } from '../sql/split.ts';
 
 /** The text of one Query or Parse message. */
 export interface ClientText {
@@ -12,15 +12,18 @@ export interface ClientText {
 
 // A JavaScript string cannot hold every message that the protocol allows.
 const longestRead = 256_000_000;
+// Reading is work that nobody else is served during: about a second at this many. What has more goes on unread.
+const mostRead = { pieces: 100_000, tokens: 4_000_000 } as const;
 
 /**
  * Reads SQL. Text that is not UTF-8 is read byte by byte, so that every byte goes on as it came and PostgreSQL judges it.
  * @param backslashEscapes standard_conforming_strings is off
- * @returns undefined if it is too long to be looked at
+ * @returns undefined if there is too much of it to be looked at
  */
 export function readText(bytes: Buffer, backslashEscapes: boolean): ClientText | undefined {
   if (bytes.length > longestRead) return undefined;
   const encoding = isUtf8(bytes) ? 'utf8' : 'latin1';
   const text = bytes.toString(encoding);
-  return { text, pieces: splitBatch(text, { backslashEscapes }), encode: (part) => Buffer.from(part, encoding) };
+  const pieces = splitWithin(text, mostRead, { backslashEscapes });
+  return pieces && { text, pieces, encode: (part) => Buffer.from(part, encoding) };
 }

@@ -31,14 +31,31 @@ export interface Piece {
   readonly owner: Owner;
 }
 
+/** How much of a batch is looked at before it is given up. */
+export interface SplitLimits {
+  readonly pieces: number;
+  readonly tokens: number;
+}
+
 /** Cuts a batch; statements that are empty but for comments are left out. Never throws: what is not closed is one last piece. */
 export function splitBatch(batch: string, options: LexerOptions = {}): readonly Piece[] {
+  return splitWithin(batch, { pieces: Number.POSITIVE_INFINITY, tokens: Number.POSITIVE_INFINITY }, options)!;
+}
+
+/** As splitBatch; undefined if there is more than that in it. */
+export function splitWithin(
+  batch: string,
+  limits: SplitLimits,
+  options: LexerOptions = {},
+): readonly Piece[] | undefined {
   const pieces: Piece[] = [];
+  const budget = { tokens: limits.tokens };
   let start = 0;
   let charactersBefore = 0;
   let bytesBefore = 0;
   while (start < batch.length) {
-    const { end, head } = readStatement(batch, start, options);
+    const { end, head } = readStatement(batch, start, { options, budget });
+    if (budget.tokens < 0 || pieces.length >= limits.pieces) return undefined;
     const text = batch.slice(start, end);
     if (head.length > 0) {
       const firstWords = leadingWords(batch, head);
@@ -83,13 +100,18 @@ export function parsePiece(piece: Piece): Statement {
 const headLength = 6;
 
 /** The first tokens of the statement at `start`, and its end behind its `;`. */
-function readStatement(batch: string, start: number, options: LexerOptions): { end: number; head: readonly Token[] } {
+function readStatement(
+  batch: string,
+  start: number,
+  { options, budget }: { readonly options: LexerOptions; readonly budget: { tokens: number } },
+): { end: number; head: readonly Token[] } {
   const head: Token[] = [];
   const body = new RoutineBody();
   let parentheses = 0;
   for (let at = start; ; ) {
     const token = nextToken(batch, at, options);
-    if (token.kind === 'end') return { end: batch.length, head };
+    budget.tokens -= 1;
+    if (token.kind === 'end' || budget.tokens < 0) return { end: batch.length, head };
     at = token.end;
     if (token.kind === 'symbol') {
       const symbol = batch[token.start];
