@@ -4,6 +4,7 @@ import pg from 'pg';
 import { SluiceError, toSluiceError } from '../base/errors.ts';
 import { cancelQuery } from '../peers/connect.ts';
 import type { ClientConfig } from '../pg/client.ts';
+import { guardClient } from '../pg/guard.ts';
 import { startupMessage } from '../wire/backend.ts';
 
 export interface DialDeps {
@@ -41,11 +42,14 @@ interface RawClient {
 
 const raw = (client: pg.Client): RawClient => client as unknown as RawClient;
 const connectTimeoutMs = 15_000;
+// What a server says up to its first ReadyForQuery is a few hundred bytes.
+const mostLoginBytes = 1_000_000;
 
 /** @throws `login_refused`, `unreachable`, `upstream`, `stopped` */
 export async function dial(deps: DialDeps): Promise<Dialed> {
   if (deps.signal.aborted) throw new SluiceError('stopped', 'canceling statement due to user request');
   const client = new pg.Client({ connectionTimeoutMillis: connectTimeoutMs, keepAlive: true, ...deps.config });
+  guardClient(client, mostLoginBytes);
   // Told by the socket's end as well.
   client.on('error', () => {});
   const { connection, user, database } = raw(client);

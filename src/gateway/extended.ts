@@ -141,7 +141,11 @@ export class ExtendedQuery {
     const { board, classifier } = this.#deps;
     const client = classifier.read(message.query);
     if (client === undefined) {
-      throw new SluiceError('limit', 'statement is too long', { sqlstate: '54000' });
+      // Too much to be read: it goes on as it is, to where the session is at home or in a transaction.
+      const { transaction, home } = board;
+      const target = transaction.at === 'owned' ? transaction.owner : home;
+      await this.#prepareAt(target, { name, forwarded: raw, shift: (position) => position });
+      return;
     }
     const { pieces } = client;
     if (pieces.length > 1) {
@@ -253,6 +257,7 @@ export class ExtendedQuery {
     // Closing takes no part in a transaction.
     const upstream = await this.#deps.board.join(known.upstream.name);
     upstream.ask(raw, asked('close'));
+    if (upstream.backlogged) await upstream.drained();
   }
 
   async #executeOwn(portal: Extract<Portal, { readonly kind: 'own' }>, maxRows: number): Promise<void> {
@@ -281,6 +286,7 @@ export class ExtendedQuery {
   async #ask(owner: Upstream, raw: Buffer, question: Parameters<Upstream['ask']>[1]): Promise<Upstream> {
     const upstream = await this.#deps.board.reach(owner.name);
     upstream.ask(raw, question);
+    if (upstream.backlogged) await upstream.drained();
     return upstream;
   }
 

@@ -42,6 +42,8 @@ const serverFacts: ReadonlySet<string> = new Set([
 ]);
 // Said before each transaction of one who may only look, so that nothing said or called before can have made it another.
 const readOnlyFence = Buffer.from('set session characteristics as transaction read only');
+// Said out of turn and kept until the client can take it.
+const mostStrayBytes = 1_000_000;
 // There is no such portal: executing it makes the server's transaction fail, and nothing else.
 const noPortal = 'refused by the gateway';
 
@@ -61,6 +63,7 @@ export class Switchboard implements UpstreamEvents {
   readonly #deps: SwitchboardDeps;
   readonly #upstreams = new Map<string, Upstream>();
   readonly #strays: Buffer[] = [];
+  #strayBytes = 0;
   #opening: AbortController | undefined;
   #abandoned = false;
 
@@ -218,10 +221,16 @@ export class Switchboard implements UpstreamEvents {
     }
   }
 
+  get burdened(): boolean {
+    return this.#strayBytes > mostStrayBytes;
+  }
+
   /** Sends what was said out of turn. */
   sendStrays(): void {
     if (this.#strays.length === 0) return;
     for (const frame of this.#strays.splice(0)) this.#deps.client.outbox.send(frame);
+    if (this.burdened) for (const upstream of this.#upstreams.values()) upstream.release();
+    this.#strayBytes = 0;
   }
 
   /** Closes every upstream but the home: what they knew of the session is gone. */
@@ -264,8 +273,10 @@ export class Switchboard implements UpstreamEvents {
 
   stray(upstream: Upstream, frame: Buffer): boolean {
     const free = !this.serving && (this.active === undefined || this.active === upstream || !this.active.busy);
-    if (!free) this.#strays.push(Buffer.from(frame));
-    return free;
+    if (free) return true;
+    this.#strays.push(Buffer.from(frame));
+    this.#strayBytes += frame.length;
+    return false;
   }
 
   rested(upstream: Upstream): void {
@@ -286,6 +297,10 @@ export class Switchboard implements UpstreamEvents {
     if (this.#upstreams.get(upstream.name) === upstream) this.#upstreams.delete(upstream.name);
     if (this.active === upstream) this.active = undefined;
     if (this.#abandoned) return;
+    if (upstream.insideRow) {
+      this.over = true;
+      this.#deps.client.outbox.cut();
+    }
     if (this.transaction.at === 'owned' && this.transaction.owner === upstream.name)
       this.transaction = { at: 'failed' };
     // With its home a session loses its prepared statements, temporary tables, locks: it cannot go on as if nothing happened.

@@ -1,6 +1,6 @@
 // One connection to a server for one session, spoken to in raw messages: what was asked, what is answered, what the client hears.
 import type { Duplex } from 'node:stream';
-import type { ServerErrorFields } from '../base/errors.ts';
+import { type ServerErrorFields, SluiceError } from '../base/errors.ts';
 import { backend, flushMessage, syncMessage, type TransactionStatus, terminateMessage } from '../wire/backend.ts';
 import { decodeFields, encodeFields, serverFields } from '../wire/fields.ts';
 import type { Outbox } from '../wire/inbox.ts';
@@ -8,6 +8,7 @@ import { Outlet } from '../wire/outlet.ts';
 import { ReplyReader } from '../wire/replies.ts';
 import { type Asked, asked, ends } from './asked.ts';
 import { type DialDeps, type Dialed, dial } from './dial.ts';
+import { showUpstream } from './transaction.ts';
 
 /** What a session wants to hear from its upstreams. */
 export interface UpstreamEvents {
@@ -22,6 +23,8 @@ export interface UpstreamEvents {
   /** Nothing more is awaited. */
   rested(upstream: Upstream): void;
   closed(upstream: Upstream): void;
+  /** Much was said out of turn that the client cannot take yet. */
+  readonly burdened: boolean;
 }
 
 export interface UpstreamDeps extends DialDeps {
@@ -30,6 +33,28 @@ export interface UpstreamDeps extends DialDeps {
 }
 
 const goodbyeMs = 1_000;
+// More questions without an answer than a server keeps in its own buffer (8 KB of answers of five bytes).
+const mostAsked = 10_000;
+// A server reports some fifteen of its settings.
+const mostParameters = 1_000;
+
+// One server's answer in the middle of another's would be read as the other's.
+const unasked = () => new SluiceError('protocol', 'an answer that nobody asked for');
+
+function readStatus(byte: number | undefined, head: Asked | undefined): TransactionStatus {
+  const ends = head?.kind === 'query' || head?.kind === 'function' || head?.kind === 'sync';
+  if (!ends) throw unasked();
+  switch (byte) {
+    case 0x49:
+      return 'I';
+    case 0x54:
+      return 'T';
+    case 0x45:
+      return 'E';
+    default:
+      throw new SluiceError('protocol', 'no transaction status');
+  }
+}
 
 export class Upstream {
   readonly name: string;
@@ -55,6 +80,7 @@ export class Upstream {
   readonly #outlet: Outlet;
   #straight = 0;
   #closed = false;
+  #held = false;
   #changed: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
 
   private constructor(deps: UpstreamDeps, dialed: Dialed) {
@@ -88,14 +114,19 @@ export class Upstream {
     return this.#straight > 0;
   }
 
-  /** More waits to be sent than a server that reads would leave. */
+  /** More was sent or asked than it has taken: wait for `drained`. */
   get backlogged(): boolean {
-    return this.#outlet.full;
+    return !this.#closed && (this.#asked.length >= mostAsked || this.#outlet.full);
   }
 
   /** Rows that come now are for nobody. Part of what a reader of replies asks. */
   get quiet(): boolean {
     return this.#asked[0]?.quiet === true;
+  }
+
+  /** Part of what a reader of replies asks. @throws `protocol` if nobody asked for rows */
+  rows(): void {
+    if (this.#asked.length === 0) throw unasked();
   }
 
   /** A row is half passed: nothing else may go to the client. */
@@ -107,6 +138,7 @@ export class Upstream {
   ask(message: Buffer, question: Asked): Asked {
     this.#asked.push(question);
     if (question.straight && (question.kind === 'query' || question.kind === 'sync')) this.#straight += 1;
+    this.release();
     if (question.kind === 'query' || question.kind === 'function' || question.kind === 'sync') this.dirty = false;
     else this.dirty = true;
     this.send(message);
@@ -126,8 +158,12 @@ export class Upstream {
     return this.ask(syncMessage, asked('sync', { quiet }));
   }
 
-  /** Resolves when the server has taken what was sent, or is gone. */
+  /** Resolves when the server has taken what was sent and answered most of what was asked, or is gone. */
   async drained(): Promise<void> {
+    if (this.#asked.length >= mostAsked) {
+      this.flush();
+      while (this.#asked.length >= mostAsked && !this.copyIn && !this.#closed) await this.change();
+    }
     if (!this.#closed && this.#outlet.full) await this.#outlet.drained();
   }
 
@@ -143,6 +179,13 @@ export class Upstream {
     return this.#changed.promise;
   }
 
+  /** Goes on reading what it says of itself, if that had to wait. */
+  release(): void {
+    if (!this.#held) return;
+    this.#held = false;
+    this.#stream.resume();
+  }
+
   /** Asks the server, on a connection of its own, to stop what it does for us. Never throws. */
   async cancel(): Promise<void> {
     await this.#dialed.cancel();
@@ -152,7 +195,7 @@ export class Upstream {
   destroy(): void {
     if (this.#closed) return;
     const stream = this.#stream;
-    const polite = !this.busy && !this.dirty && this.status === 'I';
+    const polite = !this.busy && !this.dirty;
     this.#close(polite);
     if (!polite) return;
     this.#outlet.flush();
@@ -171,14 +214,32 @@ export class Upstream {
   }
 
   #receive(chunk: Buffer): void {
-    this.#replies.push(chunk, this);
+    if (this.#closed) return;
     const { outbox, events } = this.#deps;
+    try {
+      this.#replies.push(chunk, this);
+    } catch (error) {
+      const detail = error instanceof SluiceError ? error.message : 'unreadable message';
+      this.lastWords = {
+        code: '08P01',
+        message: `${showUpstream(this.name)} does not keep to the protocol: ${detail}`,
+      };
+      outbox.flush();
+      this.#close();
+      return;
+    }
     if (this.#asked.length === 0) events.rested(this);
     outbox.flush();
+    if (events.burdened && !this.busy) {
+      this.#held = true;
+      this.#stream.pause();
+    }
     if (!outbox.full) return;
     // The client does not read as fast as the server sends: let the server wait.
     this.#stream.pause();
-    void outbox.drained().then(() => this.#stream.resume());
+    void outbox.drained().then(() => {
+      if (!this.#held) this.#stream.resume();
+    });
   }
 
   /** Part of what a reader of replies asks. */
@@ -192,7 +253,7 @@ export class Upstream {
     const type = chunk[start]!;
     switch (type) {
       case backend.readyForQuery:
-        this.status = String.fromCharCode(chunk[start + 5]!) as TransactionStatus;
+        this.status = readStatus(chunk[start + 5], head);
         this.failed = false;
         this.copyIn = false;
         this.fenced = false;
@@ -218,6 +279,7 @@ export class Upstream {
         this.copyIn = false;
         break;
       default:
+        if (head === undefined) throw unasked();
         break;
     }
     if (head !== undefined && ends(head, type)) this.#done();
@@ -230,8 +292,9 @@ export class Upstream {
     if (frame[0] === backend.parameterStatus) {
       const [name = '', value = ''] = frame.toString('utf8', 5).split('\0');
       this.parameters.set(name, value);
+      if (this.parameters.size > mostParameters) throw new SluiceError('protocol', 'too many settings reported');
       if (!events.parameter(this, name, value)) return false;
-      return head?.quiet ? events.stray(this, frame) : true;
+      return head !== undefined && !head.quiet ? true : events.stray(this, frame);
     }
     if (head !== undefined && !head.quiet) return true;
     if (frame[0] === backend.noticeResponse && head?.quiet) return false;

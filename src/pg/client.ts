@@ -1,6 +1,7 @@
 // One connection to a PostgreSQL server, with every setting that changes what a value looks like pinned.
 import pg from 'pg';
 import { SluiceError, toSluiceError } from '../base/errors.ts';
+import { guardClient } from './guard.ts';
 import type { Sql } from './sql.ts';
 
 /** What pg needs to connect; made by peers/connect for a peer. */
@@ -64,6 +65,7 @@ export class Connection implements AsyncDisposable {
   static async open(config: ClientConfig, signal?: AbortSignal): Promise<Connection> {
     if (signal?.aborted) throw new SluiceError('stopped', 'stopped');
     const client = new pg.Client({ connectionTimeoutMillis: 15_000, keepAlive: true, ...config, types: textTypes });
+    guardClient(client);
     const connection = new Connection(client);
     const abort = () => connection.destroy();
     signal?.addEventListener('abort', abort, { once: true });

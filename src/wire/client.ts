@@ -49,7 +49,7 @@ export class ClientConnection {
     this.#inbox = new Inbox(() => {
       if (this.#inbox.bytes < mostWaitingIn) this.#stream.resume();
     });
-    this.#outbox = new Outlet(socket);
+    this.#outbox = new Outlet(socket, () => this.#hangUp());
     this.closed = new Promise((resolve) => socket.once('close', () => resolve()));
     socket.on('close', () => this.#vanished());
     this.#timer = setTimeout(() => this.#late(), house.deps.limits.loginTimeoutMs);

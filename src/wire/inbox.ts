@@ -109,4 +109,6 @@ export interface Outbox {
   readonly full: boolean;
   /** Resolves when everything was sent or nobody is there to read. */
   drained(): Promise<void>;
+  /** A message has begun that will never be whole: nothing more can be said, and the connection ends. */
+  cut(): void;
 }

@@ -6,6 +6,7 @@ import type { Outbox } from './inbox.ts';
 const mostWaiting = 1_000_000;
 
 export class Outlet implements Outbox {
+  readonly #onCut: () => void;
   #stream: Writable;
   /** What was said in this turn, but for its last piece. */
   #pieces: Buffer[] | undefined;
@@ -16,8 +17,10 @@ export class Outlet implements Outbox {
   #length = 0;
   #scheduled = false;
 
-  constructor(stream: Writable) {
+  /** @param onCut called when a message has begun that will never be whole */
+  constructor(stream: Writable, onCut: () => void = () => {}) {
     this.#stream = stream;
+    this.#onCut = onCut;
   }
 
   /** Where it leads from now on: TLS over the same socket. */
@@ -87,6 +90,10 @@ export class Outlet implements Outbox {
       stream.on('drain', done);
       stream.on('close', done);
     });
+  }
+
+  cut(): void {
+    this.#onCut();
   }
 
   #takeLast(last: Buffer): Buffer {

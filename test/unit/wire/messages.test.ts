@@ -117,6 +117,7 @@ describe("a server's answers", () => {
     for (const chunk of chunks) {
       reader.push(chunk, {
         quiet: false,
+        rows: () => {},
         pass: (bytes) => passed.push(bytes),
         message: (bytes, start) => {
           const type = bytes[start]!;
@@ -167,6 +168,7 @@ describe("a server's answers", () => {
         get quiet() {
           return answers === 1;
         },
+        rows: () => {},
         pass: (bytes: Buffer) => passed.push(bytes),
         message: (bytes: Buffer, start: number) => {
           const { quiet } = sink;
@@ -183,7 +185,12 @@ describe("a server's answers", () => {
   test('a run of rows is one slice', () => {
     const rows = Buffer.concat(Array.from({ length: 1000 }, (_, i) => dataRow([Buffer.from(String(i))])));
     const passed: Buffer[] = [];
-    new ReplyReader().push(rows, { quiet: false, pass: (bytes) => passed.push(bytes), message: () => true });
+    new ReplyReader().push(rows, {
+      quiet: false,
+      rows: () => {},
+      pass: (bytes) => passed.push(bytes),
+      message: () => true,
+    });
     expect(passed).toHaveLength(1);
   });
 });
