@@ -55,12 +55,8 @@ export async function dial(deps: DialDeps): Promise<Dialed> {
   const { connection, user, database } = raw(client);
   const parameters = new Map<string, string>();
   connection.startup = () => {
-    const own = new Map([
-      ['user', user],
-      ['database', database],
-      ['application_name', deps.config.application_name ?? ''],
-      ...deps.startup,
-    ]);
+    // What the client did not say the server is not told either: it shows in pg_settings where a value came from.
+    const own = new Map([['user', user], ['database', database], ...deps.startup]);
     connection.stream.write(startupMessage(own));
   };
   connection.on('parameterStatus', (message) => parameters.set(message.parameterName, message.parameterValue));

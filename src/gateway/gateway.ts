@@ -153,7 +153,10 @@ async function openSession(deps: GatewayDeps, parts: SessionParts): Promise<Serv
     throw error;
   }
   board.parameters.set('session_authorization', client.login.user);
-  for (const [name, value] of reportedAtStartup(client)) board.parameters.set(name, value);
+  for (const [name, value] of reportedAtStartup(client)) {
+    // A server that was asked knows better how it writes the value.
+    if (home === catalogName || !board.parameters.has(name)) board.parameters.set(name, value);
+  }
   return {
     backend: relay,
     parameters: new Map(board.parameters),

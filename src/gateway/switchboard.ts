@@ -322,7 +322,7 @@ export class Switchboard implements UpstreamEvents {
         throw new SluiceError('undefined_object', `peer "${name}" does not exist`);
       }
       const signal = AbortSignal.any([opening.signal, client.gone]);
-      const startup = this.#startup(name);
+      const startup = this.#startup(name, config);
       const upstream = await Upstream.open({ name, config, startup, outbox: client.outbox, events: this, signal });
       this.#upstreams.set(name, upstream);
       if (name === this.home && this.parameters.size > 0) this.#tellChanged(upstream);
@@ -345,9 +345,12 @@ export class Switchboard implements UpstreamEvents {
     }
   }
 
-  #startup(name: string): ReadonlyMap<string, string> {
-    const startup = new Map<string, string>([['client_encoding', 'UTF8']]);
+  #startup(name: string, { application_name: application }: ClientConfig): ReadonlyMap<string, string> {
+    const startup = new Map<string, string>();
+    // A session at a peer begins as the peer's server begins any session; others begin as that one does.
+    if (name === catalogName) startup.set('client_encoding', 'UTF8');
     if (name !== this.home) {
+      if (application !== undefined) startup.set('application_name', application);
       for (const each of pinned) {
         const value = this.parameters.get(each);
         if (value !== undefined) startup.set(each, value);
