@@ -21,18 +21,20 @@ export interface AtUpstream {
   readonly kind: 'upstream';
   readonly upstream: Upstream;
   readonly shift?: Shift | undefined;
-  /** To be called when it has run. */
-  readonly leaves?: Leaves | undefined;
+  /** The statement, if the session must know when it has succeeded: PREPARE, DECLARE, and SET and the like. */
+  readonly said?: Said | undefined;
 }
 
-/** What a statement leaves behind in the session when it has run. */
-type Leaves = (upstream: Upstream, tag: string) => void;
+export interface Said {
+  readonly client: ClientText;
+  readonly plain: PlainPiece;
+}
 
 type Prepared =
   | { readonly kind: 'empty' }
   | { readonly kind: 'own'; readonly statement: Statement }
   /** BEGIN, COMMIT, SET and the like: no rows, no parameters, and where they go is known only when they run. */
-  | { readonly kind: 'control'; readonly client: ClientText; readonly plain: PlainPiece }
+  | ({ readonly kind: 'control' } & Said)
   | AtUpstream;
 
 type Portal =
@@ -121,8 +123,9 @@ export class ExtendedQuery {
     this.#statements.delete(name);
   }
 
+  /** The unnamed one stays, as it does at a server. */
   forgetStatements(): void {
-    this.#statements.clear();
+    for (const name of this.#statements.keys()) if (name !== '') this.#statements.delete(name);
   }
 
   /** The transaction is over, and with it all portals but cursors WITH HOLD. */
@@ -131,7 +134,7 @@ export class ExtendedQuery {
   }
 
   forgetAll(): void {
-    this.#statements.clear();
+    this.forgetStatements();
     this.#portals.clear();
     this.#held.clear();
   }
@@ -140,29 +143,24 @@ export class ExtendedQuery {
     const { name } = message;
     const { board, classifier } = this.#deps;
     const client = classifier.read(message.query);
-    if (client === undefined) {
-      // Too much to be read: it goes on as it is, to where the session is at home or in a transaction.
-      const { transaction, home } = board;
-      const target = transaction.at === 'owned' ? transaction.owner : home;
-      await this.#prepareAt(target, { name, forwarded: raw, shift: (position) => position });
+    if (client === undefined || client.pieces.length > 1) {
+      if (board.readOnly) throw new SluiceError('limit', 'statement is too long', { sqlstate: '54000' });
+      // Too much to be read goes on as it is; of several statements the server says in its own words that they are too many.
+      await this.#prepareAt(this.#whereNow(), { name, forwarded: raw });
       return;
     }
     const { pieces } = client;
-    if (pieces.length > 1) {
-      throw new SluiceError('syntax', 'cannot insert multiple commands into a prepared statement');
-    }
     const known = name === '' ? undefined : this.#statements.get(name);
     const taken = known !== undefined && (known.kind !== 'upstream' || !known.upstream.closed);
     const classified = pieces[0] === undefined ? undefined : await classifier.classify(pieces[0]);
-    if (classified?.kind === 'plain' && !controlKinds.has(classified.act.kind)) {
-      const target = place(classified, board.transaction, board.home) ?? board.home;
+    const target = classified?.kind === 'plain' ? this.#targetOf(classified) : undefined;
+    if (classified?.kind === 'plain' && target !== undefined) {
       if (taken && (known.kind !== 'upstream' || known.upstream.name !== target)) throw alreadyExists(name);
       const { bytes, cuts, shift } = textOf(client, [classified]);
       const forwarded = cuts.length === 0 ? raw : say.parseMessage(name, bytes, message.types);
-      const leaves: Leaves | undefined = leavingKinds.has(classified.act.kind)
-        ? (upstream, tag) => this.#deps.remember(client, classified, { upstream, tag })
-        : undefined;
-      await this.#prepareAt(target, { name, forwarded, shift, leaves });
+      const { kind } = classified.act;
+      const said = controlKinds.has(kind) || leavingKinds.has(kind) ? { client, plain: classified } : undefined;
+      await this.#prepareAt(target, { name, forwarded, shift, said });
       return;
     }
     if (classified?.kind === 'raw') {
@@ -172,14 +170,44 @@ export class ExtendedQuery {
       return;
     }
     if (taken) throw alreadyExists(name);
+    if (classified === undefined && board.transaction.at === 'owned') {
+      await this.#prepareAt(board.transaction.owner, { name, forwarded: raw });
+      return;
+    }
     if (classified === undefined) this.#statements.set(name, { kind: 'empty' });
     else if (classified.kind === 'own') this.#statements.set(name, classified);
     else this.#statements.set(name, { kind: 'control', client, plain: classified });
     await this.#say(say.parseComplete);
   }
 
+  /** Where a statement is prepared; undefined: with us, until it is known where it runs. */
+  #targetOf(plain: PlainPiece): string | undefined {
+    const { board } = this.#deps;
+    const { kind } = plain.act;
+    const target = place(plain, board.transaction, board.home);
+    if (!controlKinds.has(kind)) return target ?? board.home;
+    // BEGIN and COMMIT have their answer in ReadyForQuery, so they run on their own; in a failed transaction BEGIN does not run.
+    if (kind === 'begin') return board.status === 'E' ? target : undefined;
+    return kind === 'end' ? undefined : target;
+  }
+
+  /** Where a message goes that names nothing. */
+  #whereNow(): string {
+    const { transaction, home } = this.#deps.board;
+    return transaction.at === 'owned' ? transaction.owner : home;
+  }
+
   async bind(message: BindMessage, raw: Buffer): Promise<void> {
-    const prepared = this.#statement(message.statement);
+    const prepared = await this.#statement(message.statement);
+    const said = prepared.kind === 'upstream' ? prepared.said : undefined;
+    if (said !== undefined && prepared.kind === 'upstream' && controlKinds.has(said.plain.act.kind)) {
+      // It was prepared where it would have gone then.
+      if (this.#targetOf(said.plain) !== prepared.upstream.name) {
+        this.#portals.set(message.portal, { kind: 'control', ...said });
+        await this.#say(say.bindComplete);
+        return;
+      }
+    }
     if (prepared.kind === 'upstream') {
       const upstream = await this.#ask(prepared.upstream, raw, asked('bind', { shift: prepared.shift }));
       this.#portals.set(message.portal, prepared);
@@ -201,7 +229,7 @@ export class ExtendedQuery {
   }
 
   async describe(message: Named, raw: Buffer): Promise<void> {
-    const known = message.what === 'S' ? this.#statement(message.name) : this.#portal(message.name);
+    const known = message.what === 'S' ? await this.#statement(message.name) : await this.#portal(message.name);
     if (known.kind === 'upstream') {
       const kind = message.what === 'S' ? 'describe_statement' : 'describe_portal';
       await this.#ask(known.upstream, raw, asked(kind, { shift: known.shift }));
@@ -221,11 +249,14 @@ export class ExtendedQuery {
   }
 
   async execute(message: ExecuteMessage, raw: Buffer): Promise<void> {
-    const portal = this.#portal(message.portal);
+    const portal = await this.#portal(message.portal);
     switch (portal.kind) {
       case 'upstream': {
-        const { upstream, shift, leaves } = portal;
-        const completed = leaves === undefined ? undefined : (tag: string) => leaves(upstream, tag);
+        const { upstream, shift, said } = portal;
+        const completed =
+          said === undefined
+            ? undefined
+            : (tag: string) => this.#deps.remember(said.client, said.plain, { upstream, tag });
         await this.#ask(upstream, raw, asked('execute', { shift, completed }));
         return;
       }
@@ -275,11 +306,12 @@ export class ExtendedQuery {
 
   async #prepareAt(
     target: string,
-    { name, forwarded, shift, leaves }: { name: string; forwarded: Buffer; shift: Shift; leaves?: Leaves | undefined },
+    facts: { readonly name: string; readonly forwarded: Buffer } & Pick<AtUpstream, 'shift' | 'said'>,
   ): Promise<void> {
+    const { name, forwarded, shift, said } = facts;
     const upstream = await this.#deps.board.reach(target);
     upstream.ask(forwarded, asked('parse', { name: this.madeBy(name), shift }));
-    this.#statements.set(name, { kind: 'upstream', upstream, shift, ...(leaves && { leaves }) });
+    this.#statements.set(name, { kind: 'upstream', upstream, shift, said });
     await upstream.drained();
   }
 
@@ -305,20 +337,17 @@ export class ExtendedQuery {
     return (what === 'S' ? this.#statements : this.#portals) as Map<string, Prepared | Portal>;
   }
 
-  #statement(name: string): Prepared {
+  async #statement(name: string): Promise<Prepared> {
     const known = this.#statements.get(name);
     if (known !== undefined && (known.kind !== 'upstream' || !known.upstream.closed)) return known;
-    const shown = name === '' ? 'unnamed prepared statement' : `prepared statement "${name}"`;
-    throw new SluiceError('undefined_object', `${shown} does not exist`, { sqlstate: '26000' });
+    // A function may have made one that nobody told us of; else the server says in its own words that there is none.
+    return { kind: 'upstream', upstream: await this.#deps.board.reach(this.#whereNow()) };
   }
 
-  #portal(name: string): Portal {
+  async #portal(name: string): Promise<Portal> {
     const known = this.#portals.get(name);
     if (known !== undefined && (known.kind !== 'upstream' || !known.upstream.closed)) return known;
-    // A function may have opened a cursor that nobody told us of.
-    const { active } = this.#deps.board;
-    if (active !== undefined && this.#deps.board.status !== 'I') return { kind: 'upstream', upstream: active };
-    throw new SluiceError('undefined_object', `portal "${name}" does not exist`, { sqlstate: '34000' });
+    return { kind: 'upstream', upstream: await this.#deps.board.reach(this.#whereNow()) };
   }
 }
 

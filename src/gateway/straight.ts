@@ -99,7 +99,7 @@ export class StraightWay {
     if (end < 0) return false;
     const { names } = this.#deps;
     const prepared = names.upstreamOf('S', textAt(raw, portalEnd + 1, end));
-    if (prepared?.upstream !== home) return false;
+    if (prepared?.upstream !== home || prepared.said !== undefined) return false;
     home.ask(raw, asked('bind', { straight: true, shift: prepared.shift }));
     names.bound(textAt(raw, 5, portalEnd), prepared);
     return true;
@@ -124,7 +124,7 @@ export class StraightWay {
     const end = raw.indexOf(0, 5);
     if (end < 0 || end + 5 !== raw.length) return false;
     const portal = this.#deps.names.upstreamOf('P', textAt(raw, 5, end));
-    if (portal?.upstream !== home || portal.leaves !== undefined) return false;
+    if (portal?.upstream !== home || portal.said !== undefined) return false;
     home.ask(raw, asked('execute', { straight: true, shift: portal.shift }));
     return true;
   }

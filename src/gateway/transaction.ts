@@ -38,7 +38,10 @@ export function place(plain: Plain, transaction: Transaction, home: string): str
       if (act.kind === 'end') return undefined;
       throw transactionFailed();
     case 'waiting':
-      if (act.kind === 'begin' || act.kind === 'set' || act.kind === 'savepoint') return undefined;
+      // At a peer the server itself judges them; on the catalog the transaction may yet become any peer's.
+      if (act.kind === 'begin' || act.kind === 'set' || act.kind === 'savepoint') {
+        return home === catalogName ? undefined : home;
+      }
       if (act.kind === 'end') return act.commit && transaction.said.length > 0 ? home : undefined;
       return named ?? home;
     case 'owned': {
