@@ -56,8 +56,11 @@ export async function testDatabase(major: TestedMajor = 18): Promise<TestDatabas
 }
 
 /** Creates a database on any server. */
-export async function databaseOn(server: ServerAddress, major: TestedMajor): Promise<TestDatabase> {
-  const database = `t_${randomBytes(6).toString('hex')}`;
+export async function databaseOn(
+  server: ServerAddress,
+  major: TestedMajor,
+  database = `t_${randomBytes(6).toString('hex')}`,
+): Promise<TestDatabase> {
   const admin = () => Connection.open({ ...server, database: 'postgres' });
   {
     await using connection = await admin();
