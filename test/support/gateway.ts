@@ -289,6 +289,8 @@ export function runProgram(
     readonly env?: Readonly<Record<string, string>>;
     readonly input?: string;
     readonly cwd?: string;
+    /** After it the program is killed. */
+    readonly timeoutMs?: number;
   },
 ): Promise<ProgramResult> {
   const { PATH = '', HOME = '' } = process.env;
@@ -296,6 +298,7 @@ export function runProgram(
     cwd: options.cwd ?? root,
     env: { PATH, HOME, LC_ALL: 'C.UTF-8', ...options.env },
     stdio: ['pipe', 'pipe', 'pipe'],
+    ...(options.timeoutMs === undefined ? {} : { timeout: options.timeoutMs, killSignal: 'SIGKILL' }),
   });
   child.stdin.on('error', () => {}); // it may end before it has read everything
   child.stdin.end(options.input ?? '');

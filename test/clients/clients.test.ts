@@ -1,0 +1,111 @@
+// One scenario, run by every client library that is here: what it sees through Sluice is what it sees on PostgreSQL itself.
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { type Authority, hasOpenssl, makeAuthority } from '../support/certificates.ts';
+import { createPeer, type Gateway, runProgram, startGateway } from '../support/gateway.ts';
+import { type TestDatabase, testDatabase } from '../support/servers.ts';
+import { type ClientKind, cache, clients } from './installed.ts';
+import { readTranscript, type Step, steps, type Transcript, verbs, verbTags } from './scenario.ts';
+
+// Two clients at a time, as the machine has cores.
+vi.setConfig({ maxConcurrency: 2, testTimeout: 180_000 });
+
+let gateway: Gateway;
+let db: TestDatabase;
+let authority: Authority | undefined;
+beforeAll(async () => {
+  authority = hasOpenssl ? makeAuthority() : undefined;
+  const certificate = authority?.issue('localhost', 'DNS:localhost,IP:127.0.0.1');
+  const env =
+    certificate === undefined
+      ? {}
+      : { SLUICE_TLS_CERT: certificate.certificateFile, SLUICE_TLS_KEY: certificate.keyFile };
+  [gateway, db] = await Promise.all([startGateway({ env }), testDatabase(18)]);
+  await gateway.query(createPeer('shop', db));
+});
+afterAll(async () => {
+  await gateway?.[Symbol.asyncDispose]();
+  await db?.[Symbol.asyncDispose]();
+  authority?.[Symbol.dispose]();
+});
+
+interface Way {
+  readonly through: 'postgres' | 'sluice';
+  /** The name of the database to connect to, and what stands before the schema's name. */
+  readonly database: string;
+  readonly prefix?: string;
+  readonly sslmode?: 'require';
+}
+
+/** Runs the client in a schema of its own that is new each time. */
+async function run(client: ClientKind, way: Way): Promise<Transcript> {
+  const name = client.name.replaceAll(/[^a-z0-9]+/gi, '_').toLowerCase();
+  const schema = `c_${name}`;
+  await using own = await db.connect();
+  await own.client.query(`drop schema if exists ${schema} cascade; create schema ${schema};
+    create type ${schema}.mood as enum ('sad', 'ok', 'happy');
+    create table ${schema}.things (id int primary key, name text not null, mood ${schema}.mood, amount numeric(20, 4),
+      at timestamptz, doc jsonb, raw bytea, list int[], words text[], uid uuid)`);
+  const at = way.through === 'sluice' ? gateway : db;
+  const options = { host: db.host, port: db.port, user: db.user, password: db.password, database: db.database };
+  const done = await runProgram(client.command[0]!, {
+    args: client.command.slice(1),
+    timeoutMs: 60_000,
+    env: {
+      PGHOST: '127.0.0.1',
+      PGPORT: String(at.port),
+      PGUSER: db.user,
+      PGPASSWORD: at.password,
+      PGDATABASE: way.database,
+      PGSSLMODE: way.sslmode ?? 'disable',
+      SCHEMA: `${way.prefix ?? ''}${schema}`,
+      TZ: 'UTC',
+      PYTHONDONTWRITEBYTECODE: '1',
+      SLUICE_CLIENTS_CACHE: cache,
+      ...(way.through === 'sluice'
+        ? { VERBS_PEER: `p_${name}`, VERBS_OPTIONS: createPeer('x', options).replace(/^.*?with \((.*)\);$/s, '$1') }
+        : {}),
+    },
+  });
+  expect(done.code, `${client.name} through ${way.through}: ${done.stderr}\n${done.stdout}`).toBe(0);
+  return readTranscript(done.stdout);
+}
+
+/** The steps that this client's transcript must have. */
+function expected(client: ClientKind): readonly Step[] {
+  return (Object.keys(steps) as Step[]).filter((step) => client.without?.[step] === undefined);
+}
+
+/** Every step is there, did its work, and gave what it gave on PostgreSQL. */
+function compare(client: ClientKind, direct: Transcript, through: Transcript, but: readonly string[] = []): void {
+  for (const step of expected(client)) expect(direct.results.get(step), `${client.name}: ${step}`).toMatch(steps[step]);
+  const said = through.results.get('verbs');
+  expect(said, `${client.name}: verbs`).toMatch(verbs);
+  if (client.without?.tags === undefined) expect(said, `${client.name}: tags`).toMatch(verbTags);
+  const compared = ({ results }: Transcript) => {
+    const rest = [...results].filter(([step]) => step !== 'verbs' && !but.includes(step));
+    return Object.fromEntries(rest);
+  };
+  expect(compared(through)).toEqual(compared(direct));
+}
+
+const sluice = { through: 'sluice', database: 'shop' } as const satisfies Way;
+
+for (const client of clients) {
+  const lack = client.lacks === undefined ? '' : ` (skipped, not here: ${client.lacks})`;
+  test
+    .skipIf(client.lacks !== undefined)
+    .concurrent(`${client.name} sees through Sluice what it sees on PostgreSQL itself${lack}`, async () => {
+      const direct = await run(client, { through: 'postgres', database: db.database });
+      compare(client, direct, await run(client, sluice));
+      if (client.byName !== undefined) {
+        const named = await run(client, { through: 'sluice', database: 'sluice', prefix: 'shop.' });
+        compare(client, direct, named, client.byName);
+      }
+      if (client.tls && hasOpenssl) compare(client, direct, await run(client, { ...sluice, sslmode: 'require' }));
+    });
+}
+
+test('at least twelve clients are here where the machine can have them', () => {
+  const here = clients.filter(({ lacks }) => lacks === undefined);
+  if (process.env.CI !== undefined) expect(here.length).toBeGreaterThanOrEqual(12);
+});
