@@ -165,7 +165,7 @@ async function openSession(deps: GatewayDeps, parts: SessionParts): Promise<Serv
     },
     cancel: () => {
       own.cancel();
-      board.cancel();
+      return board.cancel();
     },
     abandon: () => {
       own.cancel();

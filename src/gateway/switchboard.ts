@@ -241,10 +241,11 @@ export class Switchboard implements UpstreamEvents {
     }
   }
 
-  /** Asks whoever is busy to stop. */
-  cancel(): void {
+  /** Asks whoever is busy to stop; done when they have been asked. */
+  async cancel(): Promise<void> {
     this.#opening?.abort();
-    for (const upstream of this.#upstreams.values()) if (upstream.busy) void upstream.cancel();
+    const busy = [...this.#upstreams.values()].filter((upstream) => upstream.busy);
+    await Promise.all(busy.map((upstream) => upstream.cancel()));
   }
 
   /** Closes everything at once. A server that works for nobody is told to stop. */

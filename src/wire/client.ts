@@ -141,8 +141,9 @@ export class ClientConnection {
         void this.#identify(step.state, step.user);
         return true;
       case 'cancel':
-        this.#house.keys.cancel(step.pid, step.secret);
-        this.#hangUp();
+        // Clients wait for the end of this connection, and then take the cancel as done: it must not hit what they say next.
+        this.#leaving = true;
+        void this.#house.keys.cancel(step.pid, step.secret).then(() => this.#hangUp());
         return true;
       case 'close':
         this.#hangUp();

@@ -52,8 +52,8 @@ export interface ServedSession {
   readonly parameters: ReadonlyMap<string, string>;
   /** A row is half sent: nothing else may be said. */
   readonly insideRow: boolean;
-  /** Stops what is being done; never throws. */
-  cancel(): void;
+  /** Stops what is being done; done when whoever does it has been told. Never throws. */
+  cancel(): Promise<void>;
   /** Gives everything back at once, whatever is being done. */
   abandon(): void;
 }
@@ -85,10 +85,10 @@ export interface House {
 
 /** The keys by which a second connection may stop what the first one does. */
 export class CancelKeys {
-  readonly #sessions = new Map<number, { readonly secret: Buffer; readonly cancel: () => void }>();
+  readonly #sessions = new Map<number, { readonly secret: Buffer; readonly cancel: () => Promise<void> }>();
 
   /** Gives a new key; `release` when the session ends. */
-  issue(cancel: () => void): { readonly pid: number; readonly secret: Buffer; release(): void } {
+  issue(cancel: () => Promise<void>): { readonly pid: number; readonly secret: Buffer; release(): void } {
     let pid = randomInt(1, 0x7fffffff);
     while (this.#sessions.has(pid)) pid = randomInt(1, 0x7fffffff);
     const secret = randomBytes(4);
@@ -97,9 +97,9 @@ export class CancelKeys {
   }
 
   /** Cancels if the key is right; says nothing either way. */
-  cancel(pid: number, secret: Buffer): void {
+  async cancel(pid: number, secret: Buffer): Promise<void> {
     const session = this.#sessions.get(pid);
     if (session === undefined || secret.length !== session.secret.length) return;
-    if (timingSafeEqual(secret, session.secret)) session.cancel();
+    if (timingSafeEqual(secret, session.secret)) await session.cancel();
   }
 }
