@@ -14,6 +14,7 @@ import { PlainTexts } from './plain-texts.ts';
 import { Relay } from './relay.ts';
 import { Router } from './route.ts';
 import { Switchboard } from './switchboard.ts';
+import { asksForNothing, toldAtLogin } from './told.ts';
 import { catalogName } from './transaction.ts';
 
 export interface GatewayConfig {
@@ -137,26 +138,18 @@ async function openSession(deps: GatewayDeps, parts: SessionParts): Promise<Serv
   const relay = new Relay({ client, board, own, router, texts, isPeer: deps.peerExists });
   try {
     // A client that looks at a peer wants to know at once if it is there; one that talks to us needs no connection yet.
-    if (home !== catalogName || catalogParameters.size === 0) {
-      const upstream = await board.join(home);
-      for (const [name, value] of upstream.parameters) board.parameters.set(name, value);
-      // Only what nobody has set is true for the next client as well.
-      const untouched = [...client.login.parameters.keys()].every((name) => harmless.has(name));
-      if (home === catalogName && untouched) {
-        for (const [name, value] of upstream.parameters) catalogParameters.set(name, value);
-      }
-    } else {
-      for (const [name, value] of catalogParameters) board.parameters.set(name, value);
+    const told = home === catalogName ? toldAtLogin(client.login.parameters, catalogParameters) : undefined;
+    const { parameters } = told === undefined ? await board.join(home) : { parameters: told };
+    for (const [name, value] of parameters) board.parameters.set(name, value);
+    // Only what nobody has set is true for the next client as well.
+    if (home === catalogName && told === undefined && asksForNothing(client.login.parameters)) {
+      for (const [name, value] of parameters) catalogParameters.set(name, value);
     }
   } catch (error) {
     board.abandon();
     throw error;
   }
   board.parameters.set('session_authorization', client.login.user);
-  for (const [name, value] of reportedAtStartup(client)) {
-    // A server that was asked knows better how it writes the value.
-    if (home === catalogName || !board.parameters.has(name)) board.parameters.set(name, value);
-  }
   return {
     backend: relay,
     parameters: new Map(board.parameters),
@@ -172,22 +165,4 @@ async function openSession(deps: GatewayDeps, parts: SessionParts): Promise<Serv
       board.abandon();
     },
   };
-}
-
-const harmless: ReadonlySet<string> = new Set(['application_name', 'client_encoding']);
-
-// https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-ASYNC
-const settable = ['application_name', 'client_encoding', 'DateStyle', 'IntervalStyle', 'TimeZone'] as const;
-
-/** What a client sets in its startup packet and is told of, by the name that PostgreSQL reports it under. */
-function reportedAtStartup({ login }: Client): ReadonlyMap<string, string> {
-  const reported = new Map<string, string>([
-    ['application_name', ''],
-    ['client_encoding', 'UTF8'],
-  ]);
-  for (const [name, value] of login.parameters) {
-    const known = settable.find((each) => each.toLowerCase() === name.toLowerCase());
-    if (known !== undefined) reported.set(known, value);
-  }
-  return reported;
 }
