@@ -59,7 +59,7 @@ export const environment = {
     default: defaultLimits.connections,
     min: 1,
     max: 1_000_000,
-    doc: 'Clients at a time that have logged in; a quarter as many more (20 at least) may be about to.',
+    doc: 'Clients at a time that have logged in; as many more (20 at least) may be about to.',
   },
   SLUICE_MAX_MESSAGE_SIZE: {
     type: 'integer',

@@ -324,7 +324,7 @@ export class ExtendedQuery {
 
   /** Waits until all that was asked before is answered. @returns false if that has failed: this is part of what is skipped */
   async #turn(): Promise<boolean> {
-    await this.#deps.board.drain();
+    await this.#deps.board.turn();
     return !this.#deps.isSkipping();
   }
 

@@ -97,13 +97,17 @@ export class Relay implements Backend {
     return this.#skipping || this.#board.active?.failed === true;
   }
 
+  get copying(): boolean {
+    return this.#board.active?.copyIn === true;
+  }
+
   get over(): boolean {
     return this.#board.over;
   }
 
   async query(bytes: Buffer): Promise<void> {
     await this.#serve(async () => {
-      await this.#board.drain();
+      await this.#board.turn();
       const client = this.#classifier.read(bytes);
       if (client === undefined) return void (await this.#tooLong(bytes));
       const { pieces } = client;
@@ -184,6 +188,10 @@ export class Relay implements Backend {
       // If the server is gone, so is its transaction.
       if (board.transaction.at === 'waiting') board.transaction = { at: 'failed' };
     });
+  }
+
+  async breakCopy(type: number): Promise<void> {
+    await this.#serve(() => this.#board.breakCopy(type));
   }
 
   async settle(): Promise<void> {

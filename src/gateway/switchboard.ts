@@ -1,7 +1,7 @@
 // A session's upstreams: opens each when it is first needed, sees that it has heard BEGIN and SET, and waits for its answers.
 import { type ServerErrorFields, SluiceError } from '../base/errors.ts';
 import type { ClientConfig } from '../pg/client.ts';
-import { executeMessage, message, parameterStatus, queryMessage, type TransactionStatus } from '../wire/backend.ts';
+import { executeMessage, parameterStatus, queryMessage, type TransactionStatus } from '../wire/backend.ts';
 import { errorResponse } from '../wire/failure.ts';
 import { frontend } from '../wire/frames.ts';
 import type { Client } from '../wire/house.ts';
@@ -120,7 +120,7 @@ export class Switchboard implements UpstreamEvents {
   async join(name: string): Promise<Upstream> {
     const upstream = this.#upstreams.get(name) ?? (await this.#open(name));
     if (this.active !== upstream) {
-      await this.drain();
+      await this.turn();
       // What is asked now belongs to an extended query that has just failed elsewhere: it is skipped.
       if (this.active?.failed) throw new SluiceError('stopped', 'skipped');
       this.active = upstream;
@@ -176,6 +176,20 @@ export class Switchboard implements UpstreamEvents {
     const upstream = this.active;
     if (upstream?.busy && upstream.dirty) upstream.flush();
     while (upstream?.busy && !upstream.copyIn && !upstream.closed) await upstream.change();
+  }
+
+  /** As drain, for something that the client wants in its turn: a COPY that waits for data fails, as it has got none. */
+  async turn(): Promise<void> {
+    await this.drain();
+    if (this.active?.copyIn) await this.breakCopy();
+  }
+
+  /** Makes the active upstream's COPY fail, in PostgreSQL's own words. */
+  async breakCopy(type?: number): Promise<void> {
+    const upstream = this.active;
+    if (!upstream?.copyIn) return;
+    upstream.breakCopy(type);
+    await this.drain();
   }
 
   /** Ends an extended query on each upstream that took part. @returns false if a COPY goes on */
@@ -413,14 +427,8 @@ export class Switchboard implements UpstreamEvents {
         upstream.destroy();
         return true;
       default:
-        // PostgreSQL's own words for it; the message itself is answered after that.
-        upstream.copyIn = false;
-        upstream.send(
-          message(
-            frontend.copyFail,
-            Buffer.from(`unexpected message type 0x${type.toString(16)} during COPY from stdin\0`),
-          ),
-        );
+        // The message itself is answered after that.
+        upstream.breakCopy(type);
         return true;
     }
     inbox.shift();

@@ -1,8 +1,16 @@
 // One connection to a server for one session, spoken to in raw messages: what was asked, what is answered, what the client hears.
 import type { Duplex } from 'node:stream';
 import { type ServerErrorFields, SluiceError } from '../base/errors.ts';
-import { backend, flushMessage, syncMessage, type TransactionStatus, terminateMessage } from '../wire/backend.ts';
+import {
+  backend,
+  flushMessage,
+  message,
+  syncMessage,
+  type TransactionStatus,
+  terminateMessage,
+} from '../wire/backend.ts';
 import { decodeFields, encodeFields, serverFields } from '../wire/fields.ts';
+import { frontend } from '../wire/frames.ts';
 import type { Outbox } from '../wire/inbox.ts';
 import { Outlet } from '../wire/outlet.ts';
 import { ReplyReader } from '../wire/replies.ts';
@@ -152,6 +160,13 @@ export class Upstream {
 
   flush(): void {
     this.send(flushMessage);
+  }
+
+  /** Ends a COPY that gets something else than data, in PostgreSQL's own words. */
+  breakCopy(type?: number): void {
+    this.copyIn = false;
+    const what = type === undefined ? 'message' : `message type 0x${type.toString(16)}`;
+    this.send(message(frontend.copyFail, Buffer.from(`unexpected ${what} during COPY from stdin\0`)));
   }
 
   sync(quiet = false): Asked {

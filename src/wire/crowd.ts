@@ -5,12 +5,12 @@ export interface Visitor {
   turnAway(): void;
 }
 
-// Clients at the door are there for moments; a quarter of the house is much for them, and a small house has this many.
+// All who would have a place inside may come at the same moment; and a small house still hears cancels.
 const leastAtDoor = 20;
 
 /** How many may be logging in at a time. */
 export function roomAtDoor(connections: number): number {
-  return Math.max(leastAtDoor, Math.ceil(connections / 4));
+  return Math.max(leastAtDoor, connections);
 }
 
 /** Counts a listener's connections. */

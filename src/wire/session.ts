@@ -26,6 +26,8 @@ export interface Backend {
   readonly status: TransactionStatus;
   /** An extended query has failed: everything up to the next Sync is skipped. */
   readonly skipping: boolean;
+  /** An extended query waits for COPY data. */
+  readonly copying: boolean;
   /** The session cannot go on; the client has been told. */
   readonly over: boolean;
   /**
@@ -49,6 +51,8 @@ export interface Backend {
   sync(): Promise<boolean>;
   /** CopyData, CopyDone or CopyFail. */
   copy(frame: Frame): Promise<void>;
+  /** A message of another type has come where COPY data was awaited: that fails, and all up to Sync is skipped. */
+  breakCopy(type: number): Promise<void>;
   /** One of the calls above threw: the transaction must fail, and in an extended query all up to Sync is skipped. */
   fail(protocol: 'simple' | 'extended'): Promise<void>;
   /** Waits until what was asked is answered, so that something else may be said. */
@@ -145,11 +149,24 @@ const opening: ReadonlySet<number> = new Set([
   frontend.close,
 ]);
 
+const duringCopy: ReadonlySet<number> = new Set([
+  frontend.copyDone,
+  frontend.copyFail,
+  frontend.flush,
+  frontend.sync,
+  // Taken as nothing at any time.
+  frontend.password,
+]);
+
 /** @returns whether the client has been told that we are ready for the next query */
 async function answer(frame: Frame, deps: SessionDeps): Promise<boolean> {
   const { backend, outbox } = deps;
   const isSync = frame.kind === 'message' && frame.type === frontend.sync;
   if (backend.skipping && !isSync) return false;
+  if (backend.copying && frame.kind === 'message' && !duringCopy.has(frame.type)) {
+    await backend.breakCopy(frame.type);
+    return false;
+  }
   const simple = frame.kind === 'message' && (frame.type === frontend.query || frame.type === frontend.functionCall);
   let ready = simple;
   try {

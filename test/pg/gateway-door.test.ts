@@ -302,6 +302,23 @@ describe('byte by byte', () => {
     await peer.exec('truncate public.t');
   });
 
+  test('a message that is no data makes a COPY of an extended query fail, wherever the message belongs', async () => {
+    const copy = [...run('copy peer.public.t from stdin'), sync];
+    const late = async (then: readonly Buffer[]) => speak(copy, 1, [...then, sync]);
+    for (const then of [
+      run('show mirrors'),
+      run('select 1'),
+      run('select 1 from peer.public.t'),
+      [message(code('Q'), Buffer.from('select 1\0'))],
+    ]) {
+      expect(await late(then)).toBe('12GEZ');
+    }
+    // Said before anyone knows that COPY waits for data.
+    expect(await speak([...run('copy peer.public.t from stdin'), ...run('show mirrors'), sync], 1)).toBe('12GEZ');
+    expect(await speak([...run('copy peer.public.t from stdin'), ...run('select 1'), sync], 1)).toBe('12GEZ');
+    expect(await peer.exec('select * from public.t')).toEqual([]);
+  });
+
   test('COPY data that is too late or not wanted is taken as nothing', async () => {
     const data = [
       message(code('d'), Buffer.from('x\ty\n')),
