@@ -406,8 +406,10 @@ export class Switchboard implements UpstreamEvents {
     const { inbox } = this.#deps.client;
     const frame = inbox.peek();
     if (frame === undefined) {
-      if (inbox.ended) upstream.destroy();
-      return false;
+      if (!inbox.ended) return false;
+      // Nobody will wake us again: look at what has become of the upstream now.
+      upstream.destroy();
+      return true;
     }
     const type = frame.kind === 'copy' ? frontend.copyData : frame.type;
     switch (type) {

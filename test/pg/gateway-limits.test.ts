@@ -127,9 +127,7 @@ describe('idle clients', () => {
 });
 
 const ours = () =>
-  peer.exec(
-    "select pid from pg_stat_activity where datname = current_database() and application_name = 'sluice-limits'",
-  );
+  peer.exec('select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()');
 
 describe('messages', () => {
   test('one that is too long ends the session, after what was asked before is answered', async () => {
@@ -142,6 +140,24 @@ describe('messages', () => {
     expect(client.heard.types).toBe(`T${'D'.repeat(2000)}CZTDCZE`);
     expect(client.heard.errors).toMatchObject([{ S: 'FATAL', C: '08P01', M: 'invalid message length' }]);
     expect(client.heard.whole).toBe(true);
+  });
+
+  test('nonsense in the middle of COPY data ends the session, and nothing of the data is kept', async () => {
+    await using gateway = await gatewayWith({});
+    for (const database of ['sluice', 'peer']) {
+      using client = await SpokenClient.open(gateway.config(database));
+      client.say(
+        ask.query('copy peer.public.t from stdin'),
+        ask.copyData(Buffer.from('7\n')),
+        Buffer.from('!nonsense'),
+      );
+      client.socket.end();
+      await client.end();
+      expect(client.problem).toBeUndefined();
+      expect(client.heard.errors.at(-1)).toMatchObject({ S: 'FATAL', C: '08P01' });
+    }
+    expect(await peer.exec('select id from public.t')).toEqual([]);
+    await until('the peer is left alone', async () => (await ours()).length === 0);
   });
 
   test('nonsense in the middle of an extended query never breaks a row that is on its way', async () => {
