@@ -121,7 +121,7 @@ function gatewayDeps(given: {
     },
     peer: async (name: string) => {
       const peer = await peers.find(name);
-      return peer && peerClientConfig(peer.config, { application: 'sluice gateway' });
+      return peer && peerClientConfig(peer.config, { application: 'sluice gateway', lends: true });
     },
   };
 }

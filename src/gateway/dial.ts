@@ -5,6 +5,7 @@ import { SluiceError, toSluiceError } from '../base/errors.ts';
 import { cancelQuery } from '../peers/connect.ts';
 import type { ClientConfig } from '../pg/client.ts';
 import { guardClient } from '../pg/guard.ts';
+import { lendingSocket } from '../pg/lending.ts';
 import { startupMessage } from '../wire/backend.ts';
 
 export interface DialDeps {
@@ -48,7 +49,14 @@ const mostLoginBytes = 1_000_000;
 /** @throws `login_refused`, `unreachable`, `upstream`, `stopped` */
 export async function dial(deps: DialDeps): Promise<Dialed> {
   if (deps.signal.aborted) throw new SluiceError('stopped', 'canceling statement due to user request');
-  const client = new pg.Client({ connectionTimeoutMillis: connectTimeoutMs, keepAlive: true, ...deps.config });
+  const { ssl, stream } = deps.config;
+  const lends = !ssl && stream === undefined ? { stream: lendingSocket } : {};
+  const client = new pg.Client({
+    connectionTimeoutMillis: connectTimeoutMs,
+    keepAlive: true,
+    ...lends,
+    ...deps.config,
+  });
   guardClient(client, mostLoginBytes);
   // Told by the socket's end as well.
   client.on('error', () => {});

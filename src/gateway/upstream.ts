@@ -1,6 +1,7 @@
 // One connection to a server for one session, spoken to in raw messages: what was asked, what is answered, what the client hears.
 import type { Duplex } from 'node:stream';
 import { type ServerErrorFields, SluiceError } from '../base/errors.ts';
+import { type Borrower, type Lending, lendingOf } from '../pg/lending.ts';
 import {
   backend,
   flushMessage,
@@ -64,7 +65,14 @@ function readStatus(byte: number | undefined, head: Asked | undefined): Transact
   }
 }
 
-export class Upstream {
+// Of a longer answer the rest is read in gulps: a server sends 8 kB at a time, and to be woken for each costs all three more than
+// the bytes do. A short rest lets the socket fill; who waits for a first row does not wait for it.
+const gulpsAfterBytes = 131_072;
+const gulpRestMs = 1;
+// What Node reads at most at once.
+const nodeReadBytes = 65_536;
+
+export class Upstream implements Borrower {
   readonly name: string;
   readonly parameters = new Map<string, string>();
   /** Which of the session's settings it has heard. */
@@ -87,8 +95,14 @@ export class Upstream {
   readonly #replies = new ReplyReader();
   readonly #outlet: Outlet;
   #straight = 0;
+  /** Of what is being answered, so far. */
+  #answerBytes = 0;
+  #lending: Lending | undefined;
   #closed = false;
+  /** Reading waits until the client can take what was said out of turn. */
   #held = false;
+  /** Reading waits for the client to take rows, or for more of them, and then goes on by itself. */
+  #resting = false;
   #changed: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
 
   private constructor(deps: UpstreamDeps, dialed: Dialed) {
@@ -198,7 +212,7 @@ export class Upstream {
   release(): void {
     if (!this.#held) return;
     this.#held = false;
-    this.#stream.resume();
+    if (!this.#resting) this.#resume();
   }
 
   /** Asks the server, on a connection of its own, to stop what it does for us. Never throws. */
@@ -220,7 +234,12 @@ export class Upstream {
 
   #takeOver(): void {
     const stream = this.#stream;
-    stream.on('data', (chunk: Buffer) => this.#receive(chunk));
+    this.#lending = lendingOf(stream);
+    if (this.#lending === undefined) {
+      stream.on('data', (chunk: Buffer) => {
+        if (!this.borrow(chunk, chunk.length >= nodeReadBytes)) stream.pause();
+      });
+    } else this.#lending.lendTo(this);
     stream.on('error', () => this.#close());
     stream.on('end', () => this.#close());
     stream.on('close', () => this.#close());
@@ -228,33 +247,57 @@ export class Upstream {
     if (stream.destroyed) this.#close();
   }
 
-  #receive(chunk: Buffer): void {
-    if (this.#closed) return;
+  /** Takes what the server says. False: enough for now; it resumes by itself. */
+  borrow(chunk: Buffer, filled: boolean): boolean {
+    if (this.#closed) return false;
     const { outbox, events } = this.#deps;
     try {
       this.#replies.push(chunk, this);
     } catch (error) {
-      const detail = error instanceof SluiceError ? error.message : 'unreadable message';
-      this.lastWords = {
-        code: '08P01',
-        message: `${showUpstream(this.name)} does not keep to the protocol: ${detail}`,
-      };
-      outbox.flush();
-      this.#close();
-      return;
+      this.#breach(error);
+      return false;
     }
-    if (this.#asked.length === 0) events.rested(this);
+    if (this.#asked.length === 0) {
+      this.#answerBytes = 0;
+      events.rested(this);
+    } else this.#answerBytes += chunk.length;
     outbox.flush();
-    if (events.burdened && !this.busy) {
-      this.#held = true;
-      this.#stream.pause();
+    if (events.burdened && !this.busy) this.#held = true;
+    // The client does not read as fast as the server sends: let the server wait. What is only lent must not be read over.
+    if (outbox.full || (this.#lending !== undefined && !outbox.empty)) {
+      this.#resting = true;
+      void outbox.drained().then(() => this.#goOn());
+      return false;
     }
-    if (!outbox.full) return;
-    // The client does not read as fast as the server sends: let the server wait.
-    this.#stream.pause();
-    void outbox.drained().then(() => {
-      if (!this.#held) this.#stream.resume();
-    });
+    if (this.#held) return false;
+    if (filled || this.#answerBytes < gulpsAfterBytes) return true;
+    this.#resting = true;
+    setTimeout(() => this.#goOn(), gulpRestMs);
+    return false;
+  }
+
+  /** Part of being a borrower. */
+  get expecting(): boolean {
+    return this.#answerBytes > 0;
+  }
+
+  #goOn(): void {
+    this.#resting = false;
+    if (!this.#held) this.#resume();
+  }
+
+  #resume(): void {
+    if (this.#lending === undefined) this.#stream.resume();
+    else this.#lending.giveBack();
+  }
+
+  /** What cannot be read ends the connection; what stood before it has been passed. */
+  #breach(error: unknown): void {
+    const detail = error instanceof SluiceError ? error.message : 'unreadable message';
+    const message = `${showUpstream(this.name)} does not keep to the protocol: ${detail}`;
+    this.lastWords = { code: '08P01', message };
+    this.#deps.outbox.flush();
+    this.#close();
   }
 
   /** Part of what a reader of replies asks. */

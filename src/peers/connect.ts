@@ -6,6 +6,7 @@ import pg from 'pg';
 import { SluiceError } from '../base/errors.ts';
 import type { PeerConfig } from '../mirror/peer.ts';
 import { type ClientConfig, Connection } from '../pg/client.ts';
+import { lendingSocket } from '../pg/lending.ts';
 import { openTunnel, socketOver } from './ssh.ts';
 import { isSocketFolder, tlsAttempts, tlsFailure, tlsName, tlsNotOffered, tlsOptions } from './tls.ts';
 
@@ -14,6 +15,8 @@ export interface PeerUse {
   /** application_name; see applicationName() of mirror/work. */
   readonly application: string;
   readonly replication?: 'database' | undefined;
+  /** The socket lends its bytes, where neither TLS nor SSH is between. */
+  readonly lends?: boolean | undefined;
   /** How long an attempt may take; 10 s unless told, 20 s through SSH. */
   readonly timeoutMs?: number | undefined;
 }
@@ -42,7 +45,7 @@ const addressTimeoutMs = 3_000;
 export async function peerClientConfig(peer: PeerConfig, use: PeerUse, signal?: AbortSignal): Promise<ClientConfig> {
   const [only, ...more] = tlsAttempts(peer);
   if (more.length === 0) return attemptConfig({ peer, use, tls: only }, {});
-  const { replication: _none, ...plain } = use;
+  const { replication: _none, lends: _neither, ...plain } = use;
   await using link = await openPeer(peer, plain, signal);
   return attemptConfig({ peer, use, tls: link.tls !== null }, {});
 }
@@ -138,7 +141,7 @@ function attemptConfig({ peer, use, tls }: Attempt, seen: Seen): ClientConfig {
     ssl: tls ? tlsOptions(peer) : false,
     keepAlive: true,
     connectionTimeoutMillis: use.timeoutMs ?? (peer.ssh === undefined ? directTimeoutMs : tunnelTimeoutMs),
-    stream: () => peerSocket(peer, tls, seen),
+    stream: () => peerSocket({ peer, use, tls }, seen),
     ...(use.replication === undefined ? {} : { replication: use.replication, options: replicationOptions }),
   };
 }
@@ -149,8 +152,9 @@ function noPassword(peer: PeerConfig): never {
   });
 }
 
-function peerSocket(peer: PeerConfig, tls: boolean, seen: Seen): Duplex {
-  const socket = peer.ssh === undefined ? directSocket(peer) : tunnelSocket(peer, peer.ssh, seen);
+function peerSocket({ peer, use, tls }: Attempt, seen: Seen): Duplex {
+  const lends = use.lends === true && !tls;
+  const socket = peer.ssh === undefined ? directSocket(peer, lends) : tunnelSocket(peer, peer.ssh, seen);
   if (tls) {
     // pg says that TLS was refused in words only; the answer to SSLRequest is one byte, N.
     socket.once('data', (answer: Buffer) => {
@@ -160,8 +164,8 @@ function peerSocket(peer: PeerConfig, tls: boolean, seen: Seen): Duplex {
   return socket;
 }
 
-function directSocket(peer: PeerConfig): Socket {
-  const socket = new Socket();
+function directSocket(peer: PeerConfig, lends: boolean): Socket {
+  const socket = lends ? lendingSocket() : new Socket();
   const connect = socket.connect.bind(socket);
   const to = isSocketFolder(peer.host)
     ? { path: `${peer.host}/.s.PGSQL.${peer.port}` }

@@ -107,6 +107,8 @@ export interface Outbox {
   flush(): void;
   /** More waits to be sent than a client that reads would leave. */
   readonly full: boolean;
+  /** The system has taken all that was said, or nobody is there to read. */
+  readonly empty: boolean;
   /** Resolves when everything was sent or nobody is there to read. */
   drained(): Promise<void>;
   /** A message has begun that will never be whole: nothing more can be said, and the connection ends. */

@@ -16,6 +16,13 @@ export class Outlet implements Outbox {
   /** Of all pieces. */
   #length = 0;
   #scheduled = false;
+  #emptied: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
+  readonly #taken = () => {
+    if (this.#emptied === undefined || !this.empty) return;
+    this.#stream.off('close', this.#taken);
+    this.#emptied.resolve();
+    this.#emptied = undefined;
+  };
 
   /** @param onCut called when a message has begun that will never be whole */
   constructor(stream: Writable, onCut: () => void = () => {}) {
@@ -32,6 +39,10 @@ export class Outlet implements Outbox {
   get full(): boolean {
     const stream = this.#stream;
     return this.#length + stream.writableLength > mostWaiting && !stream.destroyed;
+  }
+
+  get empty(): boolean {
+    return this.#length === 0 && (this.#stream.writableLength === 0 || this.#stream.destroyed);
   }
 
   send(bytes: Buffer): void {
@@ -68,28 +79,27 @@ export class Outlet implements Outbox {
     this.#length = 0;
     if (stream.destroyed || stream.writableEnded) return;
     if (pieces === undefined) {
-      stream.write(end);
+      stream.write(end, this.#taken);
       return;
     }
     stream.cork();
     for (const piece of pieces) stream.write(piece);
-    stream.write(end);
+    stream.write(end, this.#taken);
     stream.uncork();
   }
 
   async drained(): Promise<void> {
     this.flush();
-    const stream = this.#stream;
-    if (stream.destroyed || !stream.writableNeedDrain) return;
-    await new Promise<void>((resolve) => {
-      const done = () => {
-        stream.off('drain', done);
-        stream.off('close', done);
-        resolve();
-      };
-      stream.on('drain', done);
-      stream.on('close', done);
-    });
+    if (this.empty) return;
+    if (this.#emptied === undefined) {
+      let resolve: () => void = () => {};
+      const promise = new Promise<void>((done) => {
+        resolve = done;
+      });
+      this.#emptied = { promise, resolve };
+      this.#stream.once('close', this.#taken);
+    }
+    await this.#emptied.promise;
   }
 
   cut(): void {

@@ -58,21 +58,25 @@ export class ReplyReader {
     return this.#rowRest > 0;
   }
 
-  /** @throws `protocol` at what no server says; the stream cannot be read on then */
+  /**
+   * @param bytes may be overwritten afterwards: what is kept is a copy
+   * @throws `protocol` at what no server says; the stream cannot be read on then
+   */
   push(bytes: Buffer, sink: ReplySink): void {
     let chunk = bytes;
     if (this.#keptLength > 0) {
-      this.#kept.push(chunk);
       this.#keptLength += chunk.length;
-      if (this.#keptLength < this.#wanted) return;
-      chunk = Buffer.concat(this.#kept, this.#keptLength);
+      if (this.#keptLength < this.#wanted) {
+        this.#kept.push(Buffer.from(chunk));
+        return;
+      }
+      chunk = Buffer.concat([...this.#kept, chunk], this.#keptLength);
       this.#kept = [];
       this.#keptLength = 0;
     }
     const end = this.#walk(chunk, sink);
     if (end === chunk.length) return;
     if (chunk.length - end >= 5) checkHead(chunk[end]!, chunk.readUInt32BE(end + 1));
-    // A copy, for a beginning must not keep its whole chunk.
     const rest = Buffer.from(chunk.subarray(end));
     this.#kept = [rest];
     this.#keptLength = rest.length;

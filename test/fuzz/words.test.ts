@@ -11,7 +11,7 @@ import { nextToken } from '../../src/sql/lexer.ts';
 import { isOurs, parsePiece, splitBatch, splitWithin } from '../../src/sql/split.ts';
 import { message } from '../../src/wire/backend.ts';
 import { decodeFields } from '../../src/wire/fields.ts';
-import { FrameReader, frontend, type Phase } from '../../src/wire/frames.ts';
+import { FrameReader, frontend, MessageFrame, type Phase } from '../../src/wire/frames.ts';
 import {
   decodeBind,
   decodeExecute,
@@ -135,7 +135,8 @@ describe('messages', () => {
         let from = 0;
         for (const size of [...sizes, whole.length]) {
           reader.push(whole.subarray(from, from + size), {
-            rows: () => true,
+            quiet: false,
+            rows: () => {},
             pass: (part) => passed.push(Buffer.from(part)),
             message: () => true,
           });
@@ -150,7 +151,7 @@ describe('messages', () => {
   test('frames of five bytes count for what keeping them costs', () => {
     const inbox = new Inbox();
     const raw = message(frontend.sync);
-    const frame = { kind: 'message', type: frontend.sync, raw, body: raw.subarray(5) } as const;
+    const frame = new MessageFrame(frontend.sync, raw, 5);
     for (let i = 0; i < 10_000; i += 1) inbox.push(frame);
     // The bytes that it says it holds are what makes us stop reading.
     expect(inbox.bytes).toBeGreaterThan(10_000 * 100);

@@ -115,10 +115,12 @@ describe("a server's answers", () => {
     const passed: Buffer[] = [];
     let types = '';
     for (const chunk of chunks) {
-      reader.push(chunk, {
+      // Memory that is used again for the next read.
+      const lent = Buffer.from(chunk);
+      reader.push(lent, {
         quiet: false,
         rows: () => {},
-        pass: (bytes) => passed.push(bytes),
+        pass: (bytes) => passed.push(Buffer.from(bytes)),
         message: (bytes, start) => {
           const type = bytes[start]!;
           types += String.fromCharCode(type);
@@ -126,6 +128,7 @@ describe("a server's answers", () => {
           return type !== backend.readyForQuery;
         },
       });
+      lent.fill(0xff);
     }
     expect(reader.insideRow).toBe(false);
     return { passed: Buffer.concat(passed), types };
