@@ -157,10 +157,10 @@ export function decodeBind(bytes: Buffer): BindMessage {
 }
 
 /** The body of Describe and of Close. */
-export function decodeNamed(bytes: Buffer): Named {
+export function decodeNamed(bytes: Buffer, message: 'DESCRIBE' | 'CLOSE' = 'DESCRIBE'): Named {
   const body = new Body(bytes);
   const what = String.fromCharCode(body.bytes(1)[0]!);
-  if (what !== 'S' && what !== 'P') throw malformed(`invalid message subtype ${what.charCodeAt(0)}`);
+  if (what !== 'S' && what !== 'P') throw malformed(`invalid ${message} message subtype ${what.charCodeAt(0)}`);
   const name = body.name();
   body.end();
   return { what, name };

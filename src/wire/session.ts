@@ -200,11 +200,11 @@ async function dispatch(frame: Frame, backend: Backend): Promise<boolean | undef
     case frontend.bind:
       return void (await backend.bind(decodeBind(body), raw));
     case frontend.describe:
-      return void (await backend.describe(decodeNamed(body), raw));
+      return void (await backend.describe(decodeNamed(body, 'DESCRIBE'), raw));
     case frontend.execute:
       return void (await backend.execute(decodeExecute(body), raw));
     case frontend.close:
-      return void (await backend.close(decodeNamed(body), raw));
+      return void (await backend.close(decodeNamed(body, 'CLOSE'), raw));
     case frontend.flush:
       return void (await backend.flush());
     case frontend.sync:
