@@ -1,7 +1,7 @@
 // One scenario, run by every client library that is here: what it sees through Sluice is what it sees on PostgreSQL itself.
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { type Authority, hasOpenssl, makeAuthority } from '../support/certificates.ts';
-import { createPeer, type Gateway, runProgram, startGateway } from '../support/gateway.ts';
+import { createPeer, type Gateway, isInstalled, runProgram, startGateway } from '../support/gateway.ts';
 import { type TestDatabase, testDatabase } from '../support/servers.ts';
 import { type ClientKind, cache, clients } from './installed.ts';
 import { readTranscript, type Step, steps, type Transcript, verbs, verbTags } from './scenario.ts';
@@ -105,7 +105,9 @@ for (const client of clients) {
     });
 }
 
-test('at least twelve clients are here where the machine can have them', () => {
-  const here = clients.filter(({ lacks }) => lacks === undefined);
-  if (process.env.CI !== undefined) expect(here.length).toBeGreaterThanOrEqual(12);
+// Elsewhere nobody has installed them.
+const installs = process.env.CI !== undefined && process.getuid?.() === 0 && isInstalled('apt-get');
+
+test.skipIf(!installs)('at least twelve clients are here, where they can be installed', () => {
+  expect(clients.filter(({ lacks }) => lacks === undefined).length).toBeGreaterThanOrEqual(12);
 });

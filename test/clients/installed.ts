@@ -79,7 +79,7 @@ export const clients: readonly ClientKind[] = [
     without: { tags: noTag },
     tls: true,
   },
-  pythonClient('psycopg', 'psycopg', { byName: [], tls: true }),
+  pythonClient('psycopg', 'psycopg', { byName: [] }),
   builtClient('libpq', 'libpq.c', { byName: ['login', 'large object'], tls: true }),
   pythonClient('psycopg2', 'psycopg2', { byName: [] }),
   pythonClient('asyncpg', 'asyncpg'),
@@ -91,8 +91,9 @@ export const clients: readonly ClientKind[] = [
     command: [python, here('pg8000.py')],
     lacks: lacks("Python's pg8000", [python, '--version'], join(cache, 'python/installed')),
     without: { tags: noTag, multi: 'it prepares every statement' },
+    byName: [],
   },
-  pythonClient('pygresql', 'pg', { without: { tags: noTag } }),
+  pythonClient('pygresql', 'pg', { without: { tags: noTag }, byName: [] }),
   pythonClient('odbc', 'pyodbc', {
     lacks: lacks('pyodbc and odbc-postgresql', [
       python,
@@ -109,7 +110,7 @@ export const clients: readonly ClientKind[] = [
     },
   }),
   nodeClient('node-postgres', { without: { tags: 'it shows only their first words' }, byName: [] }),
-  nodeClient('postgres.js', { without: { 'copy error': 'its stream never ends then' } }),
+  nodeClient('postgres.js', { without: { 'copy error': 'its stream never ends then' }, byName: [] }),
   {
     name: 'ruby-pg',
     command: ['ruby', here('ruby-pg.rb')],
@@ -133,7 +134,7 @@ export const clients: readonly ClientKind[] = [
     lacks: lacks("Perl's DBD::Pg", ['perl', '-MDBD::Pg', '-e', '1']),
     without: { tags: noTag },
   },
-  builtClient('pgx', 'pgx.go'),
+  builtClient('pgx', 'pgx.go', { byName: [] }),
   builtClient('lib-pq', 'lib-pq.go', { without: { tags: noTag, 'copy out': 'it has only COPY … FROM' } }),
   {
     name: 'pgtcl',

@@ -168,7 +168,7 @@ func cancel(pool *sql.DB) {
 		}
 	}()
 	inTime := func(began time.Time) string {
-		if time.Since(began) < 5*time.Second {
+		if time.Since(began) < 10*time.Second {
 			return "in time"
 		}
 		return "late"

@@ -97,7 +97,7 @@ while 1 {
 }
 pg_cancelrequest $db
 set result [pg_getresult $db]
-say cancel [pg_result $result -error sqlstate] [expr {[clock milliseconds] - $began < 5000 ? {in time} : {late}}]
+say cancel [pg_result $result -error sqlstate] [expr {[clock milliseconds] - $began < 10000 ? {in time} : {late}}]
 while {[pg_getresult $db] ne {}} {}
 set result [pg_exec $db {select 1}]
 say cancel [pg_result $result -getTuple 0]

@@ -236,7 +236,7 @@ func cancel() {
 	close(over)
 	<-ended
 	in := "late"
-	if time.Since(began) < 5*time.Second {
+	if time.Since(began) < 10*time.Second {
 		in = "in time"
 	}
 	say("cancel", outcome[:5], in)

@@ -17,7 +17,7 @@ kill -INT $!
 wait $!
 sed -n 's/.*ERROR:  //p' "${TMPDIR:-/tmp}/psql-cancel-$$" | tr -d '\n'
 rm -f "${TMPDIR:-/tmp}/psql-cancel-$$"
-[ $(($(date +%s) - began)) -lt 8 ] && echo '|in time' || echo '|late'
+[ $(($(date +%s) - began)) -lt 10 ] && echo '|in time' || echo '|late'
 psql -X -q -A -t -c 'select 1' | sed 's/^/cancel\t/'
 if [ -n "$VERBS_PEER" ]; then
   psql -X -v peer="$VERBS_PEER" -v options="$VERBS_OPTIONS" -A -t <<'SQL' 2>&1 | sed 's/^/verbs\t/'

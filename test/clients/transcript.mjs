@@ -64,5 +64,5 @@ export async function cancelled(run, cancel, code) {
     await Promise.race([running, new Promise((resolve) => setTimeout(resolve, 200))]);
     if (outcome === undefined) await cancel();
   }
-  return [outcome, Date.now() - began < 5000 ? 'in time' : 'late'];
+  return [outcome, Date.now() - began < 10_000 ? 'in time' : 'late'];
 }
