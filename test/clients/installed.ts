@@ -81,7 +81,7 @@ export const clients: readonly ClientKind[] = [
   },
   pythonClient('psycopg', 'psycopg', { byName: [] }),
   builtClient('libpq', 'libpq.c', { byName: ['login', 'large object'], tls: true }),
-  pythonClient('psycopg2', 'psycopg2', { byName: [] }),
+  pythonClient('psycopg2', 'psycopg2'),
   pythonClient('asyncpg', 'asyncpg'),
   pythonClient('sqlalchemy', 'sqlalchemy, psycopg2', {
     without: { tags: noTag, 'copy out': simple, 'copy error': simple, notice: values, notify: values },
@@ -93,7 +93,7 @@ export const clients: readonly ClientKind[] = [
     without: { tags: noTag, multi: 'it prepares every statement' },
     byName: [],
   },
-  pythonClient('pygresql', 'pg', { without: { tags: noTag }, byName: [] }),
+  pythonClient('pygresql', 'pg', { without: { tags: noTag } }),
   pythonClient('odbc', 'pyodbc', {
     lacks: lacks('pyodbc and odbc-postgresql', [
       python,
