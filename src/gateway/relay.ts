@@ -1,4 +1,5 @@
 // A session's conversation: splits what the client says into ours and others', and sends each statement where it belongs.
+import { setImmediate } from 'node:timers/promises';
 import { SluiceError } from '../base/errors.ts';
 import type { Statement } from '../sql/statement.ts';
 import { commandComplete, emptyQueryResponse, type TransactionStatus } from '../wire/backend.ts';
@@ -261,6 +262,8 @@ export class Relay implements Backend {
     let sure = 0;
     const statements: PlainPiece[] = [];
     for (let i = at; i < client.pieces.length; i += 1) {
+      // Thousands of statements take a while to be read: others are served meanwhile.
+      if ((i - at) % 200 === 199) await setImmediate();
       const next = i === at ? first : await this.#quietly(() => this.#classifier.classify(client.pieces[i]!));
       if (next?.kind !== 'plain') break;
       const from = transaction;
@@ -313,7 +316,7 @@ export class Relay implements Backend {
       if (transaction.at === 'waiting') {
         outbox.send(noticeResponse('there is already a transaction in progress', 'WARNING', '25001'));
         // Its options (READ ONLY …) hold all the same.
-        board.transaction = { ...transaction, said: [...transaction.said, text] };
+        transaction.said.push(text);
       } else board.transaction = { at: 'waiting', begin: text, said: [] };
       outbox.send(commandComplete(act.tag));
     } else if (act.kind === 'end') {
@@ -323,7 +326,7 @@ export class Relay implements Backend {
       board.transaction = act.chain ? { at: 'waiting', begin, said: [] } : noTransaction;
       outbox.send(commandComplete(committed ? 'COMMIT' : 'ROLLBACK'));
     } else if (transaction.at === 'waiting' && (act.kind === 'set' || act.kind === 'savepoint')) {
-      board.transaction = { ...transaction, said: [...transaction.said, text] };
+      transaction.said.push(text);
       if (act.kind === 'savepoint') settings.savepoint(act.name);
       else if (!act.local) settings.holdIfCommitted(act.key, text);
       outbox.send(commandComplete(act.kind === 'set' ? act.tag : 'SAVEPOINT'));

@@ -8,7 +8,7 @@ export const catalogName = '';
 export type Transaction =
   | { readonly at: 'none' }
   /** BEGIN was said and no upstream has heard it. `said`: SET and SAVEPOINT since. */
-  | { readonly at: 'waiting'; readonly begin: Buffer; readonly said: readonly Buffer[] }
+  | { readonly at: 'waiting'; readonly begin: Buffer; readonly said: Buffer[] }
   /** It failed before an upstream heard of it, or its upstream is gone. */
   | { readonly at: 'failed' }
   | { readonly at: 'owned'; readonly owner: string };

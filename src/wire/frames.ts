@@ -67,6 +67,9 @@ const knownMessages: ReadonlySet<number> = new Set(Object.values(frontend));
 /** What the reader expects next: untyped startup packets, only the answers of a login, or the whole protocol. */
 export type Phase = 'startup' | 'password' | 'session';
 
+const manyChunks = 1_000;
+const smallChunk = 1_000;
+
 /** Takes chunks, gives frames. Memory is taken as bytes arrive, never by what a length announces. */
 export class FrameReader {
   #phase: Phase = 'startup';
@@ -95,6 +98,12 @@ export class FrameReader {
     if (chunk.length === 0) return;
     this.#chunks.push(chunk);
     this.#length += chunk.length;
+    // A buffer costs more than the few bytes in it: a message that drips in is put together as it comes.
+    if (this.#chunks.length >= manyChunks && this.#length < this.#chunks.length * smallChunk) {
+      this.#chunks[0] = this.#chunks[0]!.subarray(this.#at);
+      this.#at = 0;
+      this.#chunks.splice(0, this.#chunks.length, Buffer.concat(this.#chunks, this.#length));
+    }
   }
 
   /** The next frame, or undefined until more bytes arrive. @throws `protocol` (08P01) at a length or type that cannot be */

@@ -23,7 +23,7 @@ import type { FuzzWorld } from './world.ts';
 export type Attack = (world: FuzzWorld, random: Random) => Promise<number>;
 
 // What a gateway may take to end a connection that has said goodbye or broken the protocol.
-const patienceMs = 30_000;
+const patienceMs = 60_000;
 
 async function ended(what: { readonly closed: boolean }, problem: () => Error | undefined): Promise<void> {
   const deadline = Date.now() + patienceMs;
@@ -52,11 +52,12 @@ async function converse(world: FuzzWorld, random: Random, pieces: readonly Buffe
     // One whose last message announces more than comes says no more than that.
     client.socket.end();
     await ended(client, () => client.problem);
+    if (!client.heard.whole) throw new AnswerError('it ended inside a message');
     return client;
   } catch (error) {
     const said = Buffer.concat(pieces).subarray(0, 8_000).toString('latin1');
     throw new AnswerError(
-      `${(error as Error).message}; said ${JSON.stringify(said)}; heard ${client.heard.types.slice(-200)}`,
+      `${(error as Error).message}; said ${JSON.stringify(said.replace(/(.{1,12}?)\1{9,}/gs, '$1…'))}; heard ${client.heard.types.slice(-200)}`,
     );
   } finally {
     client[Symbol.dispose]();

@@ -5,7 +5,7 @@ import { attacks } from './attacks.ts';
 import { Random } from './random.ts';
 import { fuzzWorld, residentBytes, settled, type Watched, watch } from './world.ts';
 
-const seconds = Number(process.env.SLUICE_FUZZ_SECONDS ?? 8);
+const seconds = Number(process.env.SLUICE_FUZZ_SECONDS ?? 6);
 const seed = Number(process.env.SLUICE_FUZZ_SEED ?? Math.floor(Math.random() * 2 ** 31));
 const only = process.env.SLUICE_FUZZ_ONLY;
 const atATime = 5;

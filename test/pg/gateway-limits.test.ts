@@ -174,6 +174,75 @@ describe('messages', () => {
   });
 });
 
+describe('slow readers and slow writers', () => {
+  const megabyte = 1_000_000;
+  const long = 'x'.repeat(3_000);
+
+  /** Says it again and again until nobody takes any more. @returns how often all of it was taken */
+  async function stuffed(client: SpokenClient, piece: Buffer): Promise<number> {
+    const { socket } = client;
+    let said = 0;
+    for (let taken = -1; taken !== socket.bytesWritten - socket.writableLength; ) {
+      taken = socket.bytesWritten - socket.writableLength;
+      for (; socket.writableLength < megabyte; said += 1) socket.write(piece);
+      expect(said * piece.length).toBeLessThan(60 * megabyte);
+      await new Promise((resolve) => setTimeout(resolve, 300));
+    }
+    return said;
+  }
+
+  test('a server that does not take COPY data stops the client that sends it', async () => {
+    await using gateway = await gatewayWith({});
+    await peer.exec(`create table public.slow (id int, what text);
+      create function public.wait() returns trigger language plpgsql as 'begin perform pg_advisory_xact_lock(7); return new; end';
+      create trigger wait before insert on public.slow for each row execute function public.wait()`);
+    await peer.exec('select pg_advisory_lock(7)');
+    using client = await SpokenClient.open(gateway.config());
+    client.say(ask.query('copy peer.public.slow from stdin'));
+    await client.hear('G');
+    const rows = await stuffed(client, ask.copyData(Buffer.from(`1\t${'x'.repeat(100_000)}\n`)));
+    await peer.exec('select pg_advisory_unlock(7)');
+    client.say(ask.copyDone);
+    await client.hear('Z');
+    expect(client.problem).toBeUndefined();
+    expect(await peer.exec('select count(*)::int as n from public.slow')).toEqual([{ n: rows }]);
+  });
+
+  test('a server that waits for a lock stops the client that goes on asking, and answers all of it later', async () => {
+    await using gateway = await gatewayWith({});
+    const blocker = await peer.connect();
+    await blocker.client.query('begin; lock table public.t');
+    using client = await SpokenClient.open(gateway.config('peer'), 10);
+    client.say(ask.parse('select id from public.t', 's'), ask.bind('s'), ask.execute(), ask.flush);
+    const asked = await stuffed(
+      client,
+      Buffer.concat([ask.parse(`select 1 -- ${'x'.repeat(5_000)}`), ask.bind(), ask.execute()]),
+    );
+    await blocker.client.query('rollback');
+    client.say(ask.sync);
+    await client.hear('Z');
+    expect(client.problem).toBeUndefined();
+    expect(client.heard.dropped + client.heard.answers.length).toBe(asked * 4 + 4);
+  });
+
+  test.each([
+    ['simple queries', ask.query(`select '${long}'`)],
+    ['extended queries', Buffer.concat([ask.parse(`select '${long}'`), ask.bind(), ask.execute(), ask.sync])],
+    [
+      'descriptions',
+      Buffer.concat([ask.parse(`select 1 as "${'x'.repeat(60)}", 2 as "${'y'.repeat(60)}"`), ask.describe('S')]),
+    ],
+    ['errors', ask.query(`"${long.slice(0, 60)}${'"'.repeat(1_000)}`)],
+  ])('a client that reads no answers is stopped at some point: %s', async (_, piece) => {
+    await using gateway = await gatewayWith({});
+    using client = await SpokenClient.open(gateway.config('peer'), 10);
+    client.socket.pause();
+    await stuffed(client, piece);
+    const other = await gateway.client('peer');
+    expect((await other.query('select 1 as one')).rows).toEqual([{ one: 1 }]);
+  });
+});
+
 describe('a stop', () => {
   test('a client in a transaction may finish it, and is told then', async () => {
     const gateway = await gatewayWith({ drainMs: 20_000 });

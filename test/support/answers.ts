@@ -19,7 +19,7 @@ const emptyTypes = new Set(['1', '2', '3', 'n', 'I', 's', 'c']);
 export class AnswerReader {
   #rest: Buffer = Buffer.alloc(0);
   readonly answers: Answer[] = [];
-  /** Counted without keeping them. */
+  /** Older ones that are not kept any more. */
   dropped = 0;
   readonly #keep: number;
 
@@ -58,7 +58,7 @@ export class AnswerReader {
       checkBody(type, body);
       this.answers.push({ type, body: Buffer.from(body) });
       if (this.answers.length > this.#keep) {
-        this.answers.splice(0, this.answers.length - this.#keep);
+        this.answers.shift();
         this.dropped += 1;
       }
       at += length + 1;

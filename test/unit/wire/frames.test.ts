@@ -84,6 +84,22 @@ describe('messages', () => {
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(10_000_000);
   });
 
+  test('a message that drips in byte by byte costs what its bytes cost', () => {
+    const reader = session();
+    const body = Buffer.alloc(200_000, 120);
+    const whole = message(code('Q'), body);
+    const { heapUsed } = process.memoryUsage();
+    let early: Frame | undefined;
+    for (const byte of whole.subarray(0, -1)) {
+      reader.push(Buffer.of(byte));
+      early ??= reader.next();
+    }
+    expect(early).toBeUndefined();
+    expect(process.memoryUsage().heapUsed - heapUsed).toBeLessThan(20_000_000);
+    reader.push(whole.subarray(-1));
+    expect(gist(readAll(reader))).toEqual([`Q:${body.toString('hex')}`]);
+  });
+
   test.each([
     ['longer than any message may be', [code('Q'), 0x40, 0, 0, 0]],
     ['shorter than its own length', [code('Q'), 0, 0, 0, 3]],
