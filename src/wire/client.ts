@@ -23,6 +23,7 @@ import { converse } from './session.ts';
 const mostWaitingIn = 1_000_000;
 // How long a client may take to close its side when it has been told everything.
 const goodbyeMs = 200;
+const slowGoodbyeMs = 30_000;
 const tlsHandshakeByte = 0x16;
 
 /** Closes itself; `closed` resolves then. */
@@ -269,9 +270,10 @@ export class ClientConnection {
     const stream = this.#stream;
     if (stream.writableEnded) return;
     this.#outbox.flush();
+    // Answers that wait on a slow line get their time; one who does not read a mere goodbye is not waited for long.
+    const patienceMs = stream.writableNeedDrain ? slowGoodbyeMs : 10 * goodbyeMs;
     stream.end(() => setTimeout(() => this.#socket.destroy(), goodbyeMs).unref());
-    // One who does not read the goodbye is not waited for long.
-    setTimeout(() => this.#socket.destroy(), 10 * goodbyeMs).unref();
+    setTimeout(() => this.#socket.destroy(), patienceMs).unref();
   }
 
   /** The client will say no more. If it said goodbye, what it asked for before is still answered. */
