@@ -12,7 +12,9 @@ export type Question =
   | 'describe_portal'
   | 'execute'
   | 'close'
-  | 'sync';
+  | 'sync'
+  /** Whether the server has read the Syncs before a COPY that failed as part of it. */
+  | 'recount';
 
 export interface Asked {
   readonly kind: Question;
@@ -49,6 +51,7 @@ const endings: Readonly<Record<Question, readonly number[]>> = {
   query: [],
   function: [],
   sync: [],
+  recount: [backend.closeComplete],
   parse: [backend.parseComplete],
   bind: [backend.bindComplete],
   close: [backend.closeComplete],

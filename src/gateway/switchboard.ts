@@ -1,7 +1,13 @@
 // A session's upstreams: opens each when it is first needed, sees that it has heard BEGIN and SET, and waits for its answers.
 import { type ServerErrorFields, SluiceError } from '../base/errors.ts';
 import type { ClientConfig } from '../pg/client.ts';
-import { executeMessage, parameterStatus, queryMessage, type TransactionStatus } from '../wire/backend.ts';
+import {
+  executeMessage,
+  parameterStatus,
+  queryMessage,
+  readyForQuery,
+  type TransactionStatus,
+} from '../wire/backend.ts';
 import { errorResponse } from '../wire/failure.ts';
 import { frontend } from '../wire/frames.ts';
 import type { Client } from '../wire/house.ts';
@@ -16,7 +22,7 @@ import {
   type Transaction,
   transactionFailed,
 } from './transaction.ts';
-import { Upstream, type UpstreamEvents } from './upstream.ts';
+import { noPortal, Upstream, type UpstreamEvents } from './upstream.ts';
 
 export interface SwitchboardDeps {
   readonly client: Client;
@@ -45,8 +51,6 @@ const readOnlyFence = Buffer.from('set session characteristics as transaction re
 const separator = Buffer.from('\n;\n');
 // Said out of turn and kept until the client can take it.
 const mostStrayBytes = 1_000_000;
-// There is no such portal: executing it makes the server's transaction fail, and nothing else.
-const noPortal = 'refused by the gateway';
 
 export class Switchboard implements UpstreamEvents {
   transaction: Transaction = noTransaction;
@@ -197,7 +201,10 @@ export class Switchboard implements UpstreamEvents {
 
   /** Ends an extended query on each upstream that took part. @returns false if a COPY goes on */
   async sync(): Promise<boolean> {
-    if (this.active?.copyIn) return false;
+    if (this.active?.copyIn) {
+      this.active.syncInCopy();
+      return false;
+    }
     let ending = [...this.#upstreams.values()].filter(({ dirty }) => dirty);
     if (ending.length > 1) {
       await this.drain();
@@ -299,6 +306,11 @@ export class Switchboard implements UpstreamEvents {
 
   rested(upstream: Upstream): void {
     if (!this.serving && this.active === upstream) this.sendStrays();
+  }
+
+  ready(upstream: Upstream): void {
+    this.note(upstream, []);
+    this.#deps.client.outbox.send(readyForQuery(this.status));
   }
 
   notPrepared: UpstreamEvents['notPrepared'] = () => {};

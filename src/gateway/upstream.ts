@@ -4,6 +4,7 @@ import { type ServerErrorFields, SluiceError } from '../base/errors.ts';
 import { type Borrower, type Lending, lendingOf } from '../pg/lending.ts';
 import {
   backend,
+  closeMessage,
   flushMessage,
   message,
   syncMessage,
@@ -31,6 +32,8 @@ export interface UpstreamEvents {
   answered(upstream: Upstream, question: Asked): void;
   /** Nothing more is awaited. */
   rested(upstream: Upstream): void;
+  /** The server answers a Sync that was taken for a part of a COPY: the client waits for that. */
+  ready(upstream: Upstream): void;
   closed(upstream: Upstream): void;
   /** Much was said out of turn that the client cannot take yet. */
   readonly burdened: boolean;
@@ -42,6 +45,8 @@ export interface UpstreamDeps extends DialDeps {
 }
 
 const goodbyeMs = 1_000;
+// There is no such portal: executing it makes the server's transaction fail, and nothing else.
+export const noPortal = 'refused by the gateway';
 // More questions without an answer than a server keeps in its own buffer (8 KB of answers of five bytes).
 const mostAsked = 10_000;
 // A server reports some fifteen of its settings.
@@ -50,9 +55,11 @@ const mostParameters = 1_000;
 // One server's answer in the middle of another's would be read as the other's.
 const unasked = () => new SluiceError('protocol', 'an answer that nobody asked for');
 
+const endedByReady: ReadonlySet<Asked['kind']> = new Set(['query', 'function', 'sync', 'recount']);
+
 function readStatus(byte: number | undefined, head: Asked | undefined): TransactionStatus {
-  const ends = head?.kind === 'query' || head?.kind === 'function' || head?.kind === 'sync';
-  if (!ends) throw unasked();
+  const ending = head !== undefined && endedByReady.has(head.kind);
+  if (!ending) throw unasked();
   switch (byte) {
     case 0x49:
       return 'I';
@@ -98,6 +105,10 @@ export class Upstream implements Borrower {
   /** Of what is being answered, so far. */
   #answerBytes = 0;
   #lending: Lending | undefined;
+  /** Syncs that the server was sent before it asked for COPY data. */
+  #doubtful = 0;
+  #recounted = 0;
+  #stillFailed = false;
   #closed = false;
   /** Reading waits until the client can take what was said out of turn. */
   #held = false;
@@ -312,9 +323,14 @@ export class Upstream implements Borrower {
     switch (type) {
       case backend.readyForQuery:
         this.status = readStatus(chunk[start + 5], head);
+        if (head?.kind === 'recount') {
+          this.#recounted += 1;
+          return false;
+        }
         this.failed = false;
         this.copyIn = false;
         this.fenced = false;
+        this.#doubtful = 0;
         this.#done();
         if (!head?.straight) return false;
         this.#straight -= 1;
@@ -335,10 +351,16 @@ export class Upstream implements Borrower {
         if (head?.kind === 'query') head.tags.push(chunk.toString('latin1', start + 5, end - 1));
         head?.completed?.(chunk.toString('latin1', start + 5, end - 1));
         this.copyIn = false;
+        this.#doubtful = 0;
         break;
       default:
         if (head === undefined) throw unasked();
         break;
+    }
+    if (head?.kind === 'recount' && type === backend.closeComplete) {
+      this.#done();
+      this.#endRecount();
+      return false;
     }
     if (head !== undefined && ends(head, type)) this.#done();
     return !head?.quiet;
@@ -366,6 +388,8 @@ export class Upstream implements Borrower {
       this.lastWords = serverFields(decodeFields(frame.subarray(5)));
       return false;
     }
+    const recount = this.#doubtful > 0;
+    this.#doubtful = 0;
     this.copyIn = false;
     if (head === undefined) return false;
     head.error = serverFields(decodeFields(frame.subarray(5)));
@@ -378,6 +402,7 @@ export class Upstream implements Borrower {
         this.#done();
       }
     }
+    if (recount) this.#recount();
     this.#notify();
     if (head.quiet) return false;
     const position = Number(fields.get('P'));
@@ -394,8 +419,34 @@ export class Upstream implements Borrower {
       const [sync] = this.#asked.splice(1, 1);
       if (sync !== undefined) sync.dropped = true;
       if (sync?.straight) this.#straight -= 1;
+      this.#doubtful += 1;
       this.dirty = true;
     }
+  }
+
+  /** A Sync while the server waits for COPY data: it reads it as nothing, or answers it if the COPY has failed meanwhile. */
+  syncInCopy(): void {
+    this.#doubtful += 1;
+    this.dirty = true;
+    this.send(syncMessage);
+  }
+
+  /**
+   * A COPY has failed. If that was before the server read from us (a trigger's complaint, FREEZE refused), it answers the
+   * Syncs sent before; if after, they are gone. One more Sync and something behind it tell: how many answers come?
+   */
+  #recount(): void {
+    this.#recounted = 0;
+    // Whether the client has said by now the Sync that ends its query.
+    const ended = this.#asked.some(({ kind }) => kind === 'sync');
+    this.#stillFailed = !ended;
+    this.ask(Buffer.concat([syncMessage, closeMessage('P', noPortal), flushMessage]), asked('recount'));
+  }
+
+  #endRecount(): void {
+    const answered = this.#recounted - 1;
+    this.failed = answered === 0 && this.#stillFailed;
+    for (let i = 0; i < answered; i += 1) this.#deps.events.ready(this);
   }
 
   #done(): void {

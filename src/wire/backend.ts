@@ -146,6 +146,11 @@ export function parseMessage(name: string, query: Buffer, types: Buffer): Buffer
   return message(frontend.parse, cstring(name), query, Buffer.of(0), types);
 }
 
+/** Close of a prepared statement or portal; answered whether there is one or not. */
+export function closeMessage(what: 'S' | 'P', name: string): Buffer {
+  return message(frontend.close, Buffer.from(what), cstring(name));
+}
+
 /** Execute of a portal to its end. */
 export function executeMessage(portal: string): Buffer {
   return message(frontend.execute, cstring(portal), int32(0));
