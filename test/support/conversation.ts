@@ -97,23 +97,40 @@ export class Conversation implements AsyncDisposable {
         const { type, body } = this.#heard[seen]!;
         if (type === 'Z') {
           this.status = body.toString('latin1');
-          return this.#heard;
+          return extended && copies > 0 ? this.#rest() : this.#heard;
         }
         if (type !== 'G') continue;
         copies += 1;
-        const data = copies === 1 ? copy : undefined;
-        for (const piece of data ?? []) this.#stream.write(message(frontend.copyData, piece));
-        this.#stream.write(
-          data === undefined ? message(frontend.copyFail, cstring('no data')) : message(frontend.copyDone),
-        );
-        // The server has read the Sync behind the Execute as part of the COPY.
+        this.#copy(copies === 1 ? copy : undefined);
+        // The server reads the Sync behind the Execute as part of the COPY.
         if (extended) this.#stream.write(syncMessage);
       }
-      if (this.#closed) return this.#heard;
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
+      if (!(await this.#more())) return this.#heard;
     }
+  }
+
+  #copy(data: readonly Buffer[] | undefined): void {
+    for (const piece of data ?? []) this.#stream.write(message(frontend.copyData, piece));
+    this.#stream.write(
+      data === undefined ? message(frontend.copyFail, cstring('no data')) : message(frontend.copyDone),
+    );
+  }
+
+  /** An extended COPY that fails before it reads answers both Syncs: what else comes is known by an empty query's answer. */
+  async #rest(): Promise<readonly Said[]> {
+    this.#stream.write(queryMessage(Buffer.alloc(0)));
+    const isEmpty = ({ type }: Said) => type === 'I';
+    while (!this.#heard.some(isEmpty) || this.#heard.at(-1)?.type !== 'Z') if (!(await this.#more())) break;
+    return this.#heard.slice(0, this.#heard.findIndex(isEmpty));
+  }
+
+  /** Waits for more; false: the connection is closed. */
+  async #more(): Promise<boolean> {
+    if (this.#closed) return false;
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    });
+    return true;
   }
 
   /** A simple query. */
