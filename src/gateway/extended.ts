@@ -13,7 +13,7 @@ import type { OwnStatements } from './own.ts';
 import type { Shift } from './route.ts';
 import type { Switchboard } from './switchboard.ts';
 import type { ClientText } from './text.ts';
-import { place, transactionFailed } from './transaction.ts';
+import { catalogName, place, transactionFailed } from './transaction.ts';
 import type { Upstream } from './upstream.ts';
 
 /** A prepared statement or portal that lives at a server. */
@@ -123,6 +123,12 @@ export class ExtendedQuery {
     this.#statements.delete(name);
   }
 
+  /** A simple query ends the unnamed statement and portal. */
+  forgetUnnamed(): void {
+    this.#statements.delete('');
+    this.#portals.delete('');
+  }
+
   /** The unnamed one stays, as it does at a server. */
   forgetStatements(): void {
     for (const name of this.#statements.keys()) if (name !== '') this.#statements.delete(name);
@@ -169,11 +175,11 @@ export class ExtendedQuery {
       await this.#prepareAt(classified.peer, { name, forwarded, shift: classified.shift });
       return;
     }
-    if (taken) throw alreadyExists(name);
-    if (classified === undefined && board.transaction.at === 'owned') {
-      await this.#prepareAt(board.transaction.owner, { name, forwarded: raw });
+    if (classified === undefined && (board.transaction.at === 'owned' || board.home !== catalogName)) {
+      await this.#prepareAt(this.#whereNow(), { name, forwarded: raw });
       return;
     }
+    if (taken) throw alreadyExists(name);
     if (classified === undefined) this.#statements.set(name, { kind: 'empty' });
     else if (classified.kind === 'own') this.#statements.set(name, classified);
     else this.#statements.set(name, { kind: 'control', client, plain: classified });
@@ -186,9 +192,10 @@ export class ExtendedQuery {
     const { kind } = plain.act;
     const target = place(plain, board.transaction, board.home);
     if (!controlKinds.has(kind)) return target ?? board.home;
-    // BEGIN and COMMIT have their answer in ReadyForQuery, so they run on their own; in a failed transaction BEGIN does not run.
-    if (kind === 'begin') return board.status === 'E' ? target : undefined;
-    return kind === 'end' ? undefined : target;
+    // A transaction of another than the home may be begun and ended within one pipeline, and the next one go elsewhere:
+    // what begins and ends it runs on its own. In a failed one BEGIN does not run.
+    const alone = (kind === 'begin' && board.status !== 'E') || kind === 'end';
+    return alone && (board.home === catalogName || target !== board.home) ? undefined : target;
   }
 
   /** Where a message goes that names nothing. */
@@ -253,11 +260,10 @@ export class ExtendedQuery {
     switch (portal.kind) {
       case 'upstream': {
         const { upstream, shift, said } = portal;
-        const completed =
-          said === undefined
-            ? undefined
-            : (tag: string) => this.#deps.remember(said.client, said.plain, { upstream, tag });
+        const completed = said === undefined ? undefined : (tag: string) => this.#succeeded(said, upstream, tag);
         await this.#ask(upstream, raw, asked('execute', { shift, completed }));
+        // What comes behind it in the pipeline may speak of what it leaves.
+        if (said !== undefined) await this.#turn();
         return;
       }
       case 'empty':
@@ -281,14 +287,20 @@ export class ExtendedQuery {
     const names = this.#namesOf(message.what);
     const known = names.get(message.name);
     names.delete(message.name);
-    if (known?.kind !== 'upstream' || known.upstream.closed) {
+    if (known !== undefined && (known.kind !== 'upstream' || known.upstream.closed)) {
       await this.#say(say.closeComplete);
       return;
     }
-    // Closing takes no part in a transaction.
-    const upstream = await this.#deps.board.join(known.upstream.name);
+    // Closing takes no part in a transaction. What we do not know a function may have made.
+    const upstream = await this.#deps.board.join(known?.upstream.name ?? this.#whereNow());
     upstream.ask(raw, asked('close'));
     if (upstream.backlogged) await upstream.drained();
+  }
+
+  #succeeded({ client, plain }: Said, upstream: Upstream, tag: string): void {
+    this.#deps.remember(client, plain, { upstream, tag });
+    // ReadyForQuery will say it; what follows in the pipeline must know it now.
+    if (plain.act.kind === 'begin') this.#deps.board.transaction = { at: 'owned', owner: upstream.name };
   }
 
   async #executeOwn(portal: Extract<Portal, { readonly kind: 'own' }>, maxRows: number): Promise<void> {
@@ -311,7 +323,10 @@ export class ExtendedQuery {
     const { name, forwarded, shift, said } = facts;
     const upstream = await this.#deps.board.reach(target);
     upstream.ask(forwarded, asked('parse', { name: this.madeBy(name), shift }));
-    this.#statements.set(name, { kind: 'upstream', upstream, shift, said });
+    // The server will refuse a name that it has, and the statement of that name stays.
+    if (name === '' || this.upstreamOf('S', name)?.upstream !== upstream) {
+      this.#statements.set(name, { kind: 'upstream', upstream, shift, said });
+    }
     await upstream.drained();
   }
 

@@ -109,6 +109,7 @@ export class Relay implements Backend {
   async query(bytes: Buffer): Promise<void> {
     await this.#serve(async () => {
       await this.#board.turn();
+      this.#extended.forgetUnnamed();
       const client = this.#classifier.read(bytes);
       if (client === undefined) return void (await this.#tooLong(bytes));
       const { pieces } = client;

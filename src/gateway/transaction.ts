@@ -33,7 +33,8 @@ export function place(plain: Plain, transaction: Transaction, home: string): str
   const { act, named } = plain;
   switch (transaction.at) {
     case 'none':
-      return act.kind === 'begin' ? undefined : (named ?? home);
+      // On the catalog BEGIN waits for the upstream that a statement names; a session at a peer is that peer's.
+      return act.kind === 'begin' && home === catalogName ? undefined : (named ?? home);
     case 'failed':
       if (act.kind === 'end') return undefined;
       throw transactionFailed();
