@@ -23,8 +23,8 @@ export interface Asked {
   /** Went straight on: the client hears the server's own ReadyForQuery, and nobody waits for the answer. */
   readonly straight: boolean;
   readonly shift: Shift | undefined;
-  /** The prepared statement that a Parse makes. */
-  readonly name: string | undefined;
+  /** Takes back what was noted when it was asked, if it comes to nothing: it failed, or was skipped after a failure. */
+  readonly undo: Undo | undefined;
   /** Answered, or skipped by the server after an error. */
   done: boolean;
   /** Never to be answered: a Sync that the server has read as part of a COPY. */
@@ -36,14 +36,16 @@ export interface Asked {
   readonly completed: ((tag: string) => void) | undefined;
 }
 
-type Facts = Partial<Pick<Asked, 'quiet' | 'straight' | 'shift' | 'name' | 'completed'>>;
+export type Undo = (skipped: boolean) => void;
+
+type Facts = Partial<Pick<Asked, 'quiet' | 'straight' | 'shift' | 'undo' | 'completed'>>;
 const noFacts: Facts = {};
 const noTags: string[] = [];
 
 export function asked(kind: Question, facts: Facts = noFacts): Asked {
-  const { quiet = false, straight = false, shift, name, completed } = facts;
+  const { quiet = false, straight = false, shift, undo, completed } = facts;
   const tags = kind === 'query' ? [] : noTags;
-  return { kind, quiet, straight, shift, name, completed, done: false, dropped: false, error: undefined, tags };
+  return { kind, quiet, straight, shift, undo, completed, done: false, dropped: false, error: undefined, tags };
 }
 
 // Answers that end what was asked, by the kind of question. ErrorResponse and ReadyForQuery are seen to apart.

@@ -7,7 +7,7 @@ import type { BindMessage, ExecuteMessage, Named, ParseMessage } from '../wire/f
 import type { Client } from '../wire/house.ts';
 import { controlKinds, leavingKinds } from './act.ts';
 import { describeColumns, sendRows } from './answer.ts';
-import { asked } from './asked.ts';
+import { asked, type Undo } from './asked.ts';
 import { type Classifier, type PlainPiece, textOf } from './classify.ts';
 import type { OwnStatements } from './own.ts';
 import type { Shift } from './route.ts';
@@ -88,24 +88,31 @@ export class ExtendedQuery {
     return this.#namesOf(what).has(name);
   }
 
-  /** The name that is to be forgotten if the Parse fails: one that is taken stays what it is. */
-  madeBy(name: string): string | undefined {
-    return name !== '' && this.upstreamOf('S', name) !== undefined ? undefined : name;
+  /** Parse was sent on. */
+  parsed(name: string, made: AtUpstream): Undo {
+    const before = this.#statements.get(name);
+    this.#statements.set(name, made);
+    return (skipped) => {
+      if (this.#statements.get(name) !== made) return;
+      // A Parse that fails takes the unnamed statement with it; a named one stays what it was.
+      if (before === undefined || (name === '' && !skipped)) this.#statements.delete(name);
+      else this.#statements.set(name, before);
+    };
   }
 
-  /** Parse was sent on as it came. */
-  parsed(name: string, upstream: Upstream): void {
-    this.#statements.set(name, { kind: 'upstream', upstream });
-  }
-
-  /** Bind was sent on as it came. */
+  /** Bind was sent on. */
   bound(portal: string, prepared: AtUpstream): void {
     this.#portals.set(portal, prepared);
   }
 
-  /** Close was sent on as it came. */
-  closed(what: Named['what'], name: string): void {
-    this.#namesOf(what).delete(name);
+  /** Close was sent on. */
+  closed(what: Named['what'], name: string): Undo {
+    const names = this.#namesOf(what);
+    const before = names.get(name);
+    names.delete(name);
+    return () => {
+      if (before !== undefined && !names.has(name)) names.set(name, before);
+    };
   }
 
   /** PREPARE has made it. */
@@ -284,16 +291,15 @@ export class ExtendedQuery {
   }
 
   async close(message: Named, raw: Buffer): Promise<void> {
-    const names = this.#namesOf(message.what);
-    const known = names.get(message.name);
-    names.delete(message.name);
+    const known = this.#namesOf(message.what).get(message.name);
     if (known !== undefined && (known.kind !== 'upstream' || known.upstream.closed)) {
+      this.closed(message.what, message.name);
       await this.#say(say.closeComplete);
       return;
     }
     // Closing takes no part in a transaction. What we do not know a function may have made.
     const upstream = await this.#deps.board.join(known?.upstream.name ?? this.#whereNow());
-    upstream.ask(raw, asked('close'));
+    upstream.ask(raw, asked('close', { undo: this.closed(message.what, message.name) }));
     if (upstream.backlogged) await upstream.drained();
   }
 
@@ -322,11 +328,8 @@ export class ExtendedQuery {
   ): Promise<void> {
     const { name, forwarded, shift, said } = facts;
     const upstream = await this.#deps.board.reach(target);
-    upstream.ask(forwarded, asked('parse', { name: this.madeBy(name), shift }));
-    // The server will refuse a name that it has, and the statement of that name stays.
-    if (name === '' || this.upstreamOf('S', name)?.upstream !== upstream) {
-      this.#statements.set(name, { kind: 'upstream', upstream, shift, said });
-    }
+    const undo = this.parsed(name, { kind: 'upstream', upstream, shift, said });
+    upstream.ask(forwarded, asked('parse', { undo, shift }));
     await upstream.drained();
   }
 

@@ -71,7 +71,6 @@ export class Relay implements Backend {
       texts,
       isSkipping: () => this.skipping,
     });
-    board.notPrepared = (_, name) => this.#extended.forget(name);
     board.answeredStraight = (upstream) => {
       // What was bound since is part of the next transaction.
       if (board.status === 'I' && !upstream.busy) this.#extended.forgetPortals();

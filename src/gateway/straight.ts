@@ -1,7 +1,7 @@
 // The straight way: what is by far the most frequent in a session goes on to its home as it came, in the turn in which it came.
 import { type Frame, frontend, type MessageFrame } from '../wire/frames.ts';
 import type { Outbox } from '../wire/inbox.ts';
-import { asked, type Question } from './asked.ts';
+import { asked } from './asked.ts';
 import type { ExtendedQuery } from './extended.ts';
 import type { PlainTexts } from './plain-texts.ts';
 import type { Switchboard } from './switchboard.ts';
@@ -88,8 +88,8 @@ export class StraightWay {
     const known = names.upstreamOf('S', name);
     // One that lives elsewhere, or with us, is refused or replaced there.
     if (known === undefined ? names.has('S', name) : known.upstream !== home) return false;
-    home.ask(raw, asked('parse', { straight: true, name: names.madeBy(name) }));
-    names.parsed(name, home);
+    const undo = names.parsed(name, { kind: 'upstream', upstream: home });
+    home.ask(raw, asked('parse', { straight: true, undo }));
     return true;
   }
 
@@ -113,9 +113,11 @@ export class StraightWay {
     const name = textAt(raw, 6, end);
     const known = names.upstreamOf(what, name);
     if (known?.upstream !== home) return false;
-    let question: Question = 'close';
-    if (type === frontend.close) names.closed(what, name);
-    else question = what === 'S' ? 'describe_statement' : 'describe_portal';
+    if (type === frontend.close) {
+      home.ask(raw, asked('close', { straight: true, undo: names.closed(what, name) }));
+      return true;
+    }
+    const question = what === 'S' ? 'describe_statement' : 'describe_portal';
     home.ask(raw, asked(question, { straight: true, shift: known.shift }));
     return true;
   }

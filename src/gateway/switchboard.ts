@@ -313,8 +313,6 @@ export class Switchboard implements UpstreamEvents {
     this.#deps.client.outbox.send(readyForQuery(this.status));
   }
 
-  notPrepared: UpstreamEvents['notPrepared'] = () => {};
-
   answered(upstream: Upstream, question: Asked): void {
     this.note(upstream, question.tags);
     this.answeredStraight(upstream);

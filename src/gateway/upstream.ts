@@ -26,8 +26,6 @@ export interface UpstreamEvents {
   parameter(upstream: Upstream, name: string, value: string): boolean;
   /** Something said out of turn (a notification, a notice). True: pass it on; false: it is kept until the client can take it. */
   stray(upstream: Upstream, frame: Buffer): boolean;
-  /** A Parse failed or was skipped: there is no such statement. */
-  notPrepared(upstream: Upstream, name: string): void;
   /** ReadyForQuery has come for something that went straight on. */
   answered(upstream: Upstream, question: Asked): void;
   /** Nothing more is awaited. */
@@ -396,10 +394,12 @@ export class Upstream implements Borrower {
     if (head.kind !== 'query' && head.kind !== 'function' && head.kind !== 'sync') {
       this.failed = true;
       // The server reads on to the next Sync and answers nothing before it.
-      while (this.#asked[0] !== undefined && this.#asked[0].kind !== 'sync') {
-        const { kind, name } = this.#asked[0];
-        if (kind === 'parse' && name !== undefined) this.#deps.events.notPrepared(this, name);
-        this.#done();
+      const next = this.#asked.findIndex(({ kind }) => kind === 'sync');
+      const skipped = this.#asked.splice(0, next < 0 ? this.#asked.length : next);
+      // The last first, so that each finds what it left.
+      for (const each of skipped.reverse()) {
+        each.done = true;
+        each.undo?.(each !== head);
       }
     }
     if (recount) this.#recount();
