@@ -49,13 +49,12 @@ const mostLoginBytes = 1_000_000;
 /** @throws `login_refused`, `unreachable`, `upstream`, `stopped` */
 export async function dial(deps: DialDeps): Promise<Dialed> {
   if (deps.signal.aborted) throw new SluiceError('stopped', 'canceling statement due to user request');
-  const { ssl, stream } = deps.config;
-  const lends = !ssl && stream === undefined ? { stream: lendingSocket } : {};
+  const { release, ...from } = ownSocket(deps.config);
   const client = new pg.Client({
     connectionTimeoutMillis: connectTimeoutMs,
     keepAlive: true,
-    ...lends,
     ...deps.config,
+    ...from,
   });
   guardClient(client, mostLoginBytes);
   // Told by the socket's end as well.
@@ -81,10 +80,40 @@ export async function dial(deps: DialDeps): Promise<Dialed> {
   // From here on pg's parser must not see what the server says.
   connection.stream.removeAllListeners('data');
   connection.stream.pause();
+  release(connection.stream);
   const { processID: processId, secretKey } = raw(client);
+  return { stream: connection.stream, parameters, cancel: canceller(deps.config, { processId, secretKey }) };
+}
+
+// Outside of `dial`, so that it keeps nothing of pg's client alive.
+function canceller(config: ClientConfig, key: { readonly processId: number; readonly secretKey: number }) {
   // A cancel that does not arrive changes nothing, as with any client.
-  const cancel = () => cancelQuery(deps.config, { processId, secretKey }).catch(() => {});
-  return { stream: connection.stream, parameters, cancel };
+  return () => cancelQuery(config, key).catch(() => {});
+}
+
+const endings = ['error', 'close', 'end'] as const;
+
+/**
+ * The socket for pg, and its release afterwards from what pg listens to: an idle session need not keep a whole client. Where TLS
+ * is between, pg makes a socket of its own.
+ */
+function ownSocket({ ssl, stream }: ClientConfig) {
+  let socket: Duplex | undefined;
+  const before = new Set<unknown>();
+  const make = () => {
+    socket = stream?.() ?? lendingSocket();
+    for (const event of endings) for (const each of socket.listeners(event)) before.add(each);
+    return socket;
+  };
+  const release = (used: Duplex) => {
+    if (used !== socket) return;
+    for (const event of endings) {
+      for (const each of used.listeners(event)) if (!before.has(each)) used.off(event, each as () => void);
+    }
+    // Told by `close`.
+    used.on('error', () => {});
+  };
+  return { release, ...(stream === undefined && ssl ? {} : { stream: make }) };
 }
 
 function openingError(thrown: unknown, { name, config, signal }: DialDeps): SluiceError {

@@ -21,11 +21,11 @@ export interface Lending {
   giveBack(): void;
 }
 
-// As much as PostgreSQL sends at once; enough for most answers, and what an idle connection keeps.
-const smallBytes = 8_192;
+// Enough for most answers to small questions, and what an idle connection keeps.
+const smallBytes = 2_048;
 // Who has more to say gets this while it speaks.
 const largeBytes = 262_144;
-const mostSpare = 8;
+const mostSpare = 32;
 const spare: Buffer<ArrayBuffer>[] = [];
 const lendings = new WeakMap<object, Lending>();
 

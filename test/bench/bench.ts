@@ -62,7 +62,7 @@ async function main(): Promise<void> {
       seconds: values.quick ? 2 : 5,
       resultBytes: 2_000_000_000 * scale,
       idle: 2_000,
-      idleOnPeer: 500,
+      idleOnPeer: 2_000,
     });
   }
 }

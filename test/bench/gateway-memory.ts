@@ -77,8 +77,8 @@ export async function benchMemory(question: MemoryQuestion): Promise<void> {
     ['peer', question.idleOnPeer],
   ] as const) {
     await using gateway = await question.fresh();
-    // The first clients grow what all share.
-    const clients = await idleClients(gateway[home], 100);
+    // The first clients load what all share. What the collector keeps for short-lived things counts.
+    const clients = await idleClients(gateway[home], 50);
     await rest(2_000);
     const seen = await watch(gateway.pid, async () => {
       clients.push(...(await idleClients(gateway[home], count)));
@@ -86,10 +86,14 @@ export async function benchMemory(question: MemoryQuestion): Promise<void> {
     });
     const each = `${((seen.after - seen.before) / count).toFixed(1)} kB each`;
     add(`${count} idle clients at home on the ${home}`, seen, each);
-    await Promise.all(clients.map((client) => client.end()));
+    await endAll(clients);
   }
   console.log('\n### Memory of the gateway\n');
   console.log(table(['while', 'before', 'most', 'after', ''], rows));
+}
+
+async function endAll(clients: readonly pg.Client[]): Promise<void> {
+  await Promise.all(clients.map((client) => client.end()));
 }
 
 async function idleClients(place: Place, count: number): Promise<pg.Client[]> {

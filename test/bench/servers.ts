@@ -20,7 +20,7 @@ const settings = {
   max_sync_workers_per_subscription: 4,
   autovacuum: 'off',
   // One for each client of the gateway's benchmark.
-  max_connections: 1000,
+  max_connections: 2200,
 };
 
 export interface BenchServers extends AsyncDisposable {
