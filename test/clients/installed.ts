@@ -135,6 +135,7 @@ export const clients: readonly ClientKind[] = [
     without: { tags: noTag },
   },
   builtClient('pgx', 'pgx.go', { byName: [] }),
+  builtClient('tokio-postgres', 'tokio-postgres.rs', { without: { tags: noTag } }),
   builtClient('lib-pq', 'lib-pq.go', { without: { tags: noTag, 'copy out': 'it has only COPY … FROM' } }),
   {
     name: 'pgtcl',
