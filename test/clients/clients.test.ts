@@ -10,7 +10,6 @@ import { readTranscript, type Step, steps, type Transcript, verbs, verbTags } fr
 vi.setConfig({ maxConcurrency: 2, testTimeout: 180_000 });
 
 let gateway: Gateway;
-let db: TestDatabase;
 let authority: Authority | undefined;
 beforeAll(async () => {
   authority = hasOpenssl ? makeAuthority() : undefined;
@@ -19,32 +18,36 @@ beforeAll(async () => {
     certificate === undefined
       ? {}
       : { SLUICE_TLS_CERT: certificate.certificateFile, SLUICE_TLS_KEY: certificate.keyFile };
-  [gateway, db] = await Promise.all([startGateway({ env }), testDatabase(18)]);
-  await gateway.query(createPeer('shop', db));
+  gateway = await startGateway({ env });
 });
 afterAll(async () => {
   await gateway?.[Symbol.asyncDispose]();
-  await db?.[Symbol.asyncDispose]();
   authority?.[Symbol.dispose]();
 });
 
 interface Way {
   readonly through: 'postgres' | 'sluice';
-  /** The name of the database to connect to, and what stands before the schema's name. */
-  readonly database: string;
-  readonly prefix?: string;
+  /** A session of the catalog, in which the peer's name stands before the schema's. */
+  readonly byName?: true;
   readonly sslmode?: 'require';
 }
 
-/** Runs the client in a schema of its own that is new each time. */
-async function run(client: ClientKind, way: Way): Promise<Transcript> {
-  const name = client.name.replaceAll(/[^a-z0-9]+/gi, '_').toLowerCase();
+/** A database of the client's own, which is a peer of the gateway: nobody else's NOTIFY is heard in it. */
+interface Place {
+  readonly db: TestDatabase;
+  /** The client's name, as it may stand in names of ours. */
+  readonly name: string;
+  readonly peer: string;
+}
+
+/** Runs the client in a schema that is new each time. */
+async function run(client: ClientKind, { db, name, peer }: Place, way: Way): Promise<Transcript> {
   const schema = `c_${name}`;
-  await using own = await db.connect();
-  await own.client.query(`drop schema if exists ${schema} cascade; create schema ${schema};
+  await db.exec(`drop schema if exists ${schema} cascade; create schema ${schema};
     create type ${schema}.mood as enum ('sad', 'ok', 'happy');
     create table ${schema}.things (id int primary key, name text not null, mood ${schema}.mood, amount numeric(20, 4),
       at timestamptz, doc jsonb, raw bytea, list int[], words text[], uid uuid)`);
+  const home = way.byName ? 'sluice' : peer;
   const at = way.through === 'sluice' ? gateway : db;
   const options = { host: db.host, port: db.port, user: db.user, password: db.password, database: db.database };
   const done = await runProgram(client.command[0]!, {
@@ -55,9 +58,9 @@ async function run(client: ClientKind, way: Way): Promise<Transcript> {
       PGPORT: String(at.port),
       PGUSER: db.user,
       PGPASSWORD: at.password,
-      PGDATABASE: way.database,
+      PGDATABASE: way.through === 'sluice' ? home : db.database,
       PGSSLMODE: way.sslmode ?? 'disable',
-      SCHEMA: `${way.prefix ?? ''}${schema}`,
+      SCHEMA: way.byName ? `${peer}.${schema}` : schema,
       TZ: 'UTC',
       PYTHONDONTWRITEBYTECODE: '1',
       SLUICE_CLIENTS_CACHE: cache,
@@ -88,21 +91,25 @@ function compare(client: ClientKind, direct: Transcript, through: Transcript, bu
   expect(compared(through)).toEqual(compared(direct));
 }
 
-const sluice = { through: 'sluice', database: 'shop' } as const satisfies Way;
+async function scenario(client: ClientKind): Promise<void> {
+  const name = client.name.replaceAll(/[^a-z0-9]+/gi, '_').toLowerCase();
+  await using db = await testDatabase(18);
+  const place = { db, name, peer: `shop_${name}` };
+  await gateway.query(createPeer(place.peer, db));
+  const through = 'sluice';
+  const direct = await run(client, place, { through: 'postgres' });
+  compare(client, direct, await run(client, place, { through }));
+  if (client.byName !== undefined) {
+    compare(client, direct, await run(client, place, { through, byName: true }), client.byName);
+  }
+  if (client.tls && hasOpenssl) compare(client, direct, await run(client, place, { through, sslmode: 'require' }));
+  await gateway.query(`drop peer ${place.peer}`);
+}
 
 for (const client of clients) {
   const lack = client.lacks === undefined ? '' : ` (skipped, not here: ${client.lacks})`;
-  test
-    .skipIf(client.lacks !== undefined)
-    .concurrent(`${client.name} sees through Sluice what it sees on PostgreSQL itself${lack}`, async () => {
-      const direct = await run(client, { through: 'postgres', database: db.database });
-      compare(client, direct, await run(client, sluice));
-      if (client.byName !== undefined) {
-        const named = await run(client, { through: 'sluice', database: 'sluice', prefix: 'shop.' });
-        compare(client, direct, named, client.byName);
-      }
-      if (client.tls && hasOpenssl) compare(client, direct, await run(client, { ...sluice, sslmode: 'require' }));
-    });
+  const title = `${client.name} sees through Sluice what it sees on PostgreSQL itself${lack}`;
+  test.skipIf(client.lacks !== undefined).concurrent(title, () => scenario(client));
 }
 
 // Elsewhere nobody has installed them.
