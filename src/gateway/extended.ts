@@ -130,10 +130,12 @@ export class ExtendedQuery {
     this.#statements.delete(name);
   }
 
-  /** A simple query ends the unnamed statement and portal. */
-  forgetUnnamed(): void {
-    this.#statements.delete('');
-    this.#portals.delete('');
+  /** A simple query takes the unnamed statement and portal with it: at that upstream, or (none given) wherever they are. */
+  forgetUnnamed(at?: Upstream): void {
+    for (const names of [this.#statements, this.#portals]) {
+      const known = names.get('');
+      if (at === undefined || (known?.kind === 'upstream' && known.upstream === at)) names.delete('');
+    }
   }
 
   /** The unnamed one stays, as it does at a server. */
@@ -365,6 +367,10 @@ export class ExtendedQuery {
   async #portal(name: string): Promise<Portal> {
     const known = this.#portals.get(name);
     if (known !== undefined && (known.kind !== 'upstream' || !known.upstream.closed)) return known;
+    // PostgreSQL (14 to 18) does not survive an Execute of a portal that a failed Bind or simple query has left behind.
+    if (this.#deps.board.status === 'E') {
+      throw new SluiceError('undefined_object', `portal "${name}" does not exist`, { sqlstate: '34000' });
+    }
     return { kind: 'upstream', upstream: await this.#deps.board.reach(this.#whereNow()) };
   }
 }

@@ -298,6 +298,7 @@ export class Relay implements Backend {
     const upstream = await board.reach(target);
     const { bytes, shift } = textOf(client, group);
     const before = board.transaction;
+    this.#extended.forgetUnnamed(upstream);
     const { error, tags } = await board.query(upstream, bytes, shift);
     if (error !== undefined) return false;
     remember({ client, upstream, board, names: this.#extended, group, tags, inTransaction: before.at === 'owned' });

@@ -75,6 +75,7 @@ export class StraightWay {
   #query(home: Upstream, raw: Buffer): boolean {
     const end = raw.length - 1;
     if (home.dirty || raw[end] !== 0 || !this.#isPlain(raw, 5, end)) return false;
+    this.#deps.names.forgetUnnamed();
     home.ask(raw, asked('query', { straight: true }));
     return true;
   }

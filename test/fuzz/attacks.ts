@@ -2,7 +2,7 @@
 import { connect as connectSocket, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { pause } from '../../src/base/retry.ts';
-import { AnswerError, AnswerReader } from '../support/answers.ts';
+import { AnswerError, AnswerReader, fieldsOf } from '../support/answers.ts';
 import { ask, SpokenClient } from '../support/spoken.ts';
 import type { Random } from './random.ts';
 import {
@@ -259,7 +259,10 @@ const cancels: Attack = async (world, random) => {
     }),
   );
   await victim.hear('Z');
-  if (victim.heard.types !== 'TDCZ') throw new AnswerError(`a wrong key stopped a query: ${victim.heard.types}`);
+  if (victim.heard.types !== 'TDCZ')
+    throw new AnswerError(
+      `a wrong key stopped a query: ${victim.heard.types} ${JSON.stringify(victim.heard.answers.filter(({ type }) => 'EN'.includes(type)).map(({ body }) => fieldsOf(body)))}`,
+    );
   victim[Symbol.dispose]();
   return count;
 };

@@ -319,6 +319,21 @@ describe('byte by byte', () => {
     expect(await peer.exec('select * from public.t')).toEqual([]);
   });
 
+  test('the unnamed portal is gone after a simple query, and asking for it does no server any harm', async () => {
+    const query = (text: string) => message(code('Q'), Buffer.from(`${text}\0`));
+    const again = message(code('E'), Buffer.alloc(5));
+    const failed = [
+      query('begin'),
+      query('select 1 from peer.public.t'),
+      query('rollback to nowhere'),
+      query('select 1'),
+    ];
+    expect(await speak([...failed, again, sync], 5)).toBe('CZTCZEZEZEZ');
+    const bound = [query('begin'), ...run('select 1 from peer.public.t'), sync, query('rollback to nowhere')];
+    expect(await speak([...bound, again, sync], 4)).toBe('CZ12CZEZEZ');
+    expect(await peer.exec('select 1 as one')).toEqual([{ one: 1 }]);
+  });
+
   test('COPY data that is too late or not wanted is taken as nothing', async () => {
     const data = [
       message(code('d'), Buffer.from('x\ty\n')),
