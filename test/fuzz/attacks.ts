@@ -172,6 +172,7 @@ function checkGreeting(heard: readonly Buffer[]): void {
   // N begins a NoticeResponse too, but no notice is sent before a login.
   while (at < all.length && all[at] === 78) at += 1;
   if (all[at] === 83) return; // TLS from here on
+  if (all[0] === 0x15) return; // bytes that began like TLS were answered with its alert
   const reader = new AnswerReader();
   reader.push(all.subarray(at));
   if (!reader.whole)
