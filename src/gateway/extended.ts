@@ -67,6 +67,8 @@ export class ExtendedQuery {
   readonly #statements = new Map<string, Prepared>();
   readonly #portals = new Map<string, Portal>();
   readonly #held = new Set<string>();
+  /** A simple query has had an unnamed portal of its own since one was bound. */
+  #ghost = false;
 
   constructor(deps: ExtendedDeps) {
     this.#deps = deps;
@@ -132,6 +134,7 @@ export class ExtendedQuery {
 
   /** A simple query takes the unnamed statement and portal with it: at that upstream, or (none given) wherever they are. */
   forgetUnnamed(at?: Upstream): void {
+    this.#ghost = true;
     for (const names of [this.#statements, this.#portals]) {
       const known = names.get('');
       if (at === undefined || (known?.kind === 'upstream' && known.upstream === at)) names.delete('');
@@ -367,8 +370,8 @@ export class ExtendedQuery {
   async #portal(name: string): Promise<Portal> {
     const known = this.#portals.get(name);
     if (known !== undefined && (known.kind !== 'upstream' || !known.upstream.closed)) return known;
-    // PostgreSQL (14 to 18) does not survive an Execute of a portal that a failed Bind or simple query has left behind.
-    if (this.#deps.board.status === 'E') {
+    // PostgreSQL (14 to 18) does not survive an Execute of the unnamed portal that a failed simple query has left behind.
+    if (name === '' && this.#ghost && this.#deps.board.status === 'E') {
       throw new SluiceError('undefined_object', `portal "${name}" does not exist`, { sqlstate: '34000' });
     }
     return { kind: 'upstream', upstream: await this.#deps.board.reach(this.#whereNow()) };
