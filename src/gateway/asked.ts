@@ -20,6 +20,8 @@ export interface Asked {
   readonly kind: Question;
   /** Asked by the gateway itself: the client hears nothing of the answer. */
   readonly quiet: boolean;
+  /** The client has had the answer already, from us: it hears of an error only. */
+  readonly hushed: boolean;
   /** Went straight on: the client hears the server's own ReadyForQuery, and nobody waits for the answer. */
   readonly straight: boolean;
   readonly shift: Shift | undefined;
@@ -38,14 +40,14 @@ export interface Asked {
 
 export type Undo = (skipped: boolean) => void;
 
-type Facts = Partial<Pick<Asked, 'quiet' | 'straight' | 'shift' | 'undo' | 'completed'>>;
+type Facts = Partial<Pick<Asked, 'quiet' | 'hushed' | 'straight' | 'shift' | 'undo' | 'completed'>>;
 const noFacts: Facts = {};
 const noTags: string[] = [];
 
 export function asked(kind: Question, facts: Facts = noFacts): Asked {
-  const { quiet = false, straight = false, shift, undo, completed } = facts;
+  const { quiet = false, hushed = false, straight = false, shift, undo, completed } = facts;
   const tags = kind === 'query' ? [] : noTags;
-  return { kind, quiet, straight, shift, undo, completed, done: false, dropped: false, error: undefined, tags };
+  return { kind, quiet, hushed, straight, shift, undo, completed, done: false, dropped: false, error: undefined, tags };
 }
 
 // Answers that end what was asked, by the kind of question. ErrorResponse and ReadyForQuery are seen to apart.

@@ -1,7 +1,7 @@
 // What each statement of a client is: ours, a peer's in our clothes, or plain SQL for the upstream that it names.
 import { isOurs, type Piece, parsePiece } from '../sql/split.ts';
 import type { Statement } from '../sql/statement.ts';
-import { actOf, namesRelations } from './act.ts';
+import { type Act, actOf, namesRelations } from './act.ts';
 import { checkLooksOnly, checkReadable } from './look-only.ts';
 import { type Cut, type Route, type Router, type Shift, shiftOf, withoutCuts } from './route.ts';
 import { type ClientText, readText } from './text.ts';
@@ -14,6 +14,7 @@ export interface ClassifierDeps {
     readonly home: string;
     readonly backslashEscapes: boolean;
     readonly parameters: ReadonlyMap<string, string>;
+    readonly prepared: ReadonlyMap<string, string>;
   };
   /** The session may look and change nothing. */
   readonly readOnly: boolean;
@@ -31,6 +32,9 @@ export interface PlainPiece extends Plain {
   readonly piece: Piece;
   readonly route: Route;
 }
+
+// What is said about a prepared statement or a cursor goes to where that lives.
+const livesSomewhere: ReadonlySet<Act['kind']> = new Set(['execute', 'fetch', 'close', 'deallocate']);
 
 export class Classifier {
   readonly #deps: ClassifierDeps;
@@ -54,8 +58,8 @@ export class Classifier {
     const peers = new Set<string>();
     for (const name of asked) if (await isPeer(name)) peers.add(name);
     const known = (name: string) => peers.has(name);
-    const prepared = piece.owner.kind === 'execute' && homeOf(piece.owner.peer) !== undefined;
-    if (!prepared && isOurs(piece, { isPeer: known, onPeer: home !== catalogName })) {
+    const isStatement = piece.owner.kind === 'execute' && homeOf(piece.owner.peer) !== undefined;
+    if (!isStatement && isOurs(piece, { isPeer: known, onPeer: home !== catalogName })) {
       const statement = parsePiece(piece);
       if (statement.kind === 'execute_peer') this.#checkLooks(statement.query, (statement.queryPosition ?? 1) - 1);
       return ownOrRaw(statement);
@@ -63,14 +67,14 @@ export class Classifier {
     this.#checkLooks(piece.text, piece.charactersBefore);
     const route = router.route(piece.text, known, options);
     const act = actOf(piece.text, piece.firstWords[0]);
-    const lives =
-      act.kind === 'execute' || act.kind === 'cursor' || act.kind === 'deallocate' ? homeOf(act.name ?? '') : undefined;
+    const lives = livesSomewhere.has(act.kind) && 'name' in act ? homeOf(act.name ?? '') : undefined;
+    const prepared = act.kind === 'end_prepared' ? this.#deps.board.prepared.get(act.id) : undefined;
     return {
       kind: 'plain',
       piece,
       route,
       act,
-      named: route.peer ?? lives,
+      named: route.peer ?? lives ?? prepared,
       relations: () => namesRelations(piece.text),
     };
   }

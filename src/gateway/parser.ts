@@ -5,7 +5,7 @@ type Parser = typeof import('libpg-query');
 
 const require = createRequire(import.meta.url);
 // A larger text costs more than its tree is worth; the scanner alone is used then.
-const longestParsed = 1_000_000;
+export const longestParsed = 1_000_000;
 
 let parser: Parser | undefined;
 // Takes the parser's place at once, so that one client's monstrous text costs no other client a reading.

@@ -73,7 +73,7 @@ export class PlainTexts {
 const plainWords: ReadonlySet<string> = new Set(['delete', 'insert', 'merge', 'select', 'update', 'values', 'with']);
 const longestWord = 6;
 const letterBit = 0x20;
-const [dot, semicolon, letterA, letterZ] = [0x2e, 0x3b, 0x61, 0x7a];
+const [dot, semicolon, underscore, letterA, letterZ] = [0x2e, 0x3b, 0x5f, 0x61, 0x7a];
 
 /**
  * A statement that begins with one of the commonest words, has no `;` but perhaps a last one, and too few dots for a name of
@@ -89,8 +89,14 @@ export function isPlainAtAGlance(bytes: Buffer, start: number, end: number): boo
     const byte = bytes[at]!;
     if (byte === dot) dots += 1;
     else if (byte === 0 || (byte === semicolon && at !== end - 1)) return false;
+    // set_config() holds for the session, wherever it goes.
+    else if (byte === underscore && isWord(bytes, at - 3, 'set') && isWord(bytes, at + 1, 'config')) return false;
   }
   return dots < 2;
+}
+
+function isWord(bytes: Buffer, at: number, word: string): boolean {
+  return at >= 0 && bytes.toString('latin1', at, at + word.length).toLowerCase() === word;
 }
 
 function isLetter(byte: number): boolean {

@@ -8,6 +8,7 @@ import type { Frame } from '../wire/frames.ts';
 import type { BindMessage, ExecuteMessage, Named, ParseMessage } from '../wire/frontend.ts';
 import type { Client } from '../wire/house.ts';
 import type { Backend } from '../wire/session.ts';
+import type { Act } from './act.ts';
 import { describeColumns, sendRows } from './answer.ts';
 import { asked } from './asked.ts';
 import { Classifier, type PlainPiece, textOf } from './classify.ts';
@@ -16,10 +17,11 @@ import type { OwnStatements } from './own.ts';
 import type { PlainTexts } from './plain-texts.ts';
 import { remember } from './remember.ts';
 import type { Router } from './route.ts';
+import { SessionNames } from './session-names.ts';
 import { StraightWay } from './straight.ts';
 import type { Switchboard } from './switchboard.ts';
 import type { ClientText } from './text.ts';
-import { after, noTransaction, place, transactionFailed } from './transaction.ts';
+import { after, catalogName, noTransaction, place, savepointsAfter, transactionFailed } from './transaction.ts';
 
 export interface RelayDeps {
   readonly client: Client;
@@ -35,6 +37,7 @@ export class Relay implements Backend {
   readonly #board: Switchboard;
   readonly #classifier: Classifier;
   readonly #extended: ExtendedQuery;
+  readonly #names = new SessionNames();
   readonly #straight: StraightWay;
   #skipping = false;
 
@@ -48,10 +51,11 @@ export class Relay implements Backend {
       isPeer,
       board,
       readOnly,
-      homeOf: (name) => this.#extended.homeOf(name),
+      homeOf: (name) => this.#names.homeOf(name),
     });
     this.#extended = new ExtendedQuery({
       board,
+      names: this.#names,
       own,
       client,
       classifier: this.#classifier,
@@ -59,21 +63,21 @@ export class Relay implements Backend {
       remember: (text, plain, { upstream, tag }) => {
         const inTransaction = this.#board.transaction.at === 'owned';
         const done = { client: text, upstream, group: [plain], tags: [tag], inTransaction };
-        remember({ ...done, board: this.#board, names: this.#extended });
+        remember({ ...done, board: this.#board, names: this.#names });
       },
       isSkipping: () => this.skipping,
       skip: () => this.fail('extended'),
     });
     this.#straight = new StraightWay({
       board,
-      names: this.#extended,
+      names: this.#names,
       outbox: client.outbox,
       texts,
       isSkipping: () => this.skipping,
     });
     board.answeredStraight = (upstream) => {
       // What was bound since is part of the next transaction.
-      if (board.status === 'I' && !upstream.busy) this.#extended.forgetPortals();
+      if (board.status === 'I' && !upstream.busy) this.#names.forgetPortals(!upstream.hadFailed);
     };
   }
 
@@ -108,7 +112,7 @@ export class Relay implements Backend {
   async query(bytes: Buffer): Promise<void> {
     await this.#serve(async () => {
       await this.#board.turn();
-      this.#extended.forgetUnnamed();
+      this.#names.forgetUnnamed();
       const client = this.#classifier.read(bytes);
       if (client === undefined) return void (await this.#tooLong(bytes));
       const { pieces } = client;
@@ -157,8 +161,9 @@ export class Relay implements Backend {
     const ready = await this.#serve(async () => {
       const ended = await this.#board.sync();
       if (ended) {
+        const failed = this.#skipping || this.#board.active?.hadFailed === true;
         this.#skipping = false;
-        if (this.#board.status === 'I') this.#extended.forgetPortals();
+        if (this.#board.status === 'I') this.#names.forgetPortals(!failed);
       }
       return ended;
     });
@@ -275,10 +280,9 @@ export class Relay implements Backend {
       statements.push(next);
       // What follows is another transaction, and each of those begins anew as a read-only one.
       const ends = readOnly && next.act.kind === 'end';
-      if (placed.name !== undefined) {
-        target = placed.name;
-        sure = statements.length;
-      }
+      if (placed.name !== undefined) target = placed.name;
+      // BEGIN makes those before it in the text a part of its transaction, which is the peer's then.
+      if (placed.name !== undefined || (target !== undefined && target !== catalogName)) sure = statements.length;
       if (ends) break;
     }
     return { target, statements: target === undefined ? statements : statements.slice(0, sure) };
@@ -298,12 +302,15 @@ export class Relay implements Backend {
     const upstream = await board.reach(target);
     const { bytes, shift } = textOf(client, group);
     const before = board.transaction;
-    this.#extended.forgetUnnamed(upstream);
+    this.#names.forgetUnnamed(upstream);
     const { error, tags } = await board.query(upstream, bytes, shift);
-    if (error !== undefined) return false;
-    remember({ client, upstream, board, names: this.#extended, group, tags, inTransaction: before.at === 'owned' });
-    if (board.status === 'I') this.#extended.forgetPortals();
-    return true;
+    const failed = error !== undefined;
+    const inTransaction = before.at === 'owned';
+    remember({ client, upstream, board, names: this.#names, group, tags, failed, inTransaction });
+    if (board.status === 'I') this.#names.forgetPortals(!failed);
+    const [only, more] = group;
+    if (!failed && !inTransaction && more === undefined && only?.act.kind === 'begin') board.begun(upstream, bytes);
+    return !failed;
   }
 
   /** Answers for a statement that no upstream hears yet. */
@@ -318,19 +325,22 @@ export class Relay implements Backend {
         outbox.send(noticeResponse('there is already a transaction in progress', 'WARNING', '25001'));
         // Its options (READ ONLY …) hold all the same.
         transaction.said.push(text);
-      } else board.transaction = { at: 'waiting', begin: text, said: [] };
+      } else board.transaction = { at: 'waiting', begin: text, said: [], savepoints: [] };
       outbox.send(commandComplete(act.tag));
     } else if (act.kind === 'end') {
       const committed = act.commit && transaction.at === 'waiting';
       settings.end(committed);
+      this.#names.forgetPortals(committed);
       const begin = transaction.at === 'waiting' ? transaction.begin : Buffer.from('begin');
-      board.transaction = act.chain ? { at: 'waiting', begin, said: [] } : noTransaction;
+      board.transaction = act.chain ? { at: 'waiting', begin, said: [], savepoints: [] } : noTransaction;
       outbox.send(commandComplete(committed ? 'COMMIT' : 'ROLLBACK'));
-    } else if (transaction.at === 'waiting' && (act.kind === 'set' || act.kind === 'savepoint')) {
+    } else if (transaction.at === 'waiting') {
       transaction.said.push(text);
+      board.transaction = { ...transaction, savepoints: savepointsAfter(act, transaction.savepoints) };
       if (act.kind === 'savepoint') settings.savepoint(act.name);
-      else if (!act.local) settings.holdIfCommitted(act.key, text);
-      outbox.send(commandComplete(act.kind === 'set' ? act.tag : 'SAVEPOINT'));
+      else if (act.kind === 'savepoint_end' && act.rollback) settings.rollbackTo(act.name);
+      else if (act.kind === 'set' && !act.local) settings.holdIfCommitted(act.key, text);
+      outbox.send(commandComplete(tagOf(act)));
     }
   }
 
@@ -351,5 +361,17 @@ export class Relay implements Backend {
     if (transaction.at === 'failed') throw transactionFailed();
     const upstream = await this.#board.reach(transaction.at === 'owned' ? transaction.owner : home);
     await this.#board.query(upstream, bytes, undefined);
+  }
+}
+
+/** The tag of a statement that waits. */
+function tagOf(act: Act): string {
+  switch (act.kind) {
+    case 'set':
+      return act.tag;
+    case 'savepoint_end':
+      return act.rollback ? 'ROLLBACK' : 'RELEASE';
+    default:
+      return 'SAVEPOINT';
   }
 }

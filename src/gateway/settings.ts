@@ -29,7 +29,9 @@ export class Settings {
 
   /** Holds for the session from now on. `all` is RESET ALL. */
   hold(key: string, text: Buffer): void {
-    if (key === 'all') this.#settings.clear();
+    if (key === 'all') {
+      for (const each of this.#settings.keys()) if (!outlastsResetAll(each)) this.#settings.delete(each);
+    }
     // Taken out and put in again, so that the order is that of the last word on each.
     this.#settings.delete(key);
     this.#last += 1;
@@ -64,4 +66,9 @@ export class Settings {
     this.#settings.clear();
     this.#tentative = [];
   }
+}
+
+// https://www.postgresql.org/docs/18/sql-reset.html: roles are no settings for RESET ALL, and what is no setting stays as well.
+function outlastsResetAll(key: string): boolean {
+  return key === 'role' || key === 'session_authorization' || /^(discard|deallocate|close) /.test(key);
 }

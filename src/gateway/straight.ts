@@ -2,9 +2,11 @@
 import { type Frame, frontend, type MessageFrame } from '../wire/frames.ts';
 import type { Outbox } from '../wire/inbox.ts';
 import { asked } from './asked.ts';
-import type { ExtendedQuery } from './extended.ts';
+
 import type { PlainTexts } from './plain-texts.ts';
+import type { SessionNames } from './session-names.ts';
 import type { Switchboard } from './switchboard.ts';
+import { catalogName } from './transaction.ts';
 import type { Upstream } from './upstream.ts';
 
 /**
@@ -15,8 +17,10 @@ export function homeAhead<Home extends HomeFacts>(session: SessionFacts<Home>): 
   const { active, home, transaction, settings } = session;
   if (active === undefined || active.name !== home || active.closed) return undefined;
   if (active.failed || active.copyIn || active.backlogged || active.heard < settings.last) return undefined;
-  const elsewhere = transaction.at !== 'none' && (transaction.at !== 'owned' || transaction.owner !== home);
-  return elsewhere ? undefined : active;
+  if (transaction.at === 'none') return active;
+  // One that has just begun is no longer anybody's to have once its owner has heard more.
+  const here = transaction.at === 'owned' && transaction.owner === home && transaction.fresh === undefined;
+  return here ? active : undefined;
 }
 
 export type HomeFacts = Pick<Upstream, 'name' | 'closed' | 'failed' | 'copyIn' | 'backlogged' | 'heard'>;
@@ -27,7 +31,7 @@ export interface SessionFacts<Home> extends Pick<Switchboard, 'home' | 'transact
 
 export interface StraightDeps {
   readonly board: Switchboard;
-  readonly names: ExtendedQuery;
+  readonly names: SessionNames;
   readonly outbox: Outbox;
   readonly texts: PlainTexts;
   /** Whether everything up to the next Sync is skipped. */
@@ -81,6 +85,8 @@ export class StraightWay {
   }
 
   #parse(home: Upstream, raw: Buffer): boolean {
+    // On the catalog it may yet have to be said elsewhere.
+    if (home.name === catalogName) return false;
     const nameEnd = raw.indexOf(0, 5);
     const end = nameEnd < 0 ? -1 : raw.indexOf(0, nameEnd + 1);
     if (end < 0 || !this.#isPlain(raw, nameEnd + 1, end)) return false;
@@ -101,8 +107,11 @@ export class StraightWay {
     const { names } = this.#deps;
     const prepared = names.upstreamOf('S', textAt(raw, portalEnd + 1, end));
     if (prepared?.upstream !== home || prepared.said !== undefined) return false;
-    home.ask(raw, asked('bind', { straight: true, shift: prepared.shift }));
-    names.bound(textAt(raw, 5, portalEnd), prepared);
+    const portal = textAt(raw, 5, portalEnd);
+    // One that lives elsewhere, or with us, is in the way.
+    const taken = portal === '' ? undefined : names.portal(portal);
+    if (taken !== undefined && (taken.kind !== 'upstream' || taken.upstream !== home)) return false;
+    home.ask(raw, asked('bind', { straight: true, shift: prepared.shift, undo: names.bound(portal, prepared) }));
     return true;
   }
 

@@ -12,12 +12,13 @@ import { errorResponse } from '../wire/failure.ts';
 import { frontend } from '../wire/frames.ts';
 import type { Client } from '../wire/house.ts';
 import { type Asked, asked } from './asked.ts';
+import { askQuietly } from './quiet.ts';
 import type { Shift } from './route.ts';
 import { Settings } from './settings.ts';
 import {
-  belongsTo,
   catalogName,
   noTransaction,
+  refusal,
   showUpstream,
   type Transaction,
   transactionFailed,
@@ -48,13 +49,14 @@ const serverFacts: ReadonlySet<string> = new Set([
 ]);
 // Said before each transaction of one who may only look, so that nothing said or called before can have made it another.
 const readOnlyFence = Buffer.from('set session characteristics as transaction read only');
-const separator = Buffer.from('\n;\n');
 // Said out of turn and kept until the client can take it.
 const mostStrayBytes = 1_000_000;
 
 export class Switchboard implements UpstreamEvents {
   transaction: Transaction = noTransaction;
   readonly settings = new Settings();
+  /** Where a transaction was prepared, by its name: only this session's, others say EXECUTE peer. */
+  readonly prepared = new Map<string, string>();
   /** What the client has been told of settings. */
   readonly parameters = new Map<string, string>();
   /** The upstream that was asked last; the only one that may have answers on their way. */
@@ -135,32 +137,43 @@ export class Switchboard implements UpstreamEvents {
 
   /** The upstream as for `join`, having heard the session's settings and, if a transaction waits for its owner, BEGIN. */
   async reach(name: string): Promise<Upstream> {
+    await this.#moveFresh(name);
     const { transaction } = this;
     if (transaction.at === 'failed') throw transactionFailed();
-    if (transaction.at === 'owned' && transaction.owner !== name) throw belongsTo(transaction.owner);
+    if (transaction.at === 'owned' && transaction.owner !== name) throw refusal(transaction);
     const upstream = await this.join(name);
     if (this.readOnly) await this.#fence(upstream);
     const unheard = this.settings.after(upstream.heard);
-    const waiting = transaction.at === 'waiting' ? transaction : undefined;
-    if (unheard.length === 0 && waiting === undefined) return upstream;
-    if (upstream.status !== 'E') {
-      for (const { number, text } of unheard) {
-        await this.#quietly(upstream, text);
-        upstream.heard = number;
-      }
+    if (unheard.length > 0 && upstream.status !== 'E') {
+      await this.#quietly(
+        upstream,
+        unheard.map(({ text }) => text),
+      );
+      upstream.heard = this.settings.last;
     }
-    if (waiting !== undefined) {
+    if (transaction.at === 'waiting') {
       this.transaction = { at: 'owned', owner: name };
-      // In one message, each on lines of its own: thousands of savepoints are not thousands of journeys.
-      const texts = [waiting.begin, ...waiting.said].flatMap((text) => [text, separator]);
-      await this.#quietly(upstream, Buffer.concat(texts));
+      await this.#quietly(upstream, [transaction.begin, ...transaction.said]);
     }
     return upstream;
   }
 
+  /** A transaction whose owner has heard nothing but its BEGIN becomes another's, who is named first. */
+  async #moveFresh(name: string): Promise<void> {
+    const { transaction } = this;
+    if (transaction.at !== 'owned' || transaction.fresh === undefined) return;
+    const { owner, fresh } = transaction;
+    this.transaction = { at: 'owned', owner };
+    const upstream = this.#upstreams.get(owner);
+    if (owner === name || upstream === undefined) return;
+    await this.drain();
+    await this.#quietly(upstream, [Buffer.from('rollback')]);
+    this.transaction = { at: 'waiting', begin: fresh, said: [], savepoints: [] };
+  }
+
   /** A simple query to the end of its answers, which go to the client. */
   async query(upstream: Upstream, text: Buffer, shift: Shift | undefined): Promise<Asked> {
-    if (upstream.dirty) await this.#syncQuietly(upstream);
+    if (upstream.dirty) await this.syncQuietly(upstream);
     const question = upstream.ask(queryMessage(text), asked('query', { shift }));
     await this.settle(upstream, question);
     this.note(upstream, question.tags);
@@ -230,19 +243,32 @@ export class Switchboard implements UpstreamEvents {
     for (const upstream of this.#upstreams.values()) {
       if (upstream.failed || (!upstream.dirty && (upstream.name !== owner || upstream.status !== 'T'))) continue;
       upstream.ask(executeMessage(noPortal), asked('execute', { quiet: true }));
-      await this.#syncQuietly(upstream);
+      await this.syncQuietly(upstream);
     }
   }
 
   /** Takes note of the transaction's state after an answer. */
   note(upstream: Upstream, tags: readonly string[]): void {
     const owned = this.transaction.at === 'owned' && this.transaction.owner === upstream.name;
-    if (upstream.status !== 'I') this.transaction = { at: 'owned', owner: upstream.name };
+    const fresh = this.transaction.at === 'owned' && owned ? this.transaction.fresh : undefined;
+    const failed = upstream.status === 'E';
+    if (upstream.status !== 'I') this.transaction = { at: 'owned', owner: upstream.name, failed, fresh };
     else if (owned) {
       this.transaction = noTransaction;
       this.settings.end(tags.at(-1) !== 'ROLLBACK');
       upstream.heard = this.settings.last;
     }
+  }
+
+  /** BEGIN, and nothing beside it, was said there. @param text as the client said it */
+  begun(upstream: Upstream, text: Buffer): void {
+    if (upstream.status !== 'I') this.transaction = { at: 'owned', owner: upstream.name, fresh: text };
+  }
+
+  /** BEGIN was completed in a pipeline that no Sync has ended. @param text as the client said it */
+  begunBeforeSync(upstream: Upstream, text: Buffer): void {
+    const fresh = upstream.executes === 1 && this.transaction.at === 'none' ? text : undefined;
+    this.transaction = { at: 'owned', owner: upstream.name, fresh };
   }
 
   get burdened(): boolean {
@@ -388,13 +414,15 @@ export class Switchboard implements UpstreamEvents {
     return startup;
   }
 
-  /** A statement of the session's past, of which the client has been told already. */
-  async #quietly(upstream: Upstream, text: Buffer): Promise<void> {
-    if (upstream.dirty) await this.#syncQuietly(upstream);
-    const question = upstream.ask(queryMessage(text), asked('query', { quiet: true }));
-    await this.settle(upstream, question);
-    this.note(upstream, question.tags);
-    const { error } = question;
+  /** Statements of the session's past, of which the client has been told already. */
+  async #quietly(upstream: Upstream, texts: readonly Buffer[]): Promise<void> {
+    if (upstream.dirty) await this.syncQuietly(upstream);
+    const questions = askQuietly(upstream, texts);
+    if (questions[0]?.kind === 'query') {
+      await this.settle(upstream, questions[0]);
+      this.note(upstream, questions[0].tags);
+    } else await this.syncQuietly(upstream);
+    const error = questions.find((each) => each.error !== undefined)?.error;
     if (error === undefined) return;
     // Its position is that in a statement said long ago.
     const { position: _, ...fields } = error;
@@ -404,11 +432,12 @@ export class Switchboard implements UpstreamEvents {
   /** The server itself refuses changes in what comes next. */
   async #fence(upstream: Upstream): Promise<void> {
     if (upstream.fenced || upstream.status !== 'I') return;
-    await this.#quietly(upstream, readOnlyFence);
+    await this.#quietly(upstream, [readOnlyFence]);
     upstream.fenced = true;
   }
 
-  async #syncQuietly(upstream: Upstream): Promise<void> {
+  /** Ends what an extended query has begun at one upstream; the client hears nothing of it. */
+  async syncQuietly(upstream: Upstream): Promise<void> {
     const question = upstream.sync(true);
     await this.settle(upstream, question);
     this.note(upstream, question.tags);

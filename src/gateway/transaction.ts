@@ -7,11 +7,25 @@ export const catalogName = '';
 
 export type Transaction =
   | { readonly at: 'none' }
-  /** BEGIN was said and no upstream has heard it. `said`: SET and SAVEPOINT since. */
-  | { readonly at: 'waiting'; readonly begin: Buffer; readonly said: Buffer[] }
+  /** BEGIN was said and no upstream has heard it. `said`: SET and SAVEPOINT since; `savepoints`: those that are open. */
+  | {
+      readonly at: 'waiting';
+      readonly begin: Buffer;
+      readonly said: Buffer[];
+      readonly savepoints: readonly string[];
+    }
   /** It failed before an upstream heard of it, or its upstream is gone. */
   | { readonly at: 'failed' }
-  | { readonly at: 'owned'; readonly owner: string };
+  /**
+   * `failed`: the owner has said so. `fresh`: the BEGIN, while the owner has heard nothing else: as it names nobody, the
+   * transaction may still become another's.
+   */
+  | {
+      readonly at: 'owned';
+      readonly owner: string;
+      readonly failed?: boolean;
+      readonly fresh?: Buffer | undefined;
+    };
 
 export const noTransaction: Transaction = { at: 'none' };
 
@@ -31,26 +45,29 @@ export interface Plain {
  */
 export function place(plain: Plain, transaction: Transaction, home: string): string | undefined {
   const { act, named } = plain;
+  // In a peer's session it is the peer who knows whether a setting is right; the catalog may never hear of the transaction.
+  const waits = home === catalogName ? undefined : home;
   switch (transaction.at) {
     case 'none':
-      // On the catalog BEGIN waits for the upstream that a statement names; a session at a peer is that peer's.
-      return act.kind === 'begin' && home === catalogName ? undefined : (named ?? home);
+      return act.kind === 'begin' ? (named ?? waits) : (named ?? home);
     case 'failed':
       if (act.kind === 'end') return undefined;
       throw transactionFailed();
     case 'waiting':
-      // At a peer the server itself judges them; on the catalog the transaction may yet become any peer's.
-      if (act.kind === 'begin' || act.kind === 'set' || act.kind === 'savepoint') {
-        return home === catalogName ? undefined : home;
-      }
+      if (act.kind === 'begin' || act.kind === 'set' || act.kind === 'savepoint') return waits;
+      if (act.kind === 'savepoint_end') return transaction.savepoints.includes(act.name) ? waits : home;
       if (act.kind === 'end') return act.commit && transaction.said.length > 0 ? home : undefined;
       return named ?? home;
     case 'owned': {
       const { owner } = transaction;
-      if (named !== undefined && named !== owner) throw belongsTo(owner);
-      const stays = named === owner || owner === home || controlKinds.has(act.kind) || act.kind === 'cursor';
+      if (named !== undefined && named !== owner) {
+        if (transaction.fresh !== undefined) return named;
+        throw refusal(transaction);
+      }
+      const stays =
+        named === owner || owner === home || controlKinds.has(act.kind) || act.kind === 'fetch' || act.kind === 'close';
       if (stays || !plain.relations()) return owner;
-      throw belongsTo(owner);
+      throw refusal(transaction);
     }
     default:
       return transaction satisfies never;
@@ -62,10 +79,22 @@ export function after(plain: Plain, transaction: Transaction, placed: string | u
   const { act } = plain;
   if (act.kind === 'end') return act.chain ? transaction : noTransaction;
   if (act.kind === 'begin' && transaction.at === 'none') {
-    return placed === undefined ? { at: 'waiting', begin: Buffer.alloc(0), said: [] } : { at: 'owned', owner: placed };
+    return placed === undefined
+      ? { at: 'waiting', begin: Buffer.alloc(0), said: [], savepoints: [] }
+      : { at: 'owned', owner: placed };
   }
-  if (transaction.at === 'waiting' && placed !== undefined) return { at: 'owned', owner: placed };
+  if (placed !== undefined && (transaction.at === 'waiting' || transaction.at === 'owned')) {
+    return { at: 'owned', owner: placed };
+  }
+  if (transaction.at === 'waiting') return { ...transaction, savepoints: savepointsAfter(act, transaction.savepoints) };
   return transaction;
+}
+
+/** The open savepoints of a transaction that waits, innermost last. */
+export function savepointsAfter(act: Act, open: readonly string[]): readonly string[] {
+  if (act.kind === 'savepoint') return [...open, act.name];
+  if (act.kind !== 'savepoint_end') return open;
+  return open.slice(0, open.lastIndexOf(act.name) + (act.rollback ? 1 : 0));
 }
 
 export function transactionFailed(): SluiceError {
@@ -83,7 +112,12 @@ export function showUpstream(name: string): string {
   return name === catalogName ? 'the catalog' : `peer "${name}"`;
 }
 
-export function belongsTo(owner: string): SluiceError {
+/** Why a transaction does not go to another upstream. */
+export function refusal({ owner, failed }: Extract<Transaction, { readonly at: 'owned' }>): SluiceError {
+  return failed === true ? transactionFailed() : belongsTo(owner);
+}
+
+function belongsTo(owner: string): SluiceError {
   return new SluiceError('unsupported', `this transaction belongs to ${showUpstream(owner)}`, {
     detail: 'A transaction belongs to the first upstream that one of its statements goes to.',
     hint: 'Finish it with COMMIT or ROLLBACK before you go to another.',

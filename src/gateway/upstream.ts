@@ -88,6 +88,10 @@ export class Upstream implements Borrower {
   copyIn = false;
   /** An extended query has failed; the server skips all up to Sync. */
   failed = false;
+  /** Statements that were run since the last ReadyForQuery. */
+  executes = 0;
+  /** What the last ReadyForQuery has ended had failed. */
+  hadFailed = false;
   status: TransactionStatus = 'I';
   /** It was told that the next transaction is a read-only one, and none has ended since. */
   fenced = false;
@@ -167,7 +171,14 @@ export class Upstream implements Borrower {
 
   /** Sends a message and notes what answer it will have. */
   ask(message: Buffer, question: Asked): Asked {
+    // The error came while this was on its way here: the server would read on to the next Sync and answer nothing.
+    if (this.failed && question.kind !== 'sync' && question.kind !== 'recount') {
+      question.done = true;
+      question.undo?.(true);
+      return question;
+    }
     this.#asked.push(question);
+    if (question.kind === 'execute') this.executes += 1;
     if (question.straight && (question.kind === 'query' || question.kind === 'sync')) this.#straight += 1;
     this.release();
     if (question.kind === 'query' || question.kind === 'function' || question.kind === 'sync') this.dirty = false;
@@ -325,6 +336,8 @@ export class Upstream implements Borrower {
           this.#recounted += 1;
           return false;
         }
+        this.hadFailed = this.failed;
+        this.executes = 0;
         this.failed = false;
         this.copyIn = false;
         this.fenced = false;
@@ -361,7 +374,7 @@ export class Upstream implements Borrower {
       return false;
     }
     if (head !== undefined && ends(head, type)) this.#done();
-    return !head?.quiet;
+    return !head?.quiet && !head?.hushed;
   }
 
   /** What a server may say at any time. */

@@ -146,6 +146,18 @@ export function parseMessage(name: string, query: Buffer, types: Buffer): Buffer
   return message(frontend.parse, cstring(name), query, Buffer.of(0), types);
 }
 
+/** Bind without parameters. */
+export function bindMessage(portal: string, statement: string): Buffer {
+  return message(frontend.bind, cstring(portal), cstring(statement), Buffer.alloc(6));
+}
+
+/** A Bind as it came, of another statement. */
+export function rebound(raw: Buffer, statement: string): Buffer {
+  const portalEnd = raw.indexOf(0, 5) + 1;
+  const statementEnd = raw.indexOf(0, portalEnd) + 1;
+  return message(frontend.bind, raw.subarray(5, portalEnd), cstring(statement), raw.subarray(statementEnd));
+}
+
 /** Close of a prepared statement or portal; answered whether there is one or not. */
 export function closeMessage(what: 'S' | 'P', name: string): Buffer {
   return message(frontend.close, Buffer.from(what), cstring(name));

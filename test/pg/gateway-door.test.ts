@@ -1,4 +1,4 @@
-// The gateway's door: logins, TLS, cancels, clients that vanish or never read, limits, the end.
+// The gateway's door: logins, TLS, servers that vanish, clients that never read, limits, the end.
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { connect as connectSocket } from 'node:net';
@@ -6,7 +6,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import pg from 'pg';
-import { from as copyFrom } from 'pg-copy-streams';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { message } from '../../src/wire/backend.ts';
 import { code } from '../../src/wire/frames.ts';
@@ -344,79 +343,6 @@ describe('byte by byte', () => {
     const answers = await speak([message(code('Q'), text), ...data, ...data, ...run('show mirrors'), sync], 2);
     expect(answers).toBe('GEZ12DDDCZ');
     expect(await speak([...data, ...run("select 'x' from peer.public.t"), ...data, sync], 1)).toBe('12CZ');
-  });
-});
-
-describe('cancel', () => {
-  const sleep = "select pg_sleep(30), 'sleeper' from generate_series(1, 1)";
-  const cancel = async (client: pg.Client) => {
-    const { processID, secretKey } = client as unknown as { processID: number; secretKey: number };
-    const bytes = Buffer.alloc(16);
-    bytes.writeUInt32BE(16);
-    bytes.writeUInt32BE(80877102, 4);
-    bytes.writeInt32BE(processID, 8);
-    bytes.writeInt32BE(secretKey, 12);
-    using raw = new RawClient(gateway.port);
-    raw.send(bytes);
-    await until('the request is taken', () => raw.closed);
-  };
-
-  test("a statement on a peer stops within a second, and is gone from the peer's activity", async () => {
-    const client = await gateway.client('peer');
-    const running = client.query(sleep).catch((error: pg.DatabaseError) => error);
-    await until('it runs', async () => (await onPeer('%sleeper%')).some(({ state }) => state === 'active'));
-    const began = Date.now();
-    await cancel(client);
-    expect(await running).toMatchObject({ code: '57014' });
-    expect(Date.now() - began).toBeLessThan(1000);
-    expect((await onPeer('%sleeper%')).filter(({ state }) => state === 'active')).toEqual([]);
-    expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }]);
-    await client.end();
-  });
-
-  test('a statement of ours stops as well', async () => {
-    const client = await gateway.client();
-    const running = client.query('pause mirror m').catch((error: pg.DatabaseError) => error);
-    await until('it runs', () => gateway.said.some(({ kind }) => kind === 'pause_mirror'));
-    await cancel(client);
-    expect(await running).toMatchObject({ code: '57014', message: 'canceling statement due to user request' });
-    await client.end();
-  });
-
-  test('a wrong key stops nothing', async () => {
-    const client = await gateway.client('peer');
-    const running = client.query("select pg_sleep(0.3), 'wrong key'");
-    const own = client as unknown as { processID: number; secretKey: number };
-    const right = own.secretKey;
-    own.secretKey = right ^ 1;
-    await cancel(client);
-    own.secretKey = right;
-    expect((await running).rowCount).toBe(1);
-    await client.end();
-  });
-});
-
-describe('clients that vanish', () => {
-  test('a client that is gone in the middle of a statement leaves nothing behind on the peer', async () => {
-    const client = await gateway.client('peer');
-    client.query("select pg_sleep(30), 'vanished'").catch(() => {});
-    await until('it runs', async () => (await onPeer('%vanished%')).some(({ state }) => state === 'active'));
-    (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
-    await until('it is gone', async () => (await onPeer('%vanished%')).length === 0, 5_000);
-  });
-
-  test('a transaction and a COPY of a client that vanished are rolled back', async () => {
-    const client = await gateway.client();
-    await client.query('begin');
-    await client.query("insert into peer.public.t values (1, 'half')");
-    const { stream } = (client as unknown as { connection: { stream: { destroy(): void; write(b: Buffer): void } } })
-      .connection;
-    client.query(copyFrom('copy peer.public.t from stdin')).on('error', () => {});
-    await until('COPY runs', async () => (await onPeer('copy%')).some(({ state }) => state === 'active'));
-    stream.write(message(code('d'), Buffer.from('2\tdata\n')));
-    stream.destroy();
-    await until('it is gone', async () => (await onPeer('copy%')).length === 0, 5_000);
-    expect(await peer.exec('select * from public.t')).toEqual([]);
   });
 });
 

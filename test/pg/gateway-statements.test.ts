@@ -1,10 +1,9 @@
 // Every kind of statement through the gateway, answered as the peer itself answers it without the peer's name.
 import { isDeepStrictEqual } from 'node:util';
-import type pg from 'pg';
 import { expect, test } from 'vitest';
 import { testGateway } from '../support/relay.ts';
-import { alterDatabase, type TestDatabase, testDatabase } from '../support/servers.ts';
-import { asSaid, asSent, groundwork, statementsOfPeers } from '../support/statements-of-peers.ts';
+import { addressOf, alterDatabase, testDatabase } from '../support/servers.ts';
+import { asSaid, asSent, groundwork, placeInSaid, statementsOfPeers } from '../support/statements-of-peers.ts';
 import { type Heard, run, said, WireSession } from '../support/wire.ts';
 
 /** What a client hears; where the error's position counts in the text with the peer's name, it is moved there. */
@@ -21,35 +20,6 @@ function written(heard: readonly Heard[], marked?: string): readonly string[] {
     return `${type} ${moved.replace(/pg_temp_\d+/g, 'pg_temp').replace(/\d{5,}/g, '<number>')}`;
   });
 }
-
-/** From a position in the text that is sent to that in the text that was said; both from 1. */
-function placeInSaid(marked: string, position: number): number {
-  let sent = 0;
-  let saidAt = 0;
-  let inside = false;
-  let start: number | undefined;
-  for (const character of marked) {
-    if (character === '«') [inside, start] = [true, start ?? saidAt];
-    else if (character === '»') inside = false;
-    else {
-      if (!inside) {
-        sent += 1;
-        if (sent === position) return (start ?? saidAt) + 1;
-        start = undefined;
-      }
-      saidAt += 1;
-    }
-  }
-  return saidAt + 1;
-}
-
-const addressOf = (db: TestDatabase): pg.ClientConfig => ({
-  host: db.host,
-  port: db.port,
-  user: db.user,
-  password: db.password,
-  database: db.database,
-});
 
 const majors = [14, 18] as const;
 test.each(majors)('every statement that names a peer is answered as by PostgreSQL %i itself', async (major) => {

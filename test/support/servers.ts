@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type pg from 'pg';
 import { inject } from 'vitest';
 import { findBinaries } from '../../src/pg/binaries.ts';
 import { Connection } from '../../src/pg/client.ts';
@@ -47,6 +48,11 @@ export interface TestDatabase extends ServerAddress, AsyncDisposable {
   exec<Row = Record<string, unknown>>(text: string): Promise<readonly Row[]>;
   /** One more connection; close it or let the database's end close it. */
   connect(): Promise<Connection>;
+}
+
+/** How pg connects to it. */
+export function addressOf({ host, port, user, password, database }: TestDatabase): pg.ClientConfig {
+  return { host, port, user, password, database };
 }
 
 /** Creates a database on the shared server of that major. */

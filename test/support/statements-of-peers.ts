@@ -6,6 +6,27 @@ export const asSaid = (marked: string): string => marked.replace(/[«»]/g, '');
 /** The text that the peer gets. */
 export const asSent = (marked: string): string => marked.replace(/«[^»]*»/g, '');
 
+/** From a position in the text that is sent to that in the text that was said; both from 1. */
+export function placeInSaid(marked: string, position: number): number {
+  let sent = 0;
+  let saidAt = 0;
+  let inside = false;
+  let start: number | undefined;
+  for (const character of marked) {
+    if (character === '«') [inside, start] = [true, start ?? saidAt];
+    else if (character === '»') inside = false;
+    else {
+      if (!inside) {
+        sent += 1;
+        if (sent === position) return (start ?? saidAt) + 1;
+        start = undefined;
+      }
+      saidAt += 1;
+    }
+  }
+  return saidAt + 1;
+}
+
 /** What must be there before; said to the peer itself. */
 export const groundwork = `
   create schema s; create schema other;

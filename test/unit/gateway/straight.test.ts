@@ -28,7 +28,7 @@ describe('the way to the home is straight', () => {
     ['it takes COPY data', { active: { ...home, copyIn: true } }],
     ['it does not read', { active: { ...home, backlogged: true } }],
     ['it has yet to hear a SET', { active: { ...home, heard: 2 } }],
-    ['it has yet to hear BEGIN', { transaction: { at: 'waiting', begin, said: [] } }],
+    ['it has yet to hear BEGIN', { transaction: { at: 'waiting', begin, said: [], savepoints: [] } }],
     ['the transaction has failed', { transaction: { at: 'failed' } }],
     ["the transaction is another's", { transaction: { at: 'owned', owner: 'other' } }],
   ];

@@ -12,7 +12,7 @@ const plain = (text: string, named?: string) => ({
   named,
   relations: () => namesRelations(text),
 });
-const waiting: Transaction = { at: 'waiting', begin: Buffer.from('begin'), said: [] };
+const waiting: Transaction = { at: 'waiting', begin: Buffer.from('begin'), said: [], savepoints: [] };
 const owned: Transaction = { at: 'owned', owner: 'source' };
 
 describe('where a statement goes', () => {
