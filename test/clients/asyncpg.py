@@ -89,17 +89,21 @@ async def main():
         say('multi', error.sqlstate)
     say('multi', await db.fetchval(f'select count(*) from {THINGS} where id in (200, 201)'))
 
-    # Another connection cancels by the backend's id, as soon as it sees that it is busy.
+    # Another connection cancels by the backend's id, until it has an effect: between Parse and Bind it has none.
     other, pid = await connect(), await db.fetchval('select pg_backend_pid()')
     busy = "pid = $1 and state = 'active' and query = 'select pg_sleep(30)'"
 
+    over = False
+
     async def insist():
-        while not await other.fetchval(f'select count(pg_cancel_backend(pid)) from pg_stat_activity where {busy}', pid):
+        while not over:
+            await other.fetchval(f'select count(pg_cancel_backend(pid)) from pg_stat_activity where {busy}', pid)
             await asyncio.sleep(0.05)
 
     began = time.monotonic()
     insisting = asyncio.create_task(insist())
     outcome = await fails('select pg_sleep(30)')
+    over = True
     await insisting
     await other.close()
     say('cancel', outcome[:5], 'in time' if time.monotonic() - began < 10 else 'late')
