@@ -3,6 +3,7 @@ import type { Connection } from '../pg/client.ts';
 import { formatLsn, type Lsn } from '../pg/lsn.ts';
 import { sql } from '../pg/sql.ts';
 import { writeJournal } from './journal.ts';
+import { writeObjects } from './objects.ts';
 import type { Gathered } from './progress.ts';
 
 /** Writes what gathered, in the caller's transaction, and lets batches go that are more than `keptBatches` old. */
@@ -18,6 +19,7 @@ export async function writeProgress(
   const latestBatch = taken.batches.length > 0 ? await writeBatches(db, mirrorId, what) : '0';
   if (taken.counts.size > 0) await writeCounts(db, mirrorId, { counts: taken.counts, latestBatch });
   if (taken.position !== undefined || taken.batches.length > 0) await writePosition(db, mirrorId, taken);
+  if (taken.objects.size > 0) await writeObjects(db, mirrorId, [...taken.objects.values()]);
   await writeJournal(db, taken.journal);
 }
 

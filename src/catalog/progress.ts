@@ -2,8 +2,10 @@
 import { toSluiceError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { pause } from '../base/retry.ts';
+import { type ObjectLine, objectKey } from '../mirror/object.ts';
 import type { Lsn } from '../pg/lsn.ts';
 import type { JournalEntry } from './journal.ts';
+import { afterLine, type TimedLine } from './objects.ts';
 import type { Pool } from './pool.ts';
 import { writeProgress } from './progress-write.ts';
 
@@ -69,6 +71,8 @@ export interface Gathered {
   readonly finished: Map<string, Date>;
   readonly counts: Map<string, ChangeCounts>;
   readonly batches: Omit<BatchProgress, 'tables'>[];
+  /** The ledger's lines, by objectKey. */
+  readonly objects: Map<string, TimedLine>;
   readonly journal: JournalEntry[];
   position: TimedPosition | undefined;
 }
@@ -85,14 +89,16 @@ function nothing(): Gathered {
     finished: new Map(),
     counts: new Map(),
     batches: [],
+    objects: new Map(),
     journal: [],
     position: undefined,
   };
 }
 
 function isEmpty(gathered: Gathered): boolean {
-  const { planned, parts, finished, counts, batches, journal, position } = gathered;
-  return planned.size + parts.size + finished.size + counts.size + batches.length + journal.length === 0 && !position;
+  const { planned, parts, finished, counts, batches, objects, journal, position } = gathered;
+  const sizes = [planned, parts, finished, counts, objects].reduce((sum, each) => sum + each.size, 0);
+  return sizes + batches.length + journal.length === 0 && !position;
 }
 
 /** Takes progress in at any speed and writes it behind. While the catalog is away it gathers, in bounded memory. */
@@ -151,6 +157,15 @@ export class Progress {
     this.#gathered.position = { ...position, at, behindSince: this.#received[0]?.at ?? null };
   }
 
+  objects(lines: readonly ObjectLine[]): void {
+    const at = new Date();
+    const { objects } = this.#gathered;
+    for (const line of lines) {
+      const key = objectKey(line);
+      objects.set(key, afterLine(objects.get(key), { ...line, at }));
+    }
+  }
+
   note(message: string): void {
     this.#gathered.journal.push({ event: 'note', message, mirror: this.#mirror, at: new Date() });
     if (this.#gathered.journal.length > 1_000) this.#gathered.journal.shift();
@@ -200,6 +215,8 @@ function together(older: Gathered, newer: Gathered): Gathered {
   }
   const parts = new Map(older.parts);
   for (const [table, fresh] of newer.parts) parts.set(table, new Map([...(parts.get(table) ?? []), ...fresh]));
+  const objects = new Map(older.objects);
+  for (const [key, line] of newer.objects) objects.set(key, afterLine(objects.get(key), line));
   const counts = new Map(older.counts);
   for (const [table, more] of newer.counts) addCounts(counts, table, more);
   return {
@@ -208,6 +225,7 @@ function together(older: Gathered, newer: Gathered): Gathered {
     finished: new Map([...older.finished, ...newer.finished]),
     counts,
     batches: [...older.batches, ...newer.batches].slice(-keptBatches),
+    objects,
     journal: [...older.journal, ...newer.journal].slice(-1_000),
     position: newer.position ?? older.position,
   };

@@ -1,5 +1,6 @@
 // What the tables to make need and the target lacks: schemas, extensions, collations, types, sequences that stand alone. Pure.
-import { sameTable, showTable } from '../pg/table.ts';
+import type { ObjectKind, ObjectName } from '../mirror/object.ts';
+import { sameTable, showTable, type TableName } from '../pg/table.ts';
 import { type PlanContext, type SchemaStep, sequenceTarget } from './ddl-tree.ts';
 import { createCollation, createExtension, createSchema, createSequence, createType } from './ddl-types.ts';
 import type { ExtensionName, FunctionUse, TypeDefinition } from './inspect-schema.ts';
@@ -52,20 +53,38 @@ export function planBefore(context: PlanContext, made: ReadonlySet<number>): Bef
   const steps: SchemaStep[] = [
     ...[...schemas]
       .filter((schema) => !target.schemas.has(schema))
-      .map((schema) => ({ what: `schema ${schema}`, statements: [createSchema(schema)] })),
+      .map((schema) => ({
+        what: `schema ${schema}`,
+        object: of('schema', schema),
+        statements: [createSchema(schema)],
+      })),
     ...[...extensions.values()]
       .filter((extension) => !target.extensions.has(extension.name))
-      .map((extension) => ({ what: `extension ${extension.name}`, statements: [createExtension(extension)] })),
-    ...collations.map((each) => ({ what: `collation ${showTable(each)}`, statements: [createCollation(each)] })),
+      .map((extension) => ({
+        what: `extension ${extension.name}`,
+        object: of('extension', extension.name),
+        statements: [createExtension(extension)],
+      })),
+    ...collations.map((each) => ({
+      what: `collation ${showTable(each)}`,
+      object: of('collation', each),
+      statements: [createCollation(each)],
+    })),
     ...types,
     ...sequences.create
       .filter((sequence) => !sequences.withTable.has(sequence.oid))
       .map((sequence) => ({
         what: `sequence ${showTable(sequenceTarget(context, sequence))}`,
+        object: of('sequence', sequence),
         statements: [createSequence(sequence, sequenceTarget(context, sequence))],
       })),
   ];
   return { steps, problems, withTable: sequences.withTable };
+}
+
+function of(kind: ObjectKind, object: TableName | string): ObjectName {
+  if (typeof object === 'string') return { kind, schema: '', name: object, table: '' };
+  return { kind, schema: object.schema, name: object.name, table: '' };
 }
 
 function extensionProblems(extension: ExtensionName, target: TargetFacts): readonly string[] {
@@ -105,7 +124,7 @@ function planType(type: TypeDefinition, context: PlanContext, problems: string[]
     problems.push(`type ${showTable(type)} does not exist on the target and rests on functions in C`);
     return [];
   }
-  return [{ what: `type ${showTable(type)}`, statements }];
+  return [{ what: `type ${showTable(type)}`, object: of('type', type), statements }];
 }
 
 // A sequence behind an identity column comes with its table and is not among these.

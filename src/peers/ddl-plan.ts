@@ -13,6 +13,7 @@ import {
   type SchemaStep,
   sequenceTarget,
   type TableTree,
+  tableObject,
 } from './ddl-tree.ts';
 import { createSequence, ownSequence } from './ddl-types.ts';
 import type { Sequence } from './sequences.ts';
@@ -149,6 +150,7 @@ function makeStep(context: PlanContext, member: Member, before: Before): SchemaS
     sequence.uses.filter((use) => use.how === how && showTable(use.table) === showTable(source));
   return {
     what: `table ${showTable(to)}`,
+    object: tableObject(source),
     statements: [
       ...own
         .filter((each) => each.fresh && before.withTable.has(each.sequence.oid))

@@ -1,4 +1,5 @@
 // What a schema plan works on: the mirrored tables with their partitions, the target's facts, and where each thing goes. Pure.
+import type { ObjectName } from '../mirror/object.ts';
 import type { MirroredTable } from '../mirror/work.ts';
 import type { Sql } from '../pg/sql.ts';
 import { showTable, type Table, type TableName } from '../pg/table.ts';
@@ -25,7 +26,14 @@ export interface Member {
 export interface SchemaStep {
   /** For messages: `table shop.orders`. */
   readonly what: string;
+  /** Its name in the ledger; none for what only adds to something that stands. */
+  readonly object?: ObjectName;
   readonly statements: readonly Sql[];
+}
+
+/** The name in the ledger of a table of the source. */
+export function tableObject({ schema, name }: TableName): ObjectName {
+  return { kind: 'table', schema, name, table: '' };
 }
 
 export interface PlanInput {

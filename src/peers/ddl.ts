@@ -1,6 +1,6 @@
 // Statements that make a mirrored table on the target: as on the source, under its new name, without what is excluded. Pure.
 import type { MirroredTable } from '../mirror/work.ts';
-import { ident, join, type Sql, sql, trusted } from '../pg/sql.ts';
+import { ident, join, literal, type Sql, sql, trusted } from '../pg/sql.ts';
 import type { Column, PartitionOf, Table, TableName } from '../pg/table.ts';
 import { collate, columnList, sequenceOptions } from './ddl-types.ts';
 import type { Sequence } from './sequences.ts';
@@ -45,7 +45,9 @@ export function createTable(table: TableToMake): readonly Sql[] {
 function columnLine(table: TableToMake, column: Column): Sql {
   const compression =
     column.compression === '' ? sql`` : column.compression === 'l' ? sql` compression lz4` : sql` compression pglz`;
-  const notNull = column.notNull ? sql` not null` : sql``;
+  // A server before 18 takes the name and forgets it.
+  const named = column.notNullName === null ? sql`` : sql` constraint ${ident(column.notNullName)}`;
+  const notNull = column.notNull ? sql`${named} not null` : sql``;
   const type = trusted(column.type.text);
   return sql`${ident(column.name)} ${type}${compression}${collate(column.collation)}${columnValue(table, column)}${notNull}`;
 }
@@ -99,17 +101,43 @@ export function attachPartition(parent: TableName, partition: TableName, of: Par
 /**
  * The primary key as the source has it, or null if a column of it is excluded. Keeps the constraint's name unless the table's
  * was changed: then it may be taken in that schema.
+ * @param options storage parameters of its index, as stored (`name=value`)
  */
-export function addPrimaryKey(source: Table, to: TableName, exclude: readonly string[]): Sql | null {
+export function addPrimaryKey(
+  source: Table,
+  to: TableName,
+  exclude: readonly string[],
+  options: readonly string[] = [],
+): Sql | null {
   const key = source.primaryKey;
   if (key === null || key.columns.some((column) => exclude.includes(column))) return null;
   const include = key.include.filter((column) => !exclude.includes(column));
   const constraint = source.name === to.name ? sql` constraint ${ident(key.constraint)}` : sql``;
   const definition =
     include.length === key.include.length
-      ? trusted(key.definition)
+      ? withStorage(key.definition, options)
       : sql`primary key ${columnList(key.columns)}${include.length === 0 ? sql`` : sql` include ${columnList(include)}`}`;
   return sql`alter table ${name(to)} add${constraint} ${definition}`;
+}
+
+/**
+ * The definition of a primary key or unique constraint with the storage parameters of its index, which pg_get_constraintdef
+ * leaves out; they stand before what it says of deferring.
+ */
+export function withStorage(definition: string, options: readonly string[]): Sql {
+  if (options.length === 0) return trusted(definition);
+  const deferring = [' DEFERRABLE INITIALLY DEFERRED', ' DEFERRABLE'].find((each) => definition.endsWith(each)) ?? '';
+  const clause = definition.slice(0, definition.length - deferring.length);
+  return sql`${trusted(clause)} with (${storageOptions(options)})${trusted(deferring)}`;
+}
+
+/** `name = 'value', …` from what is stored (`name=value`). */
+export function storageOptions(options: readonly string[]): Sql {
+  const list = options.map((option) => {
+    const at = option.indexOf('=');
+    return sql`${ident(option.slice(0, at))} = ${literal(option.slice(at + 1))}`;
+  });
+  return join(list);
 }
 
 /**

@@ -1,30 +1,16 @@
 // Replica identity by an index: its name and kind on the source, and the statements that make the same on the target.
 import type { Connection } from '../pg/client.ts';
-import { ident, type Sql, sql } from '../pg/sql.ts';
+import { ident, type Sql, sql, trusted } from '../pg/sql.ts';
 import { showTable, type Table, type TableName } from '../pg/table.ts';
 import { columnList } from './ddl-types.ts';
 
 export interface IdentityIndex {
-  /** OID of its table on the source. */
-  readonly table: number;
+  /** Its name on the target, if that is free. */
   readonly name: string;
   /** Whether it stands behind a UNIQUE constraint. */
   readonly constraint: boolean;
-}
-
-/** The indexes by which rows of these tables are told apart (REPLICA IDENTITY USING INDEX), by OID of the table; no primary keys. */
-export async function readIdentityIndexes(
-  db: Connection,
-  tables: readonly Table[],
-): Promise<ReadonlyMap<number, IdentityIndex>> {
-  const oids = tables.filter((table) => table.replicaIdentity === 'i').map((table) => table.oid);
-  if (oids.length === 0) return new Map();
-  const rows = await db.query<IdentityIndex>(sql`
-    select x.indrelid::oid as table, c.relname::text as name,
-      exists (select from pg_catalog.pg_constraint k where k.conindid = x.indexrelid and k.contype = 'u') as constraint
-    from pg_catalog.pg_index x join pg_catalog.pg_class c on c.oid = x.indexrelid
-    where x.indrelid = any(${oids}::oid[]) and x.indisreplident and not x.indisprimary`);
-  return new Map(rows.map((row) => [row.table, row]));
+  /** What the source prints of it after USING; null where that does not do: it has a column that is excluded. */
+  readonly using: string | null;
 }
 
 /** The indexes of a target's tables that could tell their rows apart by these columns: names by OID of the table. */
@@ -61,8 +47,8 @@ export async function takenNames(db: Connection, names: readonly TableName[]): P
 }
 
 /**
- * Makes the index on the target's table, unless one that does stands there, and the table known by it. It keeps its name where the table keeps its own and the name
- * is free; else it is named after the table (the server cuts that to 63 bytes, both times alike). Pure.
+ * Makes the index on the target's table, unless one that does stands there, and the table known by it. Where its name is taken
+ * it is named after the table (the server cuts that to 63 bytes, both times alike). Pure.
  */
 export function addIdentityIndex(
   source: Table,
@@ -70,12 +56,17 @@ export function addIdentityIndex(
   target: { readonly to: TableName; readonly taken: ReadonlySet<string>; readonly standing?: string | undefined },
 ): readonly Sql[] {
   const { to, taken, standing } = target;
-  const keeps = source.name === to.name && !taken.has(showTable({ schema: to.schema, name: index.name }));
-  const name = ident(standing ?? (keeps ? index.name : `identity_${to.name}`));
+  const isFree = !taken.has(showTable({ schema: to.schema, name: index.name }));
+  const name = ident(standing ?? (isFree ? index.name : `identity_${to.name}`));
   const table = ident(to.schema, to.name);
   const columns = columnList(source.identityColumns ?? []);
-  const make = index.constraint
-    ? sql`alter table ${table} add constraint ${name} unique ${columns}`
-    : sql`create unique index ${name} on ${table} ${columns}`;
-  return [...(standing === undefined ? [make] : []), sql`alter table ${table} replica identity using index ${name}`];
+  const using = index.using === null ? columns : sql`using ${trusted(index.using)}`;
+  const create = sql`create unique index ${name} on ${table} ${using}`;
+  // A partitioned table takes no constraint from an index.
+  const make = !index.constraint
+    ? [create]
+    : source.kind === 'p' || index.using === null
+      ? [sql`alter table ${table} add constraint ${name} unique ${columns}`]
+      : [create, sql`alter table ${table} add constraint ${name} unique using index ${name}`];
+  return [...(standing === undefined ? make : []), sql`alter table ${table} replica identity using index ${name}`];
 }

@@ -153,6 +153,7 @@ interface ColumnRow {
   readonly type: number;
   readonly type_text: string;
   readonly not_null: boolean;
+  readonly not_null_name: string | null;
   readonly default: string | null;
   readonly identity: Column['identity'];
   readonly generated: Column['generated'];
@@ -170,6 +171,8 @@ async function readColumns(db: Connection, oids: readonly number[]): Promise<Rea
       pg_catalog.format_type(a.atttypid, a.atttypmod) as type_text,
       a.attnotnull and not exists (select from pg_catalog.pg_constraint k
         where k.conrelid = a.attrelid and k.contype = 'n' and not k.convalidated and k.conkey[1] = a.attnum) as not_null,
+      (select k.conname::text from pg_catalog.pg_constraint k
+        where k.conrelid = a.attrelid and k.contype = 'n' and k.conkey[1] = a.attnum) as not_null_name,
       pg_catalog.pg_get_expr(d.adbin, case when a.attgenerated = '' then 0::oid else d.adrelid end) as default,
       a.attidentity::text as identity, a.attgenerated::text as generated,
       case when a.attcollation <> t.typcollation and a.attcollation <> 0 then (
@@ -216,6 +219,7 @@ function toColumn(row: ColumnRow, type: ColumnType): Column {
     attnum: row.attnum,
     type,
     notNull: row.not_null,
+    notNullName: row.not_null_name,
     default: row.default,
     identity: row.identity,
     generated: row.generated,

@@ -41,6 +41,8 @@ export interface Column {
   readonly attnum: number;
   readonly type: ColumnType;
   readonly notNull: boolean;
+  /** The name of the constraint that says so (18); null: it has none, or the server gives none. */
+  readonly notNullName: string | null;
   /** pg_get_expr of the default or of the generation expression, else null. */
   readonly default: string | null;
   /** attidentity: '' none, 'a' always, 'd' by default. */

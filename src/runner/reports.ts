@@ -1,5 +1,6 @@
 // What engines say on their way, handed to the catalog's progress; every word is also a sign of life.
 import type { BatchProgress, PartProgress, PlannedTable, Position, Progress } from '../catalog/progress.ts';
+import type { ObjectLine } from '../mirror/object.ts';
 import type { MirroredTable } from '../mirror/work.ts';
 import { showTable } from '../pg/table.ts';
 
@@ -23,6 +24,10 @@ export function snapshotReport({ progress, alive }: ReportDeps) {
     async finished(table: MirroredTable): Promise<void> {
       alive();
       progress.finished(showTable(table.from));
+    },
+    async objects(lines: readonly ObjectLine[]): Promise<void> {
+      alive();
+      progress.objects(lines);
     },
     async note(message: string): Promise<void> {
       alive();

@@ -1,5 +1,6 @@
 // What the steps of a snapshot are given, and what they tell on their way.
 import type { Log } from '../base/log.ts';
+import type { ObjectLine } from '../mirror/object.ts';
 import type { MirroredTable, MirrorWork } from '../mirror/work.ts';
 
 export interface PlannedParts {
@@ -21,6 +22,8 @@ export interface SnapshotReport {
   /** A few times a second while it is copied, and when it is. */
   part(table: MirroredTable, part: number, now: PartNow): Promise<void>;
   finished(table: MirroredTable): Promise<void>;
+  /** Lines of the ledger, each as it is now. */
+  objects(lines: readonly ObjectLine[]): Promise<void>;
   /** A line for the journal: waiting for transactions, begun anew under a new snapshot. */
   note(message: string): Promise<void>;
 }

@@ -1,12 +1,13 @@
 // Makes the target ready for rows: what is missing is made, what is there is used if it fits; then the publication.
 import { SluiceError } from '../base/errors.ts';
 import { throwIfStopped } from '../base/retry.ts';
+import type { ObjectLine, ObjectName } from '../mirror/object.ts';
 import { applicationName, type MirrorWork } from '../mirror/work.ts';
 import { holdToken } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
 import { planInput, readSourceSchema, readTargetFacts } from '../peers/ddl-input.ts';
 import { planSchema, type SchemaPlan } from '../peers/ddl-plan.ts';
-import type { SchemaStep, TableTree } from '../peers/ddl-tree.ts';
+import { membersOf, type SchemaStep, type TableTree, tableObject } from '../peers/ddl-tree.ts';
 import { type TargetFacts, tablesWithRows } from '../peers/inspect-target.ts';
 import { createPublication } from '../peers/publication.ts';
 import type { Connection } from '../pg/client.ts';
@@ -61,7 +62,8 @@ async function makeSchema({ deps, source, target, trees }: Sides, signal: AbortS
       await dropTables(target, work, plan.drop);
       continue;
     }
-    await applySteps(target, work, plan.steps, signal);
+    await applySteps(deps, target, plan.steps, signal);
+    await tellUsed(deps, trees, facts);
     return facts;
   }
 }
@@ -98,7 +100,9 @@ export async function refuseFilled(target: Connection, tables: readonly TableNam
   });
 }
 
-async function noteInheritance({ report }: SnapshotDeps, trees: readonly TableTree[]): Promise<void> {
+async function noteInheritance({ report, work }: SnapshotDeps, trees: readonly TableTree[]): Promise<void> {
+  // Joined after the load.
+  if (work.options.schema === 'full') return;
   const heirs = trees.filter(({ root }) => root.inherits.length > 0).map(({ root }) => showTable(root));
   if (heirs.length > 0)
     await report.note(`tables that inherit from others stand alone on the target: ${heirs.join(', ')}`);
@@ -118,9 +122,20 @@ async function dropTables(target: Connection, work: MirrorWork, tables: readonly
 
 const stepsPerTransaction = 50;
 
+// Tables that were there before, or that a try before this one made.
+async function tellUsed({ report }: SnapshotDeps, trees: readonly TableTree[], facts: TargetFacts): Promise<void> {
+  const used = trees.flatMap(membersOf).filter(({ to }) => facts.tables.has(showTable(to)));
+  const lines = used.map(({ source }) => lineOf(tableObject(source), 'existed'));
+  if (lines.length > 0) await report.objects(lines);
+}
+
+function lineOf(object: ObjectName, state: 'created' | 'existed'): ObjectLine {
+  return { ...object, stage: 'before', state };
+}
+
 async function applySteps(
+  { work, report }: SnapshotDeps,
   target: Connection,
-  work: MirrorWork,
   steps: readonly SchemaStep[],
   signal: AbortSignal,
 ): Promise<void> {
@@ -138,6 +153,7 @@ async function applySteps(
         });
       }
     }
+    await report.objects(some.flatMap(({ object }) => (object === undefined ? [] : [lineOf(object, 'created')])));
   }
 }
 

@@ -239,7 +239,7 @@ test('virtual and stored generated columns, unlogged tables and inheritance arri
      create table mother (id int); create table child (more int) inherits (mother);
      insert into mother values (1); insert into child values (2, 3)`,
   );
-  const told = await copyAll(mirrorWork(w, [table('t'), table('u'), table('mother'), table('child')], copyOnly));
+  await copyAll(mirrorWork(w, [table('t'), table('u'), table('mother'), table('child')], copyOnly));
   expect(await w.to.exec('select * from t order by id')).toEqual([
     { id: 1, v: 2, s: 3 },
     { id: 2, v: 4, s: 6 },
@@ -249,8 +249,7 @@ test('virtual and stored generated columns, unlogged tables and inheritance arri
   ).toEqual([{ p: 'u', id: 7 }]);
   expect(
     await w.to.exec('select (select array_agg(id) from mother) as m, (select array_agg(id) from child) as c'),
-  ).toEqual([{ m: [1], c: [2] }]);
-  expect(told.notes.join()).toContain('public.child');
+  ).toEqual([{ m: [1, 2], c: [2] }]);
 });
 
 test('tables go to other schemas with their sequences, partitions and row types', async () => {

@@ -28,7 +28,8 @@ async function world(from: TestedMajor, to: TestedMajor, schema: string): Promis
 function shape(each: Table | undefined) {
   if (each === undefined) return undefined;
   const { kind, persistence, columns, primaryKey, partitioning, partitionOf } = each;
-  const plain = columns.map(({ attnum: _, type, ...column }) => ({ ...column, type: type.text }));
+  // Names of NOT NULL came with 18.
+  const plain = columns.map(({ attnum: _, notNullName: __, type, ...column }) => ({ ...column, type: type.text }));
   return { kind, persistence, columns: plain, primaryKey, partitioning, partitionOf };
 }
 

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { silentLog } from '../../src/base/log.ts';
 import type { OptionValue } from '../../src/base/options.ts';
+import { type ObjectLine, objectKey } from '../../src/mirror/object.ts';
 import { readMirrorOptions } from '../../src/mirror/options.ts';
 import type { PeerConfig } from '../../src/mirror/peer.ts';
 import type { MirroredTable, MirrorWork } from '../../src/mirror/work.ts';
@@ -63,10 +64,12 @@ export interface Told {
   readonly copied: { readonly table: string; readonly part: number; readonly rows: number }[];
   readonly finished: string[];
   readonly notes: string[];
+  /** The ledger, each object as it was told of last. */
+  readonly objects: Map<string, ObjectLine>;
 }
 
 export function listening(work: MirrorWork): SnapshotDeps & { readonly told: Told } {
-  const told: Told = { planned: new Map(), copied: [], finished: [], notes: [] };
+  const told: Told = { planned: new Map(), copied: [], finished: [], notes: [], objects: new Map() };
   return {
     work,
     log: silentLog,
@@ -83,6 +86,12 @@ export function listening(work: MirrorWork): SnapshotDeps & { readonly told: Tol
       },
       async finished(of) {
         told.finished.push(showTable(of.from));
+      },
+      async objects(lines) {
+        for (const line of lines) {
+          const before = told.objects.get(objectKey(line));
+          told.objects.set(objectKey(line), line.state === 'existed' && before?.state === 'created' ? before : line);
+        }
       },
       async note(message) {
         told.notes.push(message);

@@ -14,6 +14,7 @@ export function aColumn(
     attnum: 1,
     type: { oid, text: type, kind: 'b', builtin: oid < 10_000, element: null, binarySafe },
     notNull: false,
+    notNullName: null,
     default: null,
     identity: '',
     generated: '',

@@ -1,0 +1,89 @@
+// Reads both sides for a plan of objects: what belongs to the source's tables, and what the target has of it.
+import { toSluiceError } from '../base/errors.ts';
+import type { Connection } from '../pg/client.ts';
+import { sql } from '../pg/sql.ts';
+import type { Table } from '../pg/table.ts';
+import { membersOf, type TableTree, targetNames } from './ddl-tree.ts';
+import { inspectTables } from './inspect.ts';
+import type { NeededExtension, ObjectInput, OutsideTable } from './objects-input.ts';
+import { outsideNames } from './objects-plan-constraint.ts';
+import { readObjectExtensions, readTableObjects, type TableObjects } from './objects-read.ts';
+
+/** What the source has: the tables, what belongs to them, and the extensions that it needs. */
+export interface SourceObjects {
+  readonly trees: readonly TableTree[];
+  readonly objects: TableObjects;
+  readonly extensions: readonly { readonly name: string; readonly schema: string }[];
+}
+
+export async function lookAtSource(source: Connection, trees: readonly TableTree[]): Promise<SourceObjects> {
+  const tables = trees.flatMap((tree) => [tree.root, ...tree.partitions]);
+  const objects = await readTableObjects(
+    source,
+    tables.map((table) => table.oid),
+  );
+  const oids = <T extends { readonly oid: number }>(list: readonly T[]) => list.map((each) => each.oid);
+  const extensions = await readObjectExtensions(source, {
+    indexes: oids(objects.indexes),
+    constraints: oids(objects.constraints),
+    statistics: oids(objects.statistics),
+  });
+  return { trees, objects, extensions };
+}
+
+/** The target's side, with which the plan is made. @param follows whether changes will be applied, or are */
+export async function lookAtTarget(
+  target: Connection,
+  { trees, objects, extensions }: SourceObjects,
+  follows: boolean,
+): Promise<ObjectInput> {
+  const there = await inspectTables(target, targetNames(trees));
+  const standing = await readTableObjects(
+    target,
+    there.map((table) => table.oid),
+  );
+  const members = new Map(trees.flatMap(membersOf).map((member) => [member.source.oid, member]));
+  return {
+    trees,
+    source: objects,
+    target: standing,
+    there,
+    outside: (await inspectTables(target, outsideNames({ members, source: objects, trees }))).flatMap(outsideTable),
+    extensions: await lookForExtensions(target, extensions),
+    actsWhileFollowing: follows && !(await maySwitchOff(target)),
+  };
+}
+
+function outsideTable(table: Table): readonly OutsideTable[] {
+  if (table.kind !== 'r' && table.kind !== 'p') return [];
+  const { schema, name } = table;
+  return [{ schema, name, columns: table.columns.map((column) => column.name) }];
+}
+
+async function lookForExtensions(
+  target: Connection,
+  wanted: SourceObjects['extensions'],
+): Promise<readonly NeededExtension[]> {
+  if (wanted.length === 0) return [];
+  const names = wanted.map((each) => each.name);
+  const rows = await target.query<{ name: string; installed: boolean }>(sql`
+    select name::text as name, installed_version is not null as installed
+    from pg_catalog.pg_available_extensions where name = any(${names}::text[])`);
+  const found = new Map(rows.map((row) => [row.name, row.installed]));
+  return wanted.map((each) => {
+    const installed = found.get(each.name);
+    return { ...each, on: installed === undefined ? 'missing' : installed ? 'installed' : 'available' };
+  });
+}
+
+// Whether sessions that apply changes may switch off what foreign keys do.
+async function maySwitchOff(target: Connection): Promise<boolean> {
+  try {
+    await target.run(sql`set session_replication_role = replica`);
+    await target.run(sql`reset session_replication_role`);
+    return true;
+  } catch (error) {
+    if (toSluiceError(error).sqlstate !== '42501') throw error;
+    return false;
+  }
+}

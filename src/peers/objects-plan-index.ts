@@ -1,0 +1,228 @@
+// Indexes and the constraints that stand on them: which of them stand, and the statements that make the rest. Pure.
+import { type ObjectKind, type ObjectName, objectKey } from '../mirror/object.ts';
+import { ident, literal, type Sql, sql, trusted } from '../pg/sql.ts';
+import { showTable, type TableName } from '../pg/table.ts';
+import { withStorage } from './ddl.ts';
+import { excludedOf, type ObjectContext, type Place } from './objects-input.ts';
+import {
+  excludedReason,
+  inTheWay,
+  leaveOut,
+  needsVersion,
+  type PlannedObject,
+  type Subject,
+  stands,
+  toMake,
+} from './objects-planned.ts';
+import type { IndexConstraint, IndexFacts } from './objects-read.ts';
+
+const kinds: Readonly<Record<IndexConstraint['type'], ObjectKind>> = {
+  p: 'primary key',
+  u: 'unique constraint',
+  x: 'exclusion constraint',
+};
+
+/** The name in the ledger of an index, or of the constraint on it. */
+export function indexObject(index: IndexFacts, table: TableName): ObjectName {
+  const kind = index.constraint === null ? 'index' : kinds[index.constraint.type];
+  return { kind, schema: index.schema, name: index.name, table: showTable(table) };
+}
+
+/** An index of the source with everything that its plan needs. */
+interface Wanted {
+  readonly context: ObjectContext;
+  readonly index: IndexFacts;
+  readonly place: Place;
+  readonly to: TableName;
+  readonly subject: Subject;
+  /** Indexes of the partitions that it takes as its own. */
+  readonly parts: readonly IndexFacts[];
+}
+
+/** All indexes of the mirrored tables, those of partitions before those that take them as their own. */
+export function planIndexes(context: ObjectContext): readonly PlannedObject[] {
+  const parts = new Map<number, IndexFacts[]>();
+  for (const index of context.source.indexes) {
+    if (index.parent === null) continue;
+    parts.set(index.parent, [...(parts.get(index.parent) ?? []), index]);
+  }
+  return context.source.indexes.flatMap((index) => {
+    const member = context.members.get(index.table);
+    if (member === undefined) return [];
+    const place = context.places.get(index.table);
+    const to = context.names.get(index.oid) ?? { schema: member.to.schema, name: index.name };
+    const below = (parts.get(index.oid) ?? []).filter((part) => context.places.has(part.table));
+    const onParts = place?.there.kind === 'p' ? below : [];
+    const subject: Subject = {
+      name: indexObject(index, member.source),
+      stage: index.constraint?.type === 'x' ? 'constraints' : 'indexes',
+      // A constraint locks the whole tree; an index that is built, its own table.
+      table: index.constraint?.type === 'x' ? member.tree.mapping.to : member.to,
+      bytes: index.bytes,
+      level: place?.there.kind === 'p' ? levelOf(context, index) : 0,
+      needs: onParts.map((part) => objectKey(indexObject(part, context.places.get(part.table)?.source ?? part))),
+    };
+    if (place === undefined) return [leaveOut(subject, `${showTable(member.to)} is no table of its own on the target`)];
+    return [planIndex({ context, index, place, to, subject, parts: onParts })];
+  });
+}
+
+// How many indexes it is above the lowest one: the deepest part's level and one.
+function levelOf(context: ObjectContext, index: IndexFacts): number {
+  const tree = context.members.get(index.table)?.tree;
+  const depths = new Map<string, number>();
+  for (const table of [tree?.root, ...(tree?.partitions ?? [])]) {
+    if (table === undefined) continue;
+    const parent = table.partitionOf === null ? -1 : (depths.get(showTable(table.partitionOf.parent)) ?? -1);
+    depths.set(showTable(table), parent + 1);
+  }
+  const own = context.members.get(index.table);
+  const depth = own === undefined ? 0 : (depths.get(showTable(own.source)) ?? 0);
+  return Math.max(...depths.values(), 0) - depth + 1;
+}
+
+function planIndex(wanted: Wanted): PlannedObject {
+  const { context, index, place, subject } = wanted;
+  const { constraint } = index;
+  const excluded = excludedOf(place, index.columns);
+  if (excluded.length > 0) return leaveOut(subject, excludedReason(excluded));
+  if (index.kind === 'i' && !index.valid) return leaveOut(subject, 'it is not valid on the source');
+  const lacking = versionReason(context, index, place);
+  if (lacking !== null) return leaveOut(subject, lacking);
+  if (constraint?.type === 'p') return planKey(wanted);
+  const { using } = index;
+  if (using === null) return inTheWay(subject, 'its definition on the source is of a shape that we do not know');
+  const there = findStanding(wanted);
+  if (there === undefined) return toMake(subject, makeSteps(wanted, using));
+  const difference = differenceOf(index, there);
+  if (difference !== null) return inTheWay(subject, `${showTable(there)} stands on the target and ${difference}`);
+  if (there.kind === 'i' && !there.valid)
+    return inTheWay(subject, `${showTable(there)} is not valid on the target; drop it there`);
+  return toMake(subject, [
+    ...(constraint !== null && there.constraint === null ? [[constraintOnIndex(wanted, constraint)]] : []),
+    ...attachSteps(wanted, there),
+  ]);
+}
+
+function versionReason({ target }: ObjectContext, index: IndexFacts, place: Place): string | null {
+  const { version } = target;
+  if (index.nullsNotDistinct && version < 150_000) return needsVersion('it is NULLS NOT DISTINCT', 15);
+  if (index.constraint?.period && version < 180_000) return needsVersion('it is WITHOUT OVERLAPS', 18);
+  if (index.constraint?.type === 'x' && place.there.kind === 'p' && version < 170_000) {
+    return needsVersion('it is an exclusion constraint of a partitioned table', 17);
+  }
+  return null;
+}
+
+// Keys are made before, under a name that may be another; a table that stood keeps the one that it has.
+function planKey({ context, place, subject }: Wanted): PlannedObject {
+  const there = context.standing.get(place.there.oid)?.indexes.find((each) => each.constraint?.type === 'p');
+  if (there === undefined) return leaveOut(subject, `${showTable(place.to)} stands without it on the target`);
+  return stands(subject);
+}
+
+/** The target's index of that name on that table, or one that does its work under another: of the replica identity, or taken by its parent's counterpart. */
+function findStanding({ context, index, place, to }: Wanted): IndexFacts | undefined {
+  const own = context.standing.get(place.there.oid)?.indexes ?? [];
+  const named = own.find((each) => each.name === to.name);
+  if (named !== undefined) return named;
+  // By which the table is known: where the name was taken, it has another.
+  const identity = own.find((each) => each.identity && index.identity && each.using === index.using);
+  if (identity !== undefined || index.parent === null) return identity;
+  const parent = context.names.get(index.parent);
+  return own.find((each) => {
+    const above = each.parent === null ? undefined : context.targetIndexes.get(each.parent);
+    return above !== undefined && parent !== undefined && showTable(above) === showTable(parent);
+  });
+}
+
+/** In what an index of the target is another than the source's; null: in nothing. What is not said yet may still be said. */
+function differenceOf(source: IndexFacts, target: IndexFacts): string | null {
+  if (source.unique !== target.unique) return target.unique ? 'is unique' : 'is not unique';
+  if (target.constraint !== null && source.constraint === null)
+    return `stands behind a ${kinds[target.constraint.type]}`;
+  if (target.constraint !== null && source.constraint !== null) {
+    const { definition } = target.constraint;
+    return definition === source.constraint.definition ? null : `is ${definition}`;
+  }
+  return source.using === target.using ? null : `is USING ${target.using}`;
+}
+
+function makeSteps(wanted: Wanted, using: string): readonly (readonly Sql[])[] {
+  const { index, place, to, parts } = wanted;
+  const { constraint } = index;
+  const partitioned = place.there.kind === 'p';
+  const table = ident(place.to.schema, place.to.name);
+  const settings = statisticsTargets(index, to);
+  // Without the partitions' consent: they have their indexes already and hand them over.
+  const only = partitioned ? sql`only ` : sql``;
+  const attach = parts.flatMap((part) => attachPart(wanted, part));
+  if (constraint !== null && (partitioned || constraint.type === 'x' || constraint.period)) {
+    // The clause of an exclusion constraint says its parameters itself.
+    const clause =
+      constraint.type === 'x' ? trusted(constraint.definition) : withStorage(constraint.definition, index.options);
+    const add = sql`alter table ${only}${table} add constraint ${ident(to.name)} ${clause}`;
+    return [[add, ...settings, ...attach]];
+  }
+  const unique = index.unique ? sql`unique ` : sql``;
+  const create = sql`create ${unique}index ${ident(to.name)} on ${only}${table} using ${trusted(using)}`;
+  // In a transaction of its own: with the build's lock still held, two sessions could wait for each other.
+  const constrain = constraint === null ? [] : [[constraintOnIndex(wanted, constraint)]];
+  return [[create, ...settings, ...attach], ...constrain];
+}
+
+function constraintOnIndex({ place, to }: Wanted, constraint: IndexConstraint): Sql {
+  const deferrable = constraint.deferrable ? sql` deferrable` : sql``;
+  const deferred = constraint.deferred ? sql` initially deferred` : sql``;
+  return sql`alter table ${ident(place.to.schema, place.to.name)} add constraint ${ident(to.name)} unique using index ${ident(to.name)}${deferrable}${deferred}`;
+}
+
+function attachSteps(wanted: Wanted, there: IndexFacts): readonly (readonly Sql[])[] {
+  const missing = wanted.parts.filter((part) => {
+    const name = wanted.context.names.get(part.oid);
+    const place = wanted.context.places.get(part.table);
+    const own = place === undefined ? [] : (wanted.context.standing.get(place.there.oid)?.indexes ?? []);
+    const taken = own.some((each) => each.parent === there.oid);
+    return name !== undefined && !taken;
+  });
+  const statements = missing.flatMap((part) => attachPart(wanted, part));
+  return statements.length === 0 ? [] : [statements];
+}
+
+function attachPart({ context, to }: Wanted, part: IndexFacts): readonly Sql[] {
+  const name = context.names.get(part.oid);
+  if (name === undefined) return [];
+  return [sql`alter index ${ident(to.schema, to.name)} attach partition ${ident(name.schema, name.name)}`];
+}
+
+function statisticsTargets(index: IndexFacts, to: TableName): readonly Sql[] {
+  return index.statistics.map(
+    ({ column, target }) =>
+      sql`alter index ${ident(to.schema, to.name)} alter column ${literal(column)} set statistics ${literal(target)}`,
+  );
+}
+
+/** CLUSTER ON, as objects of their own. */
+export function planClusters(context: ObjectContext): readonly PlannedObject[] {
+  return context.source.indexes.flatMap((index) => {
+    const place = context.places.get(index.table);
+    if (!index.clustered || place === undefined) return [];
+    const subject: Subject = {
+      name: { kind: 'cluster', schema: index.schema, name: index.name, table: showTable(place.source) },
+      stage: 'settings',
+      table: place.to,
+      needs: [objectKey(indexObject(index, place.source))],
+    };
+    const standing = standingIndex(context, index, place);
+    if (standing?.clustered) return [stands(subject)];
+    const name = standing?.name ?? context.names.get(index.oid)?.name ?? index.name;
+    return [toMake(subject, [[sql`alter table ${ident(place.to.schema, place.to.name)} cluster on ${ident(name)}`]])];
+  });
+}
+
+/** The target's counterpart of an index, if it is there. */
+export function standingIndex(context: ObjectContext, index: IndexFacts, place: Place): IndexFacts | undefined {
+  const own = context.standing.get(place.there.oid)?.indexes ?? [];
+  if (index.constraint?.type === 'p') return own.find((each) => each.constraint?.type === 'p');
+  return own.find((each) => each.name === context.names.get(index.oid)?.name);
+}

@@ -1,0 +1,130 @@
+// What goes side by side and what in turn when objects are made: so cut that no two sessions wait for each other. Pure.
+import type { ObjectStage } from '../mirror/object.ts';
+import type { PlannedObject } from '../peers/objects-planned.ts';
+
+/** What one connection takes at a time. Several objects are one transaction, if none of them fails. */
+export interface ObjectJob {
+  readonly objects: readonly PlannedObject[];
+  /** Steps of each that are done in it: from this one … */
+  readonly from: number;
+  /** … to before this one; undefined: to the end. */
+  readonly to: number | undefined;
+  /** Whether an object is made with it, or more steps come later. */
+  last(object: PlannedObject): boolean;
+}
+
+export interface JobGroup {
+  readonly jobs: readonly ObjectJob[];
+  readonly sideBySide: boolean;
+}
+
+// Of indexes on one table: below that, they are made together and the table's locks are taken once.
+const smallBytes = 8 * 1024 * 1024;
+const together = 40;
+
+/** The groups of a stage, one after another. */
+export function stageJobs(stage: ObjectStage, objects: readonly PlannedObject[]): readonly JobGroup[] {
+  if (objects.length === 0) return [];
+  switch (stage) {
+    case 'before':
+      return [];
+    case 'needs':
+      return [{ jobs: objects.map((object) => whole([object])), sideBySide: false }];
+    case 'indexes':
+      return indexGroups(objects);
+    case 'constraints':
+      return levels(objects).map(({ level, of }) => ({ jobs: byTable(of), sideBySide: level === 0 }));
+    case 'statistics':
+      return [{ jobs: byTable(objects), sideBySide: true }];
+    case 'inheritance':
+    case 'settings':
+      return [{ jobs: chunks(objects).map(whole), sideBySide: false }];
+    case 'foreign keys':
+      return foreignKeyGroups(objects);
+    default:
+      return stage satisfies never;
+  }
+}
+
+function whole(objects: readonly PlannedObject[]): ObjectJob {
+  return { objects, from: 0, to: undefined, last: () => true };
+}
+
+function chunks<T>(list: readonly T[]): readonly (readonly T[])[] {
+  const cut: T[][] = [];
+  for (let at = 0; at < list.length; at += together) cut.push(list.slice(at, at + together));
+  return cut;
+}
+
+function bytesOf(objects: readonly PlannedObject[]): number {
+  return objects.reduce((sum, { line }) => sum + (line.bytes ?? 0), 0);
+}
+
+function tables(objects: readonly PlannedObject[]): readonly (readonly PlannedObject[])[] {
+  const byName = new Map<string, PlannedObject[]>();
+  for (const object of objects) {
+    const list = byName.get(object.table);
+    if (list === undefined) byName.set(object.table, [object]);
+    else list.push(object);
+  }
+  return [...byName.values()];
+}
+
+// A table is in one job only, so that no two sessions lock two tables in another order. Large ones first.
+function byTable(objects: readonly PlannedObject[]): readonly ObjectJob[] {
+  const all = tables(objects).toSorted((a, b) => bytesOf(b) - bytesOf(a));
+  const jobs: ObjectJob[] = [];
+  let small: PlannedObject[] = [];
+  const flush = () => {
+    if (small.length > 0) jobs.push(whole(small));
+    small = [];
+  };
+  for (const table of all) {
+    if (bytesOf(table) >= smallBytes) {
+      jobs.push(whole(table));
+      continue;
+    }
+    small.push(...table);
+    if (small.length >= together) flush();
+  }
+  flush();
+  return jobs;
+}
+
+function levels(objects: readonly PlannedObject[]) {
+  const numbers = [...new Set(objects.map((object) => object.level))].toSorted((a, b) => a - b);
+  return numbers.map((level) => ({ level, of: objects.filter((object) => object.level === level) }));
+}
+
+// A build only keeps writers away, so that several of one table go side by side; a constraint on its index needs the table
+// for itself, but comes in a transaction of its own.
+function indexGroups(objects: readonly PlannedObject[]): readonly JobGroup[] {
+  return levels(objects).map(({ level, of }) => {
+    if (level > 0) return { jobs: chunks(of).map(whole), sideBySide: false };
+    const large = tables(of).filter((table) => bytesOf(table) >= smallBytes);
+    const alone = large
+      .flat()
+      .toSorted((a, b) => rank(a) - rank(b) || (b.line.bytes ?? 0) - (a.line.bytes ?? 0))
+      .map((object) => whole([object]));
+    const small = of.filter((object) => !large.some((table) => table.includes(object)));
+    return { jobs: [...alone, ...byTable(small)], sideBySide: true };
+  });
+}
+
+function rank({ line }: PlannedObject): number {
+  return line.kind === 'primary key' || line.kind === 'unique constraint' ? 0 : 1;
+}
+
+// Adding one locks two tables, so that goes in turn; looking at the rows goes side by side, a table's own one after another.
+function foreignKeyGroups(objects: readonly PlannedObject[]): readonly JobGroup[] {
+  const adding = chunks(objects).map(
+    (some): ObjectJob => ({ objects: some, from: 0, to: 1, last: (object) => object.steps.length <= 1 }),
+  );
+  const looking = byTable(objects.filter((object) => object.steps.length > 1)).map(
+    (job): ObjectJob => ({ ...job, from: 1 }),
+  );
+  return [
+    { jobs: adding, sideBySide: false },
+    { jobs: looking, sideBySide: true },
+  ];
+}

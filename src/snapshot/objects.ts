@@ -1,0 +1,183 @@
+// Makes what belongs to the tables, as planned: side by side where order permits, and what one of them fails with stops no other.
+import { type SluiceError, toSluiceError } from '../base/errors.ts';
+import { type ObjectLine, type ObjectStage, objectKey } from '../mirror/object.ts';
+import type { MirrorWork } from '../mirror/work.ts';
+import { holdToken } from '../peers/checkpoint.ts';
+import type { PlannedObject } from '../peers/objects-planned.ts';
+import type { Connection } from '../pg/client.ts';
+import { join, type Sql } from '../pg/sql.ts';
+import { watchBuilds } from './builds.ts';
+import type { SnapshotDeps } from './deps.ts';
+import { type ObjectJob, stageJobs } from './object-jobs.ts';
+import { inParallel, inTurn } from './parallel.ts';
+
+/** How the making of a mirror's objects stands. Lives as long as one call of its step. */
+export class ObjectRun {
+  readonly #deps: SnapshotDeps;
+  readonly #token: (target: Connection, work: MirrorWork) => Promise<void>;
+  /** How each ended, by key. */
+  readonly #ended = new Map<string, ObjectLine>();
+  /** By the process id of the connection that is at it. */
+  readonly #making = new Map<number, readonly PlannedObject[]>();
+  #failures = 0;
+
+  /** @param token compared in every transaction; `holdToken` unless changes are applied meanwhile */
+  constructor(deps: SnapshotDeps, token: (target: Connection, work: MirrorWork) => Promise<void> = holdToken) {
+    this.#deps = deps;
+    this.#token = token;
+  }
+
+  /** Those that the target refused. */
+  get failed(): readonly ObjectLine[] {
+    return [...this.#ended.values()].filter((line) => line.state === 'failed');
+  }
+
+  /** Says how everything stands before anything is made. */
+  async begin(planned: readonly PlannedObject[]): Promise<void> {
+    for (const { line } of planned) if (line.state !== 'waiting') this.#ended.set(objectKey(line), line);
+    await this.#deps.report.objects(planned.map(({ line }) => line));
+    for (const { line } of planned) if (line.state === 'failed') await this.#note(line);
+  }
+
+  /**
+   * Makes the objects of these stages.
+   * @param watch a connection to the target that is free meanwhile, to look at how far index builds are
+   * @throws what is no object's fault: a connection that is lost, `fenced`, `stopped`
+   */
+  async make(
+    planned: readonly PlannedObject[],
+    what: { readonly stages: readonly ObjectStage[]; readonly watch: Connection },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { work } = this.#deps;
+    const waiting = planned.filter(({ line }) => line.state === 'waiting');
+    const watching = watchBuilds(what.watch, this.#making, (lines) => this.#deps.report.objects(lines));
+    try {
+      for (const stage of what.stages) {
+        const ofStage = waiting.filter(({ line }) => line.stage === stage);
+        for (const { jobs, sideBySide } of stageJobs(stage, ofStage)) {
+          const run = (target: Connection, job: ObjectJob) => this.#run(target, job);
+          await (sideBySide ? inParallel(work, jobs, run, signal) : inTurn(work, jobs, run, signal));
+        }
+      }
+    } finally {
+      await watching.stop();
+    }
+  }
+
+  // All of a job in one transaction, where it has several; if that fails, one by one, to learn which it is.
+  async #run(target: Connection, job: ObjectJob): Promise<void> {
+    const ready = job.objects.filter((object) => !this.#ended.has(objectKey(object.line)));
+    const able: PlannedObject[] = [];
+    for (const object of ready) {
+      const reason = this.#missing(object);
+      if (reason === null) able.push(object);
+      else await this.#end(object, { state: 'failed', reason });
+    }
+    if (able.length === 0) return;
+    this.#making.set(target.pid, able);
+    try {
+      await this.#tell(able, 'making');
+      if (able.length > 1 && (await this.#together(target, able, job))) return;
+      for (const object of able) await this.#alone(target, object, job);
+    } finally {
+      this.#making.delete(target.pid);
+    }
+  }
+
+  // What it stands on was refused or is left out.
+  #missing(object: PlannedObject): string | null {
+    for (const key of object.needs) {
+      const line = this.#ended.get(key);
+      if (line?.state === 'failed' || line?.state === 'left_out') return `${line.kind} ${line.name} is not there`;
+    }
+    return null;
+  }
+
+  async #together(target: Connection, objects: readonly PlannedObject[], job: ObjectJob): Promise<boolean> {
+    const statements = objects.flatMap((object) => stepsOf(object, job).flat());
+    try {
+      await this.#transaction(target, statements);
+    } catch (error) {
+      throwTrouble(toSluiceError(error), target);
+      return false;
+    }
+    for (const object of objects) this.#done(object, job);
+    await this.#tell(
+      objects.filter((object) => job.last(object)),
+      'created',
+    );
+    return true;
+  }
+
+  async #alone(target: Connection, object: PlannedObject, job: ObjectJob): Promise<void> {
+    try {
+      for (const statements of stepsOf(object, job)) await this.#patiently(target, statements);
+    } catch (error) {
+      const known = toSluiceError(error);
+      throwTrouble(known, target);
+      await this.#end(object, { state: 'failed', reason: inWords(known), sqlstate: known.sqlstate });
+      return;
+    }
+    this.#done(object, job);
+    if (job.last(object)) await this.#tell([object], 'created');
+  }
+
+  // Two that lock the same tables in another order, ours or not ours: one of them is told to try again.
+  async #patiently(target: Connection, statements: readonly Sql[]): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#transaction(target, statements);
+      } catch (error) {
+        if (tries === 5 || toSluiceError(error).sqlstate !== deadlock) throw error;
+      }
+    }
+  }
+
+  async #transaction(target: Connection, statements: readonly Sql[]): Promise<void> {
+    await target.transaction(async () => {
+      await this.#token(target, this.#deps.work);
+      await target.run(join(statements, '; '));
+    });
+  }
+
+  #done(object: PlannedObject, job: ObjectJob): void {
+    if (job.last(object)) this.#ended.set(objectKey(object.line), { ...object.line, state: 'created' });
+  }
+
+  async #tell(objects: readonly PlannedObject[], state: 'making' | 'created'): Promise<void> {
+    if (objects.length > 0) await this.#deps.report.objects(objects.map(({ line }) => ({ ...line, state })));
+  }
+
+  async #end(object: PlannedObject, how: Pick<ObjectLine, 'state' | 'reason' | 'sqlstate'>): Promise<void> {
+    const line = { ...object.line, ...how };
+    this.#ended.set(objectKey(line), line);
+    await this.#deps.report.objects([line]);
+    await this.#note(line);
+  }
+
+  async #note(line: ObjectLine): Promise<void> {
+    this.#failures++;
+    if (this.#failures > mostNotes) return;
+    const of = line.table === '' ? '' : ` of ${line.table}`;
+    await this.#deps.report.note(`cannot make ${line.kind} ${line.name}${of} on the target: ${line.reason}`);
+    if (this.#failures === mostNotes) await this.#deps.report.note('further ones are in sluice.objects only');
+  }
+}
+
+const deadlock = '40P01';
+const mostNotes = 50;
+
+function stepsOf(object: PlannedObject, job: ObjectJob): PlannedObject['steps'] {
+  return object.steps.slice(job.from, job.to);
+}
+
+// What another try of the whole step may overcome is no object's fault.
+function throwTrouble(error: SluiceError, target: Connection): void {
+  if (target.lost.aborted || error.kind !== 'upstream') throw error;
+  if (error.retry === 'backoff' && error.sqlstate !== deadlock) throw error;
+}
+
+function inWords(error: SluiceError): string {
+  return error.detail === undefined ? error.message : `${error.message} (${error.detail})`;
+}
