@@ -34,6 +34,9 @@ export interface Mirror {
   /** How often RESUME MIRROR asked to try again, and how much of that the runner has seen. */
   readonly retriesAsked: bigint;
   readonly retriesSeen: bigint;
+  /** How often ALTER MIRROR … RETRY asked for objects that are missing, and how much of that the runner has done. */
+  readonly objectsAsked: bigint;
+  readonly objectsDone: bigint;
   readonly keepSlot: boolean;
   readonly phase: Phase;
   /** Grows with every owner. */
@@ -77,6 +80,8 @@ interface MirrorRow {
   readonly wanted: Wanted;
   readonly retries_asked: string;
   readonly retries_seen: string;
+  readonly objects_asked: string;
+  readonly objects_done: string;
   readonly keep_slot: boolean;
   readonly phase: Phase;
   readonly token: string;
@@ -87,7 +92,7 @@ interface MirrorRow {
 
 const selected = sql`select id, name, source_id, target_id, source_name, target_name, kind, options, publication,
   publication_made, slot, slot_made, wanted, retries_asked, retries_seen,
-  keep_slot, phase, token, working, trouble, leftovers from sluice_private.mirrors`;
+  objects_asked, objects_done, keep_slot, phase, token, working, trouble, leftovers from sluice_private.mirrors`;
 
 async function select(db: Connection, condition: Sql): Promise<readonly Mirror[]> {
   return (await db.query<MirrorRow>(sql`${selected} ${condition}`)).map(mirrorOf);
@@ -108,6 +113,8 @@ function mirrorOf(row: MirrorRow): Mirror {
     wanted: row.wanted,
     retriesAsked: BigInt(row.retries_asked),
     retriesSeen: BigInt(row.retries_seen),
+    objectsAsked: BigInt(row.objects_asked),
+    objectsDone: BigInt(row.objects_done),
     keepSlot: row.keep_slot,
     phase: row.phase,
     token: BigInt(row.token),
@@ -246,6 +253,12 @@ export async function writeWish(
     where id = ${id}`);
 }
 
+/** Asks for the objects that are not on the target; only ALTER MIRROR … RETRY calls this. It ends a wait for a person, too. */
+export async function askForObjects(db: Connection, id: string): Promise<void> {
+  await db.run(sql`update sluice_private.mirrors set objects_asked = objects_asked + 1, retries_asked = retries_asked + 1
+    where id = ${id}`);
+}
+
 /** What the runner says of a mirror that it owns; every statement compares the owner's token. */
 export interface Owned {
   readonly id: string;
@@ -340,6 +353,13 @@ export async function writeTrouble(
 /** Says that the runner has seen RESUME MIRROR ask. @throws `fenced` */
 export async function writeRetriesSeen(db: Connection, owned: Owned, seen: bigint): Promise<void> {
   const { rowCount } = await db.run(sql`update sluice_private.mirrors set retries_seen = ${seen}
+    where id = ${owned.id} and token = ${owned.token}`);
+  if (rowCount === 0) throw lost(owned);
+}
+
+/** Says that what RETRY asked for was tried. @throws `fenced` */
+export async function writeObjectsDone(db: Connection, owned: Owned, asked: bigint): Promise<void> {
+  const { rowCount } = await db.run(sql`update sluice_private.mirrors set objects_done = ${asked}
     where id = ${owned.id} and token = ${owned.token}`);
   if (rowCount === 0) throw lost(owned);
 }

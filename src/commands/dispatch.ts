@@ -9,6 +9,7 @@ import { commandTag, type Statement } from '../sql/statement.ts';
 import { notBuilt, refuseAlter, refuseCutover, refuseResync } from './later.ts';
 import { createMirror, explainMirror } from './mirror-create.ts';
 import { dropMirror, pauseMirror, resumeMirror } from './mirror-lifecycle.ts';
+import { retryMirror } from './mirror-retry.ts';
 import { showMirror, showMirrors } from './mirror-show.ts';
 import { alterPeer, createPeer, dropPeer, showPeer, showPeers, validatePeer } from './peers.ts';
 import { checkPermission } from './permission.ts';
@@ -81,7 +82,9 @@ async function run({ catalog }: CommandDeps, statement: Statement, context: Comm
     case 'cutover_mirror':
       return refuseCutover(statement);
     case 'alter_mirror':
-      return refuseAlter(statement);
+      return statement.change.kind === 'retry'
+        ? retryMirror({ pool }, statement, context)
+        : refuseAlter(statement.change);
     case 'verify_mirror':
     case 'repair_mirror':
     case 'reverse_mirror':

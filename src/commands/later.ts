@@ -2,7 +2,7 @@
 import { SluiceError } from '../base/errors.ts';
 import { readOptions, type WrittenOption } from '../base/options.ts';
 import { cutoverOptions, type MirrorOptions, readMirrorChanges, resyncOptions } from '../mirror/options.ts';
-import type { AlterMirror, CutoverMirror, ResyncMirror } from '../sql/statement.ts';
+import type { CutoverMirror, MirrorChange, ResyncMirror } from '../sql/statement.ts';
 
 // What to do meanwhile.
 const instead: Readonly<Record<string, string>> = {
@@ -10,7 +10,6 @@ const instead: Readonly<Record<string, string>> = {
   'CUTOVER MIRROR':
     'Stop the writers, wait until durable_lsn of sluice.mirrors has passed pg_current_wal_lsn() of the source, PAUSE MIRROR.',
   'ALTER MIRROR … ADD TABLE': 'Make another mirror for those tables.',
-  'ALTER MIRROR … RETRY': 'RESUME MIRROR tries again.',
 };
 
 /** `0A000` that names the statement. */
@@ -32,9 +31,9 @@ export function refuseCutover(statement: CutoverMirror): never {
 }
 
 /** @throws `invalid_option`, else `unsupported` */
-export function refuseAlter({ change }: AlterMirror): never {
+export function refuseAlter(change: Exclude<MirrorChange, { readonly kind: 'retry' }>): never {
   if (change.kind === 'set') readMirrorChanges(change.options);
-  const words = { add_tables: 'ADD TABLE', drop_tables: 'DROP TABLE', set: 'SET', retry: 'RETRY' } as const;
+  const words = { add_tables: 'ADD TABLE', drop_tables: 'DROP TABLE', set: 'SET' } as const;
   throw notBuilt(`ALTER MIRROR … ${words[change.kind]}`);
 }
 
@@ -62,7 +61,7 @@ export function checkLaterOptions(options: MirrorOptions, written: readonly Writ
   }
   if (given('schema') !== undefined && options.schema === 'full') {
     notices.push(
-      'of schema = full this version makes types, sequences and tables with their keys; indexes, foreign keys, views, functions and triggers are yours to make',
+      'of schema = full this version makes types, sequences and tables with their indexes and constraints; views, functions, triggers, policies and grants are yours to make',
     );
   }
   return notices;

@@ -130,7 +130,7 @@ export function noSuchMirror(name: string): SluiceError {
 }
 
 /** Asks the catalog until the mirror is as awaited. @returns it, or undefined when patience ran out */
-async function waitFor(
+export async function waitFor(
   { pool }: LifecycleDeps,
   id: string,
   what: { readonly until: (mirror: Mirror) => boolean; readonly patienceMs: number; readonly signal: AbortSignal },

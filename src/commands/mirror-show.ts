@@ -3,6 +3,7 @@ import type { Pool } from '../catalog/pool.ts';
 import { sql } from '../pg/sql.ts';
 import { noSuchMirror } from './mirror-lifecycle.ts';
 import type { CommandResult, ResultColumn } from './result.ts';
+import { objectRows } from './show-objects.ts';
 
 const listColumns = [
   { name: 'name', type: 'text' },
@@ -89,7 +90,7 @@ const mostTables = 500;
 
 /** One row per fact, then one per table; those that are being copied first. @throws `undefined_object` */
 export async function showMirror(pool: Pool, name: string): Promise<CommandResult> {
-  const { mirror, tables } = await pool.use(async (db) => {
+  const { mirror, tables, objects } = await pool.use(async (db) => {
     const [found] = await db.query<MirrorFacts>(sql`select *,
       extract(epoch from now() - lag_observed_at) as lag_age from sluice.mirrors where name = ${name}`);
     if (found === undefined) throw noSuchMirror(name);
@@ -97,11 +98,12 @@ export async function showMirror(pool: Pool, name: string): Promise<CommandResul
         extract(epoch from coalesce(finished_at, now()) - started_at) as seconds, inserts, updates, deletes, truncates
       from sluice.tables where mirror = ${name}
       order by array_position(array['copying', 'waiting', 'copied'], state), source_table limit ${mostTables}`);
-    return { mirror: found, tables: list };
+    return { mirror: found, tables: list, objects: await objectRows(db, name) };
   });
   const more = Number(mirror.tables) - tables.length;
   const rows: [string, string | null][] = [
     ...facts(name, mirror),
+    ...objects,
     ...tables.map((table): [string, string] => [`table ${table.source_table}`, tableLine(table)]),
     ...(more > 0 ? [['tables not shown', `${more}; select * from sluice.tables has them`] as [string, string]] : []),
   ];

@@ -86,6 +86,18 @@ export async function holdToken(db: Connection, owner: Owner): Promise<void> {
   if (rows.length === 0) throw fenced(owner);
 }
 
+/**
+ * As holdToken, but the row may be written to meanwhile, by changes that are applied and by a new owner: for statements that
+ * take long while a mirror streams, and that find what they make standing if two owners make it.
+ * @throws `fenced`
+ */
+export async function compareToken(db: Connection, owner: Owner): Promise<void> {
+  const s = ident(owner.target.metadataSchema);
+  const rows = await db.query(sql`select 1 as held from ${s}.checkpoints
+    where mirror_id = ${owner.id} and token = ${owner.token} for key share`);
+  if (rows.length === 0) throw fenced(owner);
+}
+
 /** Where the stream stands, or null before the initial copy began. @throws `fenced` if the row is gone or another's */
 export async function readCheckpoint(db: Connection, owner: Owner): Promise<Lsn | null> {
   const s = ident(owner.target.metadataSchema);

@@ -60,7 +60,8 @@ function outsideTable(table: Table): readonly OutsideTable[] {
   return [{ schema, name, columns: table.columns.map((column) => column.name) }];
 }
 
-async function lookForExtensions(
+/** How the target stands with the extensions that objects need. */
+export async function lookForExtensions(
   target: Connection,
   wanted: SourceObjects['extensions'],
 ): Promise<readonly NeededExtension[]> {

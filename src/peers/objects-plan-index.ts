@@ -51,13 +51,16 @@ export function planIndexes(context: ObjectContext): readonly PlannedObject[] {
     if (member === undefined) return [];
     const place = context.places.get(index.table);
     const to = context.names.get(index.oid) ?? { schema: member.to.schema, name: index.name };
-    const below = (parts.get(index.oid) ?? []).filter((part) => context.places.has(part.table));
+    const excludes = index.constraint?.type === 'x';
+    // The server hands an exclusion constraint down to partitions, but takes none of theirs for its own.
+    if (excludes && index.parent !== null) return [];
+    const below = excludes ? [] : (parts.get(index.oid) ?? []).filter((part) => context.places.has(part.table));
     const onParts = place?.there.kind === 'p' ? below : [];
     const subject: Subject = {
       name: indexObject(index, member.source),
-      stage: index.constraint?.type === 'x' ? 'constraints' : 'indexes',
+      stage: excludes ? 'constraints' : 'indexes',
       // A constraint locks the whole tree; an index that is built, its own table.
-      table: index.constraint?.type === 'x' ? member.tree.mapping.to : member.to,
+      table: excludes ? member.tree.mapping.to : member.to,
       bytes: index.bytes,
       level: place?.there.kind === 'p' ? levelOf(context, index) : 0,
       needs: onParts.map((part) => objectKey(indexObject(part, context.places.get(part.table)?.source ?? part))),
@@ -161,7 +164,8 @@ function makeSteps(wanted: Wanted, using: string): readonly (readonly Sql[])[] {
     // The clause of an exclusion constraint says its parameters itself.
     const clause =
       constraint.type === 'x' ? trusted(constraint.definition) : withStorage(constraint.definition, index.options);
-    const add = sql`alter table ${only}${table} add constraint ${ident(to.name)} ${clause}`;
+    const alone = constraint.type === 'x' ? sql`` : only;
+    const add = sql`alter table ${alone}${table} add constraint ${ident(to.name)} ${clause}`;
     return [[add, ...settings, ...attach]];
   }
   const unique = index.unique ? sql`unique ` : sql``;

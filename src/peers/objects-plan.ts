@@ -3,7 +3,14 @@ import { type ObjectName, objectKey, objectStages } from '../mirror/object.ts';
 import { ident, literal, type Sql, sql, trusted } from '../pg/sql.ts';
 import { showTable, type TableName } from '../pg/table.ts';
 import { createExtension, createSchema } from './ddl-types.ts';
-import { excludedOf, type ObjectContext, type ObjectInput, objectContext, type Place } from './objects-input.ts';
+import {
+  excludedOf,
+  type NeededExtension,
+  type ObjectContext,
+  type ObjectInput,
+  objectContext,
+  type Place,
+} from './objects-input.ts';
 import { constraintObject, planConstraints } from './objects-plan-constraint.ts';
 import { indexObject, planClusters, planIndexes, standingIndex } from './objects-plan-index.ts';
 import {
@@ -21,7 +28,7 @@ import type { StatisticsFacts } from './objects-read.ts';
 export function planObjects(input: ObjectInput): readonly PlannedObject[] {
   const context = objectContext(input);
   const all = [
-    ...planExtensions(context),
+    ...planExtensions(context.extensions),
     ...planIndexes(context),
     ...planConstraints(context),
     ...planInheritance(context),
@@ -46,7 +53,8 @@ function withoutOrphans(all: readonly PlannedObject[]): readonly PlannedObject[]
   });
 }
 
-function planExtensions({ extensions }: ObjectContext): readonly PlannedObject[] {
+/** What keys need too, and so comes before them. */
+export function planExtensions(extensions: readonly NeededExtension[]): readonly PlannedObject[] {
   return extensions.map((extension) => {
     const name: ObjectName = { kind: 'extension', schema: '', name: extension.name, table: '' };
     const subject: Subject = { name, stage: 'needs', table: { schema: '', name: '' } };

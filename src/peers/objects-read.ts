@@ -150,7 +150,7 @@ function selectIndexes(tables: readonly number[]): Sql {
           union select d.refobjsubid from pg_catalog.pg_constraint k join pg_catalog.pg_depend d
             on d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass and d.objid = k.oid
               and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.refobjid = x.indrelid and d.refobjsubid > 0
-            where k.conindid = c.oid and k.conrelid = x.indrelid) used) as columns,
+            where k.conindid = c.oid and k.conrelid = x.indrelid and k.contype in ('p', 'u', 'x')) used) as columns,
       (select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('column', a.attnum, 'target', a.attstattarget) order by a.attnum), '[]')
         from pg_catalog.pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and a.attstattarget >= 0) as statistics,
       coalesce(pg_catalog.pg_relation_size(c.oid), 0)::float8 as bytes,

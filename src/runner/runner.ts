@@ -1,7 +1,7 @@
 // One mirror, for as long as we own it: looks at what the catalog says, does the next step, writes down what stands in the way.
 import { SluiceError, toSluiceError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
-import { backoffMs } from '../base/retry.ts';
+import { backoffMs, pause } from '../base/retry.ts';
 import { Scope } from '../base/scope.ts';
 import {
   finishDrop,
@@ -10,6 +10,7 @@ import {
   readMirror,
   readTables,
   takeMirror,
+  writeObjectsDone,
   writeRetriesSeen,
   writeTrouble,
   writeWorking,
@@ -19,7 +20,7 @@ import type { Pool } from '../catalog/pool.ts';
 import { Progress } from '../catalog/progress.ts';
 import type { MirrorWork } from '../mirror/work.ts';
 import type { Bell } from './bell.ts';
-import { type StepName, situation, troubleOf } from './situation.ts';
+import { lookOf, type StepName, situation, troubleOf } from './situation.ts';
 import type { runStep } from './steps.ts';
 
 export interface RunnerDeps {
@@ -35,6 +36,8 @@ export interface RunnerDeps {
 const lookEveryMs = 2_000;
 // A step that ran this long without a failure has overcome what was in the way, also if it had nothing to report.
 const recoveredAfterMs = 10_000;
+// Between two tries to make objects beside a mirror that follows.
+const objectsRetryMs = 5_000;
 
 /**
  * Runs a mirror until there is nothing to do (paused, completed, dropped, waiting for a person) or it is stopped.
@@ -75,7 +78,7 @@ class Runner {
     const { pool, owned, bell } = this.#parts;
     while (!signal.aborted) {
       const mirror = await this.#look();
-      const next = situation({ ...mirror, retryAsked: mirror.retriesAsked > mirror.retriesSeen }, new Date());
+      const next = situation(lookOf(mirror), new Date());
       switch (next.do) {
         case 'rest': {
           const paused = next.why === 'paused' && { event: 'paused' as const, message: 'paused', mirror: owned };
@@ -114,7 +117,7 @@ class Runner {
     }
     this.#inTrouble = mirror.trouble !== null;
     await using attempt = new Scope(signal);
-    attempt.run((stop) => this.#watch(mirror, attempt, stop));
+    attempt.run((stop) => this.#watch(mirror, { attempt, step }, stop));
     const started = Date.now();
     let failure: unknown;
     try {
@@ -163,13 +166,43 @@ class Runner {
   }
 
   // Ends the attempt when the wish is another one than the one it began with.
-  async #watch(before: Mirror, attempt: Scope, signal: AbortSignal): Promise<void> {
+  async #watch(
+    before: Mirror,
+    { attempt, step }: { readonly attempt: Scope; readonly step: StepName },
+    signal: AbortSignal,
+  ): Promise<void> {
     const { bell } = this.#parts;
+    let making = false;
+    let now = before;
     while (!signal.aborted) {
+      if (now.wanted !== before.wanted) attempt.stop();
+      if (step === 'follow' && !making && lookOf(now).objectsAsked) {
+        making = true;
+        attempt.run(async (stop) => {
+          await this.#makeBeside(now, attempt, stop);
+          making = false;
+        });
+      }
       await bell.wait(lookEveryMs, signal);
       if (signal.aborted) return;
-      const now = await this.#look();
-      if (now.wanted !== before.wanted) attempt.stop();
+      now = await this.#look();
+    }
+  }
+
+  /** Objects that RETRY asked for, while the mirror follows; what is in their way does not stop it. */
+  async #makeBeside(mirror: Mirror, attempt: Scope, signal: AbortSignal): Promise<void> {
+    const { pool, owned, progress, log } = this.#parts;
+    try {
+      const work = await this.#work(mirror);
+      if (!signal.aborted) await this.#parts.runStep('objects', this.#context(mirror, work, attempt), signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      const known = toSluiceError(error);
+      if (known.kind === 'fenced') throw known;
+      log.warn({ sqlstate: known.sqlstate, detail: known.detail }, known.message);
+      progress.note(`objects could not be tried again: ${known.message}`);
+      if (known.retry !== 'backoff') await pool.use((db) => writeObjectsDone(db, owned, mirror.objectsAsked));
+      else await pause(objectsRetryMs, signal).catch(() => undefined);
     }
   }
 

@@ -2,7 +2,7 @@
 import type { Phase, Trouble, Wanted } from '../mirror/phase.ts';
 
 /** One piece of work; `steps.ts` says what engine does it. */
-export type StepName = 'prepare' | 'snapshot' | 'finish' | 'follow' | 'drop';
+export type StepName = 'prepare' | 'snapshot' | 'finish' | 'follow' | 'objects' | 'drop';
 
 export type Situation =
   /** Nothing, until a person or nobody says otherwise. */
@@ -17,6 +17,26 @@ export interface Look {
   readonly trouble: Trouble | null;
   /** RESUME MIRROR asked to try again and nobody has, yet. */
   readonly retryAsked: boolean;
+  /** ALTER MIRROR … RETRY asked for objects and nobody has tried, yet. While a mirror follows, that is done beside it. */
+  readonly objectsAsked: boolean;
+}
+
+/** The look at a row of the catalog. */
+export function lookOf(mirror: {
+  readonly phase: Phase;
+  readonly wanted: Wanted;
+  readonly trouble: Trouble | null;
+  readonly retriesAsked: bigint;
+  readonly retriesSeen: bigint;
+  readonly objectsAsked: bigint;
+  readonly objectsDone: bigint;
+}): Look {
+  const { phase, wanted, trouble } = mirror;
+  return {
+    ...{ phase, wanted, trouble },
+    retryAsked: mirror.retriesAsked > mirror.retriesSeen,
+    objectsAsked: mirror.objectsAsked > mirror.objectsDone,
+  };
 }
 
 const stepOf: Readonly<Record<Exclude<Phase, 'new' | 'completed' | 'dropped'>, StepName>> = {
@@ -33,12 +53,13 @@ export function situation(mirror: Look, now: Date): Situation {
   const { phase, wanted, trouble } = mirror;
   if (phase === 'dropped') return { do: 'rest', why: 'dropped' };
   if (wanted === 'drop' && phase !== 'dropping') return { do: 'move', to: 'dropping' };
-  if (phase === 'completed') return { do: 'rest', why: 'completed' };
-  if (wanted === 'pause' && phase !== 'dropping') return { do: 'rest', why: 'paused' };
+  if (phase === 'completed' && !mirror.objectsAsked) return { do: 'rest', why: 'completed' };
+  if (wanted === 'pause' && phase !== 'dropping' && phase !== 'completed') return { do: 'rest', why: 'paused' };
   if (trouble !== null && !mirror.retryAsked) {
     if (trouble.retryAt === null) return { do: 'rest', why: 'waits_for_person' };
     if (trouble.retryAt > now) return { do: 'wait', until: trouble.retryAt };
   }
+  if (phase === 'completed') return { do: 'step', step: 'objects' };
   return phase === 'new' ? { do: 'move', to: 'preparing' } : { do: 'step', step: stepOf[phase] };
 }
 

@@ -1,6 +1,7 @@
 // Which engine does a phase's work, and which phase comes after it: the only place that knows that cdc follows snapshot.
 import type { Log } from '../base/log.ts';
-import type { Leftover, Mirror } from '../catalog/mirrors.ts';
+import { type Leftover, type Mirror, writeObjectsDone } from '../catalog/mirrors.ts';
+import { unmadeObjects } from '../catalog/objects.ts';
 import type { Pool } from '../catalog/pool.ts';
 import type { Progress } from '../catalog/progress.ts';
 import { writeAllCopied } from '../catalog/progress-write.ts';
@@ -11,6 +12,7 @@ import { claimCheckpoint, ensureCheckpointTables } from '../peers/checkpoint.ts'
 import { connectPeer } from '../peers/connect.ts';
 import { finishSnapshot } from '../snapshot/finish.ts';
 import { prepareTarget } from '../snapshot/prepare.ts';
+import { retryObjects } from '../snapshot/retry.ts';
 import { runSnapshot } from '../snapshot/run.ts';
 import { runDrop } from './drop.ts';
 import { cdcReport, snapshotReport } from './reports.ts';
@@ -43,6 +45,8 @@ export async function runStep(step: StepName, context: StepContext, signal: Abor
       return finish(context, signal);
     case 'follow':
       return follow(context, signal);
+    case 'objects':
+      return objects(context, signal);
     case 'drop':
       return context.finishDrop(await runDrop(context, signal));
     default:
@@ -92,4 +96,17 @@ async function follow(context: StepContext, signal: AbortSignal): Promise<void> 
     await context.move('streaming');
   });
   await runCdc({ work, report, log }, signal);
+}
+
+// What RETRY asked for: of the ledger, all that is not on the target.
+async function objects(context: StepContext, signal: AbortSignal): Promise<void> {
+  const { work, mirror, pool, progress } = context;
+  await claim(context, signal);
+  await progress.flush();
+  const unmade = await pool.use((db) => unmadeObjects(db, work.id));
+  if (unmade.size > 0) await retryObjects(deps(context), unmade, signal);
+  if (signal.aborted) return;
+  await progress.flush();
+  context.alive();
+  await pool.use((db) => writeObjectsDone(db, work, mirror.objectsAsked));
 }

@@ -11,7 +11,7 @@ import type { Connection } from '../pg/client.ts';
 import { sql } from '../pg/sql.ts';
 import { Bell } from './bell.ts';
 import { runMirror } from './runner.ts';
-import { situation } from './situation.ts';
+import { lookOf, situation } from './situation.ts';
 import { watchSlots } from './slot-watch.ts';
 import type { runStep } from './steps.ts';
 
@@ -107,7 +107,7 @@ async function supervise(deps: SupervisorDeps, signal: AbortSignal): Promise<voi
 
 /** A mirror that rests needs nobody, unless somebody died and left it looking busy. */
 function needsRunner(mirror: Mirror, now: Date): boolean {
-  const next = situation({ ...mirror, retryAsked: mirror.retriesAsked > mirror.retriesSeen }, now);
+  const next = situation(lookOf(mirror), now);
   return next.do !== 'rest' || mirror.working;
 }
 

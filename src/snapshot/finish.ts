@@ -6,8 +6,8 @@ import { readCopiedTables } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
 import { membersOf, type TableTree, targetNames } from '../peers/ddl-tree.ts';
 import { inspectTables } from '../peers/inspect.ts';
-import { lookAtSource, lookAtTarget } from '../peers/objects-look.ts';
-import { planObjects } from '../peers/objects-plan.ts';
+import { lookAtSource, lookAtTarget, lookForExtensions } from '../peers/objects-look.ts';
+import { planExtensions, planObjects } from '../peers/objects-plan.ts';
 import { moveSequences } from '../peers/sequences.ts';
 import type { Connection } from '../pg/client.ts';
 import { ident, join, sql } from '../pg/sql.ts';
@@ -58,14 +58,19 @@ async function makeAll(
   if (work.options.schema === 'none') return rows();
   const theirs = await lookAtSource(source, trees);
   const there = await inspectTables(target, targetNames(trees));
+  const run = new ObjectRun(deps);
+  const needed = planExtensions(await lookForExtensions(target, theirs.extensions));
+  await run.begin(needed);
+  await run.make(needed, { stages: ['needs'], watch: target }, signal);
   await addKeys(deps, { target, trees, source: theirs.objects, there }, signal);
   if (work.options.schema !== 'full') return rows();
-  const planned = planObjects(await lookAtTarget(target, theirs, work.slot !== null));
-  const run = new ObjectRun(deps);
+  const planned = planObjects(await lookAtTarget(target, theirs, work.slot !== null)).filter(
+    ({ line }) => line.stage !== 'needs',
+  );
   await run.begin(planned);
   const make = (stages: Parameters<ObjectRun['make']>[1]['stages']) =>
     run.make(planned, { stages, watch: target }, signal);
-  await make(['needs', 'indexes', 'constraints', 'inheritance', 'statistics']);
+  await make(['indexes', 'constraints', 'inheritance', 'statistics']);
   // With expressions of indexes and extended statistics; and before foreign keys, which are looked at by queries.
   await rows();
   await make(['foreign keys', 'settings']);

@@ -1,42 +1,11 @@
 // Mirrors from the first word to the last, with real engines between real servers: what was promised stands on the target.
 import { expect, test } from 'vitest';
-import { silentLog } from '../../src/base/log.ts';
-import { Scope } from '../../src/base/scope.ts';
-import { runStep } from '../../src/runner/steps.ts';
-import { runSupervisor } from '../../src/runner/supervisor.ts';
-import { noTraces, type TestCatalog, testCatalog, traces } from '../support/catalog.ts';
-import { databaseOn, ownServer, type TestDatabase, testDatabase } from '../support/servers.ts';
+import { noTraces, traces } from '../support/catalog.ts';
+import { type RunningWorld, running } from '../support/running.ts';
+import { databaseOn, ownServer, testDatabase } from '../support/servers.ts';
 import { until } from '../support/wait.ts';
 
-interface World extends AsyncDisposable {
-  readonly world: TestCatalog;
-  readonly source: TestDatabase;
-  readonly target: TestDatabase;
-  status(): Promise<string | null | undefined>;
-}
-
-/** A catalog with both peers, and a supervisor that runs whatever is said. */
-async function running(source: TestDatabase, target: TestDatabase): Promise<World> {
-  const world = await testCatalog();
-  await world.peer('src', source);
-  await world.peer('dst', target);
-  const scope = new Scope();
-  scope.run((signal) => runSupervisor({ catalog: world.catalog, log: silentLog, runStep }, signal));
-  return {
-    ...{ world, source, target },
-    status: async () => {
-      const [row] = await world.show('show mirrors');
-      if (row?.status === 'failed') throw new Error(`the mirror failed: ${row.trouble}`);
-      return row?.status;
-    },
-    async [Symbol.asyncDispose]() {
-      await scope[Symbol.asyncDispose]();
-      await world[Symbol.asyncDispose]();
-    },
-  };
-}
-
-const same = async (it: World, text: string) => {
+const same = async (it: RunningWorld, text: string) => {
   const [one, two] = await Promise.all([it.source.exec(text), it.target.exec(text)]);
   return JSON.stringify(one) === JSON.stringify(two);
 };

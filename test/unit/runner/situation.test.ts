@@ -9,6 +9,7 @@ const look = (part: Partial<Look>): Look => ({
   wanted: 'run',
   trouble: null,
   retryAsked: false,
+  objectsAsked: false,
   ...part,
 });
 const trouble = (retryAt: Date | null): Trouble => ({
