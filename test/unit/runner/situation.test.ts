@@ -78,3 +78,18 @@ test('the same failure again is no news, and keeps the time since when it lasts'
   );
   expect(other).toMatchObject({ news: true, trouble: { since: later } });
 });
+
+test('objects that RETRY asks for are a step of a completed mirror, and are made beside one that follows', () => {
+  const asked = { objectsAsked: true } as const;
+  expect(situation(look({ phase: 'completed' }), now)).toEqual({ do: 'rest', why: 'completed' });
+  expect(situation(look({ phase: 'completed', ...asked }), now)).toEqual({ do: 'step', step: 'objects' });
+  expect(situation(look({ phase: 'completed', wanted: 'drop', ...asked }), now)).toEqual({
+    do: 'move',
+    to: 'dropping',
+  });
+  expect(situation(look({ phase: 'completed', trouble: trouble(later), ...asked }), now)).toEqual({
+    do: 'wait',
+    until: later,
+  });
+  expect(situation(look(asked), now)).toEqual({ do: 'step', step: 'follow' });
+});
