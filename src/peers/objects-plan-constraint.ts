@@ -106,10 +106,10 @@ function planNotNull(wanted: Wanted): readonly PlannedObject[] {
   const { constraint, place, subject, there } = wanted;
   const excluded = excludedOf(place, constraint.columns).length > 0;
   if (excluded || (constraint.validated && !constraint.noInherit)) return [];
-  if (there === undefined)
-    return [toMake(subject, [[addConstraint(place, constraint, trusted(constraint.definition))]])];
+  const stood = there !== undefined || place.there.columns.some((column) => column.notNullName === constraint.name);
+  if (!stood) return [toMake(subject, [[addConstraint(place, constraint, trusted(constraint.definition))]])];
   const table = ident(place.to.schema, place.to.name);
-  const lacking = constraint.noInherit && !there.noInherit;
+  const lacking = constraint.noInherit && !there?.noInherit;
   return [
     toMake(subject, lacking ? [[sql`alter table ${table} alter constraint ${ident(constraint.name)} no inherit`]] : []),
   ];

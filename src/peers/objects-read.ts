@@ -53,7 +53,7 @@ export interface ConstraintFacts {
   readonly oid: number;
   readonly table: number;
   readonly name: string;
-  /** c check, f foreign key, n NOT NULL (18). */
+  /** c check, f foreign key, n NOT NULL (18), if it is more than the column's clause says: not validated, not handed down, commented on. */
   readonly type: 'c' | 'f' | 'n';
   /** pg_get_constraintdef */
   readonly definition: string;
@@ -117,7 +117,8 @@ export async function readTableObjects(db: Connection, tables: readonly number[]
   const comments: CommentFacts[] = [];
   for (let at = 0; at < tables.length; at += tablesPerTrip) {
     const some = tables.slice(at, at + tablesPerTrip);
-    indexes.push(...(await db.query<IndexFacts>(selectIndexes(some))));
+    const rows = await db.query<Omit<IndexFacts, 'bytes'> & { readonly bytes: string }>(selectIndexes(some));
+    indexes.push(...rows.map((row) => ({ ...row, bytes: Number(row.bytes) })));
     constraints.push(...(await db.query<ConstraintFacts>(selectConstraints(some))));
     statistics.push(...(await db.query<StatisticsFacts>(selectStatistics(some))));
     comments.push(...(await db.query<CommentFacts>(selectComments(some))));
@@ -144,16 +145,18 @@ function selectIndexes(tables: readonly number[]): Sql {
       (select i.inhparent::oid from pg_catalog.pg_inherits i where i.inhrelid = c.oid) as parent,
       (select coalesce(pg_catalog.json_agg(distinct used.attnum), '[]') from (
           select key::int as attnum from pg_catalog.unnest(x.indkey) key where key > 0
-          union select d.refobjsubid from pg_catalog.pg_depend d
-            where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.objid = c.oid
+          union all select d.refobjsubid from pg_catalog.pg_depend d
+            where (x.indexprs is not null or x.indpred is not null)
+              and d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.objid = c.oid
               and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.refobjid = x.indrelid and d.refobjsubid > 0
-          union select d.refobjsubid from pg_catalog.pg_constraint k join pg_catalog.pg_depend d
+          union all select d.refobjsubid from pg_catalog.pg_constraint k join pg_catalog.pg_depend d
             on d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass and d.objid = k.oid
               and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.refobjid = x.indrelid and d.refobjsubid > 0
-            where k.conindid = c.oid and k.conrelid = x.indrelid and k.contype in ('p', 'u', 'x')) used) as columns,
+            where (x.indexprs is not null or x.indpred is not null)
+              and k.conindid = c.oid and k.conrelid = x.indrelid and k.contype in ('p', 'u', 'x')) used) as columns,
       (select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('column', a.attnum, 'target', a.attstattarget) order by a.attnum), '[]')
         from pg_catalog.pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and a.attstattarget >= 0) as statistics,
-      coalesce(pg_catalog.pg_relation_size(c.oid), 0)::float8 as bytes,
+      coalesce(pg_catalog.pg_relation_size(c.oid), 0) as bytes,
       pg_catalog.obj_description(c.oid, 'pg_class') as comment
     from pg_catalog.pg_index x join pg_catalog.pg_class c on c.oid = x.indexrelid
     join pg_catalog.pg_namespace n on n.oid = c.relnamespace
@@ -196,7 +199,9 @@ function selectConstraints(tables: readonly number[]): Sql {
     left join lateral (select 'FOREIGN KEY (' || own.text || ') REFERENCES ' as before,
         pg_catalog.quote_ident(rn.nspname) || '.' || pg_catalog.quote_ident(r.relname) as referenced
       from pg_catalog.pg_class r join pg_catalog.pg_namespace rn on rn.oid = r.relnamespace where r.oid = k.confrelid) head on true
-    where k.conrelid = any(${[...tables]}::oid[]) and k.contype in ('c', 'f', 'n') and k.conparentid = 0
+    where k.conrelid = any(${[...tables]}::oid[]) and k.conparentid = 0
+      and (k.contype in ('c', 'f') or k.contype = 'n' and (not k.convalidated or k.connoinherit
+        or pg_catalog.obj_description(k.oid, 'pg_constraint') is not null))
     order by k.conrelid, k.conname`;
 }
 

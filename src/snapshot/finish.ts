@@ -11,7 +11,7 @@ import { planExtensions, planObjects } from '../peers/objects-plan.ts';
 import { moveSequences } from '../peers/sequences.ts';
 import type { Connection } from '../pg/client.ts';
 import { ident, join, sql } from '../pg/sql.ts';
-import { showTable, type TableName } from '../pg/table.ts';
+import { showTable, type Table, type TableName } from '../pg/table.ts';
 import type { SnapshotDeps } from './deps.ts';
 import { flushTarget } from './flush.ts';
 import { addKeys } from './keys.ts';
@@ -31,8 +31,7 @@ export async function finishSnapshot(deps: SnapshotDeps, signal: AbortSignal): P
   await using target = await connectPeer(work.target, use, signal);
   if (work.options.do_initial_copy) await refuseUnfinished(deps, target);
   const trees = await readTrees(source, work.tables);
-  await makeAll(deps, { source, target }, { trees, signal });
-  const there = await inspectTables(target, targetNames(trees));
+  const there = await makeAll(deps, { source, target }, { trees, signal });
   const tables = { source: trees.flatMap((tree) => [tree.root, ...tree.partitions]), target: there };
   const { missing } = await moveSequences({ source, target }, sequenceMapping(trees), tables).catch(
     (error: unknown) => {
@@ -46,24 +45,31 @@ export async function finishSnapshot(deps: SnapshotDeps, signal: AbortSignal): P
   await flushTarget(target, work);
 }
 
+/** @returns the mirror's tables on the target */
 async function makeAll(
   deps: SnapshotDeps,
   { source, target }: { readonly source: Connection; readonly target: Connection },
   { trees, signal }: { readonly trees: readonly TableTree[]; readonly signal: AbortSignal },
-): Promise<void> {
+): Promise<readonly Table[]> {
   const { work } = deps;
   const rows = async () => {
     if (work.options.do_initial_copy) await analyze(deps, trees, signal);
   };
-  if (work.options.schema === 'none') return rows();
-  const theirs = await lookAtSource(source, trees);
   const there = await inspectTables(target, targetNames(trees));
+  if (work.options.schema === 'none') {
+    await rows();
+    return there;
+  }
+  const theirs = await lookAtSource(source, trees);
   const run = new ObjectRun(deps);
   const needed = planExtensions(await lookForExtensions(target, theirs.extensions));
   await run.begin(needed);
   await run.make(needed, { stages: ['needs'], watch: target }, signal);
   await addKeys(deps, { target, trees, source: theirs.objects, there }, signal);
-  if (work.options.schema !== 'full') return rows();
+  if (work.options.schema !== 'full') {
+    await rows();
+    return there;
+  }
   const planned = planObjects(await lookAtTarget(target, theirs, work.slot !== null)).filter(
     ({ line }) => line.stage !== 'needs',
   );
@@ -74,6 +80,7 @@ async function makeAll(
   // With expressions of indexes and extended statistics; and before foreign keys, which are looked at by queries.
   await rows();
   await make(['foreign keys', 'settings']);
+  return there;
 }
 
 async function refuseUnfinished({ work }: SnapshotDeps, target: Connection): Promise<void> {

@@ -9,7 +9,7 @@ import { indexNames } from '../peers/objects-input.ts';
 import { indexObject } from '../peers/objects-plan-index.ts';
 import type { IndexFacts, TableObjects } from '../peers/objects-read.ts';
 import type { Connection } from '../pg/client.ts';
-import type { Sql } from '../pg/sql.ts';
+import { join, type Sql } from '../pg/sql.ts';
 import { showTable, type Table, type TableName } from '../pg/table.ts';
 import type { SnapshotDeps } from './deps.ts';
 import { inParallel, inTurn } from './parallel.ts';
@@ -40,9 +40,21 @@ export interface KeySides {
 /** Makes what is missing. Tables that have a key keep it. @throws with the table that could not have its key */
 export async function addKeys(deps: SnapshotDeps, sides: KeySides, signal: AbortSignal): Promise<void> {
   const { leaves, above } = await keyJobs(sides);
-  await inParallel(deps.work, leaves, addKey(deps), signal);
+  const large = leaves.filter((job) => job.bytes >= smallBytes).map((job) => [job]);
+  const small = chunksOf(leaves.filter((job) => job.bytes < smallBytes));
+  await inParallel(deps.work, [...large, ...small], (target, jobs) => addSome(deps, target, jobs), signal);
   // One after another, as one may be above another.
-  await inTurn(deps.work, above, addKey(deps), signal);
+  await inTurn(deps.work, chunksOf(above), (target, jobs) => addSome(deps, target, jobs), signal);
+}
+
+// Below that, a table's key takes less time than its transaction.
+const smallBytes = 8 * 1024 * 1024;
+const together = 40;
+
+function chunksOf(jobs: readonly KeyJob[]): readonly (readonly KeyJob[])[] {
+  const chunks: KeyJob[][] = [];
+  for (let at = 0; at < jobs.length; at += together) chunks.push(jobs.slice(at, at + together));
+  return chunks;
 }
 
 async function keyJobs({ target, trees, source: objects, there }: KeySides): Promise<KeyJobs> {
@@ -123,20 +135,39 @@ function takesIdentity({ source, tree, table }: Member & { readonly table: Table
   );
 }
 
-function addKey({ work, report }: SnapshotDeps) {
-  return async (target: Connection, job: KeyJob) => {
-    const tell = async (state: 'making' | 'created') => {
-      if (job.line !== null) await report.objects([{ ...job.line, state }]);
-    };
-    await tell('making');
-    try {
-      await target.transaction(async () => {
-        await holdToken(target, work);
-        for (const statement of job.statements) await target.run(statement);
+async function addSome(deps: SnapshotDeps, target: Connection, jobs: readonly KeyJob[]): Promise<void> {
+  const { report } = deps;
+  const lines = (some: readonly KeyJob[], state: 'making' | 'created') =>
+    some.flatMap(({ line }) => (line === null ? [] : [{ ...line, state }]));
+  await report.objects(lines(jobs, 'making'));
+  try {
+    await add(deps, target, jobs);
+    await report.objects(lines(jobs, 'created'));
+  } catch (error) {
+    const [first] = jobs;
+    if (jobs.length === 1 || target.lost.aborted) throw failure(error, first);
+    // Once more one by one, to say which it is.
+    for (const job of jobs) {
+      await add(deps, target, [job]).catch((again: unknown) => {
+        throw failure(again, job);
       });
-    } catch (error) {
-      throw during(`cannot add the keys of ${showTable(job.table)} on the target`, error);
+      await report.objects(lines([job], 'created'));
     }
-    await tell('created');
-  };
+  }
+}
+
+async function add({ work }: SnapshotDeps, target: Connection, jobs: readonly KeyJob[]): Promise<void> {
+  await target.transaction(async () => {
+    await holdToken(target, work);
+    await target.run(
+      join(
+        jobs.flatMap((job) => job.statements),
+        '; ',
+      ),
+    );
+  });
+}
+
+function failure(error: unknown, job: KeyJob | undefined) {
+  return during(`cannot add the keys of ${job === undefined ? '' : showTable(job.table)} on the target`, error);
 }
