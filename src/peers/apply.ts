@@ -23,6 +23,8 @@ import { type Memory, writeMemories } from './shape.ts';
 const fewChanges = 60;
 // Without an index each change reads the whole table, but a merge reads it once.
 const fewScans = 3;
+// foreign_key_violation
+const refersToNothing = '23503';
 // A staging table has two columns more than its table, and a table 1600 at most.
 const mostStagedColumns = 1_590;
 // Each commit empties every staging table of the session.
@@ -42,24 +44,26 @@ export class Applier implements AsyncDisposable {
   readonly #dirty = new Set<AppliedTable>();
   readonly #remembered = new WeakSet<AppliedTable>();
   #mayStage = true;
+  /** Whether foreign keys of the target are at work. */
+  readonly #checked: boolean;
   #open = false;
   #savepoint = false;
 
-  private constructor(db: Connection, work: MirrorWork) {
+  private constructor(db: Connection, work: MirrorWork, checked: boolean) {
     this.#db = db;
     this.#work = work;
+    this.#checked = checked;
   }
 
   /** Connects and sets the session up. @throws as connectPeer */
   static async open({ work, note }: ApplierDeps, signal: AbortSignal): Promise<Applier> {
     const db = await connectPeer(work.target, { application: applicationName('apply', work) }, signal);
     try {
-      await setUp(db, note);
+      return new Applier(db, work, !(await setUp(db, note)));
     } catch (error) {
       db.destroy();
       throw error;
     }
-    return new Applier(db, work);
   }
 
   /** Aborted when the session is gone. */
@@ -134,13 +138,37 @@ export class Applier implements AsyncDisposable {
 
   async #apply(piece: Piece): Promise<Map<AppliedTable, TableCounts>> {
     if (this.#statements.full && !this.#open) await this.#forgetStatements();
-    if (this.#mayStage && piece.changes >= (touchesUnindexed(piece) ? fewScans : fewChanges)) {
-      const counts = new Map<AppliedTable, TableCounts>();
-      const effects = pieceEffects(piece, counts);
-      const tables = (effects ?? []).flatMap((effect) => [...(effect?.tables.keys() ?? [])]);
-      if (effects !== null && (await this.#stage(tables)) && (await this.#merge(piece, effects))) return counts;
+    const fresh = !this.#open;
+    const many = piece.changes >= (touchesUnindexed(piece) ? fewScans : fewChanges);
+    try {
+      return (many ? await this.#bySets(piece) : null) ?? (await this.#inOrder(piece));
+    } catch (error) {
+      if (!this.#checked || !fresh || this.lost.aborted) throw error;
+      if (toSluiceError(error).sqlstate !== refersToNothing) throw error;
+      return await this.#together(piece);
     }
-    return await this.#inOrder(piece);
+  }
+
+  // A statement of the source may write rows that refer to each other, and a transaction of it may look at foreign keys late:
+  // then neither order nor each row by itself satisfies them. Begins as if nothing had been tried.
+  async #together(piece: Piece): Promise<Map<AppliedTable, TableCounts>> {
+    await this.#db.run(sql`rollback`);
+    await this.#forgetStatements();
+    await this.#db.run(sql`begin`);
+    this.#open = true;
+    this.#savepoint = false;
+    await this.#db.run(sql`set constraints all deferred`);
+    return (await this.#bySets(piece)) ?? (await this.#inOrder(piece));
+  }
+
+  // Null: it cannot be done so, and nothing is.
+  async #bySets(piece: Piece): Promise<Map<AppliedTable, TableCounts> | null> {
+    if (!this.#mayStage) return null;
+    const counts = new Map<AppliedTable, TableCounts>();
+    const effects = pieceEffects(piece, counts);
+    const tables = (effects ?? []).flatMap((effect) => [...(effect?.tables.keys() ?? [])]);
+    if (effects !== null && (await this.#stage(tables)) && (await this.#merge(piece, effects))) return counts;
+    return null;
   }
 
   // Staging tables are made outside of the transaction where that is possible.
@@ -312,7 +340,8 @@ function countTruncates(counts: Map<AppliedTable, TableCounts>, tables: readonly
   }
 }
 
-async function setUp(db: Connection, note: ApplierDeps['note']): Promise<void> {
+/** @returns whether triggers and foreign keys are switched off */
+async function setUp(db: Connection, note: ApplierDeps['note']): Promise<boolean> {
   // Acknowledged must mean durable, whatever the role's setting; a synchronous standby is waited for where it is set up.
   await db.run(sql`select pg_catalog.set_config('synchronous_commit',
     case pg_catalog.current_setting('synchronous_commit') when 'off' then 'local'
@@ -323,10 +352,12 @@ async function setUp(db: Connection, note: ApplierDeps['note']): Promise<void> {
   }
   try {
     await db.run(sql`set session_replication_role = replica`);
+    return true;
   } catch (error) {
     if (toSluiceError(error).sqlstate !== '42501') throw error;
     await note(
       'the target does not grant session_replication_role: its triggers and foreign keys are at work while changes are applied',
     );
+    return false;
   }
 }

@@ -241,6 +241,43 @@ test('a target that grants neither superuser nor session_replication_role is fol
   }
 });
 
+test('rows of one statement that refer to each other, and foreign keys that the source looked at late, are followed by an ordinary role', async () => {
+  await using source = await testDatabase(18);
+  await using target = await testDatabase(18);
+  const role = `r_${randomBytes(5).toString('hex')}`;
+  const f = await following({
+    source,
+    target,
+    tables: `create table tree (id int primary key, up int references tree); create table late (id int primary key, up int);
+      alter table late add foreign key (up) references late deferrable`,
+    mirrored: ['tree', 'late'],
+  });
+  await target.exec(`create role ${role} login password 'x'; grant all on schema public to ${role}; alter schema _sluice owner to ${role};
+    alter table tree owner to ${role}; alter table late owner to ${role}; alter table mark owner to ${role};
+    grant all on all tables in schema _sluice to ${role}`);
+  try {
+    Object.assign(f, { work: { ...f.work, target: { ...f.work.target, user: role, password: 'x' } } });
+    const running = f.start();
+    for (const many of [5, 300]) {
+      // Each row before the one that it refers to; and the one that is referred to goes first.
+      await source.exec(
+        `insert into tree select g, case when g < ${many} then g + 1 end from generate_series(1, ${many}) g`,
+      );
+      await source.exec(
+        `begin; set constraints all deferred; insert into late values (1, 2); insert into late values (2, null); commit`,
+      );
+      await f.settle();
+      for (const table of ['tree', 'late']) expect((await f.rows(table)).target).toEqual((await f.rows(table)).source);
+      await source.exec(`delete from tree; delete from late`);
+      await f.settle();
+      for (const table of ['tree', 'late']) expect((await f.rows(table)).target).toEqual([]);
+    }
+    await running.stop();
+  } finally {
+    await target.exec(`reassign owned by ${role} to current_user; drop owned by ${role}; drop role ${role}`);
+  }
+});
+
 test('a slot that is gone or ahead of the target is never replaced in silence', async () => {
   await using source = await testDatabase(14);
   await using target = await testDatabase(18);
