@@ -45,6 +45,10 @@ async function sluice(race: Race, options: string, status: string): Promise<numb
     await gateway.query(`create mirror bench from bench_from to bench_to for all tables ${options}`);
     await untilStatus(gateway, 'bench', status);
   });
+  const wanting = await gateway.query<{ name: string; reason: string }>(
+    `select name, reason from sluice.objects where mirror = 'bench' and state not in ('created', 'existed')`,
+  );
+  if (wanting.length > 0) throw new Error(`not all is there: ${JSON.stringify(wanting.slice(0, 5))}`);
   await dropMirror(gateway, 'bench');
   await gateway.query('drop peer bench_from; drop peer bench_to');
   return took;

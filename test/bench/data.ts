@@ -6,9 +6,18 @@ const wideTable = `create table public.wide (
   id bigint primary key, a integer not null, b integer, c smallint, d bigint, e numeric(12,2), f numeric, g double precision,
   h timestamptz, i timestamp, j date, k boolean, l uuid, m text, n text, o text, p varchar(40), q text, r integer, s text)`;
 
+const wideIndexes = `create index wide_c_b on public.wide (c, b); create index wide_h on public.wide (h);
+  create index wide_m on public.wide (lower(m)) where k; create index wide_l on public.wide using hash (l);
+  alter table public.wide add constraint wide_d unique (d), add constraint wide_a check (a >= 0)`;
+
 /** Creates the empty wide table. */
 export async function createWide(db: Connection): Promise<void> {
   await db.run(trusted(wideTable));
+}
+
+/** Four indexes, a unique constraint and a check, besides its key. */
+export async function indexWide(db: Connection): Promise<void> {
+  await db.run(trusted(wideIndexes));
 }
 
 /** About 300 bytes a row. */
@@ -22,7 +31,7 @@ export async function fillWide(db: Connection, rows: number): Promise<void> {
   await db.run(trusted('vacuum (analyze, freeze) public.wide'));
 }
 
-/** Creates many small tables, with `rows` rows each. */
+/** Creates many small tables, with `rows` rows and two indexes each; every second refers to the one before it. */
 export async function createSmall(db: Connection, tables: number, rows: number): Promise<void> {
   await db.transaction(async () => {
     for (let number = 1; number <= tables; number++) {
@@ -30,6 +39,11 @@ export async function createSmall(db: Connection, tables: number, rows: number):
       await db.run(
         sql`create table ${name} (id integer primary key, name text not null, at timestamptz default now(), n numeric(10,2))`,
       );
+      await db.run(sql`create index on ${name} (name); create unique index on ${name} (at, id)`);
+      if (number % 2 === 0) {
+        const before = ident('public', `small_${number - 1}`);
+        await db.run(sql`alter table ${name} add foreign key (id) references ${before} (id)`);
+      }
       if (rows === 0) continue;
       await db.run(
         sql`insert into ${name} select i, 'row ' || i, now(), i / 3.0 from pg_catalog.generate_series(1, ${rows}::int) i`,

@@ -1,7 +1,7 @@
 // The copy: each contestant moves the same source database into an empty target, in turns, several times.
 import { startGateway } from '../support/gateway.ts';
 import { type Contestant, dumpAndRestore, pgcopydb, sluiceCopy, sluiceFollow, subscription } from './contestants.ts';
-import { createSmall, createWide, fillWide } from './data.ts';
+import { createSmall, createWide, fillWide, indexWide } from './data.ts';
 import { median, peakMemoryMb, seconds, table } from './report.ts';
 import { type BenchServers, type Database, freshDatabase, settle } from './servers.ts';
 
@@ -26,15 +26,19 @@ export async function benchSnapshot(
 ): Promise<void> {
   const cases: readonly Case[] = [
     {
-      title: `one wide table, ${sizes.wideRows} rows`,
+      title: `one wide table, ${sizes.wideRows} rows, 6 indexes, a check`,
       fill: async ({ connection }) => {
         await createWide(connection);
         await fillWide(connection, sizes.wideRows);
+        await indexWide(connection);
       },
-      createTables: ({ connection }) => createWide(connection),
+      createTables: async ({ connection }) => {
+        await createWide(connection);
+        await indexWide(connection);
+      },
     },
     {
-      title: `${sizes.smallTables} small tables`,
+      title: `${sizes.smallTables} small tables, 3 indexes each, ${sizes.smallTables / 2} foreign keys`,
       fill: ({ connection }) => createSmall(connection, sizes.smallTables, 100),
       createTables: ({ connection }) => createSmall(connection, sizes.smallTables, 0),
     },
