@@ -83,6 +83,8 @@ async function snapshot(context: StepContext, signal: AbortSignal): Promise<void
 async function finish(context: StepContext, signal: AbortSignal): Promise<void> {
   await claim(context, signal);
   await finishSnapshot(deps(context), signal);
+  // Whoever sees the next phase sees the ledger as it is.
+  await context.progress.flush();
   if (!signal.aborted) await context.move(context.work.slot === null ? 'completed' : 'catching_up');
 }
 

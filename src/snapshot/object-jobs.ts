@@ -96,19 +96,31 @@ function levels(objects: readonly PlannedObject[]) {
   return numbers.map((level) => ({ level, of: objects.filter((object) => object.level === level) }));
 }
 
-// A build only keeps writers away, so that several of one table go side by side; a constraint on its index needs the table
-// for itself, but comes in a transaction of its own.
+// A build only keeps writers away, so that several of one table go side by side. A constraint on its index needs the table for
+// itself: it would wait for the builds, and builds that come later for it; so it comes after them all.
 function indexGroups(objects: readonly PlannedObject[]): readonly JobGroup[] {
-  return levels(objects).map(({ level, of }) => {
-    if (level > 0) return { jobs: chunks(of).map(whole), sideBySide: false };
+  return levels(objects).flatMap(({ level, of }): readonly JobGroup[] => {
+    if (level > 0) return [{ jobs: chunks(of).map(whole), sideBySide: false }];
     const large = tables(of).filter((table) => bytesOf(table) >= smallBytes);
     const alone = large
       .flat()
       .toSorted((a, b) => rank(a) - rank(b) || (b.line.bytes ?? 0) - (a.line.bytes ?? 0))
       .map((object) => whole([object]));
-    const small = of.filter((object) => !large.some((table) => table.includes(object)));
-    return { jobs: [...alone, ...byTable(small)], sideBySide: true };
+    const rest = new Set(large.flat());
+    const small = of.filter((object) => !rest.has(object));
+    return [
+      { jobs: [...alone, ...byTable(small)].map(firstStep), sideBySide: true },
+      { jobs: byTable(of.filter((object) => object.steps.length > 1)).map(otherSteps), sideBySide: true },
+    ];
   });
+}
+
+function firstStep(job: ObjectJob): ObjectJob {
+  return { ...job, to: 1, last: (object) => object.steps.length <= 1 };
+}
+
+function otherSteps(job: ObjectJob): ObjectJob {
+  return { ...job, from: 1 };
 }
 
 function rank({ line }: PlannedObject): number {
@@ -117,14 +129,8 @@ function rank({ line }: PlannedObject): number {
 
 // Adding one locks two tables, so that goes in turn; looking at the rows goes side by side, a table's own one after another.
 function foreignKeyGroups(objects: readonly PlannedObject[]): readonly JobGroup[] {
-  const adding = chunks(objects).map(
-    (some): ObjectJob => ({ objects: some, from: 0, to: 1, last: (object) => object.steps.length <= 1 }),
-  );
-  const looking = byTable(objects.filter((object) => object.steps.length > 1)).map(
-    (job): ObjectJob => ({ ...job, from: 1 }),
-  );
   return [
-    { jobs: adding, sideBySide: false },
-    { jobs: looking, sideBySide: true },
+    { jobs: chunks(objects).map(whole).map(firstStep), sideBySide: false },
+    { jobs: byTable(objects.filter((object) => object.steps.length > 1)).map(otherSteps), sideBySide: true },
   ];
 }

@@ -19,16 +19,19 @@ const show = (groups: ReturnType<typeof stageJobs>) =>
     jobs: jobs.map(({ objects, from, to }) => `${objects.map(({ line }) => line.name)} ${from}-${to ?? ''}`),
   }));
 
-test('large indexes go one by one, unique ones and then the largest first; small ones of a table go together', () => {
+test('large indexes go one by one, unique ones and then the largest first; small ones of a table go together; constraints come after the builds', () => {
   const groups = stageJobs('indexes', [
     planned('a1', 'a', { bytes: 20 * megabyte }),
     planned('b1', 'b'),
     planned('a2', 'a', { bytes: 90 * megabyte }),
     planned('c1', 'c'),
-    planned('a3', 'a', { kind: 'unique constraint' }),
+    planned('a3', 'a', { kind: 'unique constraint', steps: [[sql`build`], [sql`constrain`]] }),
     planned('b2', 'b'),
   ]);
-  expect(show(groups)).toEqual([{ sideBySide: true, jobs: ['a3 0-', 'a2 0-', 'a1 0-', 'b1,b2,c1 0-'] }]);
+  expect(show(groups)).toEqual([
+    { sideBySide: true, jobs: ['a3 0-1', 'a2 0-1', 'a1 0-1', 'b1,b2,c1 0-1'] },
+    { sideBySide: true, jobs: ['a3 1-'] },
+  ]);
 });
 
 test('an index that takes those of partitions as its own comes after them, the lowest first, in turn', () => {
@@ -38,7 +41,8 @@ test('an index that takes those of partitions as its own comes after them, the l
     planned('middle', 'm', { level: 1 }),
   ]);
   expect(show(groups)).toEqual([
-    { sideBySide: true, jobs: ['leaf 0-'] },
+    { sideBySide: true, jobs: ['leaf 0-1'] },
+    { sideBySide: true, jobs: [] },
     { sideBySide: false, jobs: ['middle 0-'] },
     { sideBySide: false, jobs: ['top 0-'] },
   ]);
