@@ -44,7 +44,9 @@ export function planIndexes(context: ObjectContext): readonly PlannedObject[] {
   const parts = new Map<number, IndexFacts[]>();
   for (const index of context.source.indexes) {
     if (index.parent === null) continue;
-    parts.set(index.parent, [...(parts.get(index.parent) ?? []), index]);
+    const list = parts.get(index.parent);
+    if (list === undefined) parts.set(index.parent, [index]);
+    else list.push(index);
   }
   return context.source.indexes.flatMap((index) => {
     const member = context.members.get(index.table);
@@ -103,7 +105,7 @@ function planIndex(wanted: Wanted): PlannedObject {
     return inTheWay(subject, `${showTable(there)} is not valid on the target; drop it there`);
   return toMake(subject, [
     ...(constraint !== null && there.constraint === null ? [[constraintOnIndex(wanted, constraint)]] : []),
-    ...attachSteps(wanted, there),
+    ...attachSteps(wanted, unattached(wanted, there)),
   ]);
 }
 
@@ -159,20 +161,20 @@ function makeSteps(wanted: Wanted, using: string): readonly (readonly Sql[])[] {
   const settings = statisticsTargets(index, to);
   // Without the partitions' consent: they have their indexes already and hand them over.
   const only = partitioned ? sql`only ` : sql``;
-  const attach = parts.flatMap((part) => attachPart(wanted, part));
+  const [attach = [], ...more] = attachSteps(wanted, parts);
   if (constraint !== null && (partitioned || constraint.type === 'x' || constraint.period)) {
     // The clause of an exclusion constraint says its parameters itself.
     const clause =
       constraint.type === 'x' ? trusted(constraint.definition) : withStorage(constraint.definition, index.options);
     const alone = constraint.type === 'x' ? sql`` : only;
     const add = sql`alter table ${alone}${table} add constraint ${ident(to.name)} ${clause}`;
-    return [[add, ...settings, ...attach]];
+    return [[add, ...settings, ...attach], ...more];
   }
   const unique = index.unique ? sql`unique ` : sql``;
   const create = sql`create ${unique}index ${ident(to.name)} on ${only}${table} using ${trusted(using)}`;
   // In a transaction of its own: with the build's lock still held, two sessions could wait for each other.
   const constrain = constraint === null ? [] : [[constraintOnIndex(wanted, constraint)]];
-  return [[create, ...settings, ...attach], ...constrain];
+  return [[create, ...settings, ...attach], ...more, ...constrain];
 }
 
 function constraintOnIndex({ place, to }: Wanted, constraint: IndexConstraint): Sql {
@@ -181,22 +183,28 @@ function constraintOnIndex({ place, to }: Wanted, constraint: IndexConstraint): 
   return sql`alter table ${ident(place.to.schema, place.to.name)} add constraint ${ident(to.name)} unique using index ${ident(to.name)}${deferrable}${deferred}`;
 }
 
-function attachSteps(wanted: Wanted, there: IndexFacts): readonly (readonly Sql[])[] {
-  const missing = wanted.parts.filter((part) => {
-    const name = wanted.context.names.get(part.oid);
-    const place = wanted.context.places.get(part.table);
-    const own = place === undefined ? [] : (wanted.context.standing.get(place.there.oid)?.indexes ?? []);
-    const taken = own.some((each) => each.parent === there.oid);
-    return name !== undefined && !taken;
+function unattached({ context, parts }: Wanted, there: IndexFacts): readonly IndexFacts[] {
+  return parts.filter((part) => {
+    const place = context.places.get(part.table);
+    const own = place === undefined ? [] : (context.standing.get(place.there.oid)?.indexes ?? []);
+    return !own.some((each) => each.parent === there.oid);
   });
-  const statements = missing.flatMap((part) => attachPart(wanted, part));
-  return statements.length === 0 ? [] : [statements];
 }
 
-function attachPart({ context, to }: Wanted, part: IndexFacts): readonly Sql[] {
-  const name = context.names.get(part.oid);
-  if (name === undefined) return [];
-  return [sql`alter index ${ident(to.schema, to.name)} attach partition ${ident(name.schema, name.name)}`];
+// Each locks a table; a server has room for some thousand locks in one transaction.
+const attachedTogether = 200;
+
+function attachSteps({ context, to }: Wanted, parts: readonly IndexFacts[]): readonly (readonly Sql[])[] {
+  const statements = parts.flatMap((part) => {
+    const name = context.names.get(part.oid);
+    if (name === undefined) return [];
+    return [sql`alter index ${ident(to.schema, to.name)} attach partition ${ident(name.schema, name.name)}`];
+  });
+  const steps: Sql[][] = [];
+  for (let at = 0; at < statements.length; at += attachedTogether) {
+    steps.push(statements.slice(at, at + attachedTogether));
+  }
+  return steps;
 }
 
 function statisticsTargets(index: IndexFacts, to: TableName): readonly Sql[] {

@@ -100,7 +100,11 @@ function levels(objects: readonly PlannedObject[]) {
 // itself: it would wait for the builds, and builds that come later for it; so it comes after them all.
 function indexGroups(objects: readonly PlannedObject[]): readonly JobGroup[] {
   return levels(objects).flatMap(({ level, of }): readonly JobGroup[] => {
-    if (level > 0) return [{ jobs: chunks(of).map(whole), sideBySide: false }];
+    if (level > 0) {
+      const long = of.filter((object) => object.steps.length > 1).map((object) => whole([object]));
+      const short = chunks(of.filter((object) => object.steps.length <= 1)).map(whole);
+      return [{ jobs: [...short, ...long], sideBySide: false }];
+    }
     const large = tables(of).filter((table) => bytesOf(table) >= smallBytes);
     const alone = large
       .flat()

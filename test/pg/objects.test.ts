@@ -220,6 +220,19 @@ test('a connection that breaks at any statement is trouble, and the next call go
   expect(await printObjects(w.to, { notNull: true })).toEqual(await printObjects(w.from, { notNull: true }));
 });
 
+test('an index of a table with hundreds of partitions takes all of theirs', async () => {
+  await using w = await world(
+    `create table p (id int primary key, v text) partition by list (id);
+     do $$ begin for i in 1..230 loop execute format('create table p_%s partition of p for values in (%s)', i, i); end loop; end $$;
+     create index on p (v); insert into p values (7, 'x')`,
+    'select 1',
+    [18, 14],
+  );
+  const told = await mirror(w, [table('p')]);
+  expect(exceptions(told)).toEqual([]);
+  expect(await printObjects(w.to)).toEqual(await printObjects(w.from));
+});
+
 test('what the target refuses is told with its error and stops neither the rest nor the mirror', async () => {
   await using w = await world(
     `create function positive(n int) returns bool language sql immutable as 'select n > 0';
