@@ -6,9 +6,10 @@ import { tablesWithRows } from '../peers/inspect-target.ts';
 import { dropSlot } from '../peers/slot.ts';
 import type { Connection } from '../pg/client.ts';
 import type { Lsn } from '../pg/lsn.ts';
-import { ident, join, sql } from '../pg/sql.ts';
+
 import { showTable } from '../pg/table.ts';
 import type { SnapshotDeps } from './deps.ts';
+import { emptyTables } from './empty.ts';
 import { refuseFilled } from './prepare.ts';
 import type { Situation } from './situation.ts';
 import { type HeldSnapshot, holdPlainSnapshot, holdSlotSnapshot, holdTemporarySnapshot } from './slot.ts';
@@ -114,7 +115,7 @@ async function startTables(deps: SnapshotDeps, start: Start): Promise<Begun> {
         await holdToken(target, work);
         await emptyTables(
           target,
-          some.filter((table) => filled.has(showTable(table.to))),
+          some.map((table) => ({ ...table.to, filled: filled.has(showTable(table.to)) })),
         );
         await beginCopiedTables(target, work, { tables: some.map((table) => table.from), snapshotLsn: lsn });
       });
@@ -125,22 +126,4 @@ async function startTables(deps: SnapshotDeps, start: Start): Promise<Begun> {
     await start.held[Symbol.asyncDispose]();
     throw error;
   }
-}
-
-async function emptyTables(target: Connection, tables: readonly MirroredTable[]): Promise<void> {
-  if (tables.length === 0) return;
-  const schemas = tables.map((table) => table.to.schema);
-  const names = tables.map((table) => table.to.name);
-  // TRUNCATE refuses a table that another refers to; and it would take heirs along, which are not ours.
-  const rows = await target.query<{ schema: string; name: string; partitioned: boolean; referenced: boolean }>(sql`
-    select n.nspname::text as schema, c.relname::text as name, c.relkind = 'p' as partitioned,
-      exists (select from pg_catalog.pg_constraint k where k.confrelid = c.oid and k.contype = 'f') as referenced
-    from rows from (pg_catalog.unnest(${schemas}::text[]), pg_catalog.unnest(${names}::text[])) as wanted(schema, name)
-    join pg_catalog.pg_namespace n on n.nspname = wanted.schema
-    join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = wanted.name and c.relkind in ('r', 'p')`);
-  const table = (row: (typeof rows)[number]) =>
-    sql`${row.partitioned ? sql`` : sql`only `}${ident(row.schema, row.name)}`;
-  const plain = rows.filter((row) => !row.referenced);
-  if (plain.length > 0) await target.run(sql`truncate ${join(plain.map(table))}`);
-  for (const row of rows) if (row.referenced) await target.run(sql`delete from ${table(row)}`);
 }

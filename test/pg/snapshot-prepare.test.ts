@@ -116,6 +116,23 @@ describe('tables that are on the target already', () => {
     expect(await w.to.exec('select id from t')).toEqual([{ id: 1 }]);
   });
 
+  test('that refer to each other are emptied at once by resync, and keep their indexes', async () => {
+    await using w = await world(
+      `create table r (id int primary key); create table t (id int primary key, r int references r); create index t_r on t (r);
+       insert into r values (1); insert into t values (1, 1)`,
+    );
+    const tables = [table('t'), table('r')];
+    await copyAll(mirrorWork(w, tables, copyOnly));
+    const file = `select pg_relation_filenode('r') as r, pg_relation_filenode('t') as t`;
+    const before = await w.to.exec(file);
+    await w.to.exec('insert into r values (2); insert into t values (2, 2)');
+    await copyAll(mirrorWork(w, tables, { ...copyOnly, resync: true }));
+    expect(await w.to.exec('select t.id, r.id as r from t join r on r.id = t.r')).toEqual([{ id: 1, r: 1 }]);
+    // By TRUNCATE, which gives each a new file.
+    expect(await w.to.exec(file)).not.toMatchObject(before);
+    expect(await w.to.exec(`select 1 from pg_indexes where indexname = 't_r'`)).toHaveLength(1);
+  });
+
   test('must be there with schema = none; all missing ones are named', async () => {
     await using w = await world(
       'create table a (id int primary key); create table b (); create table c ()',
