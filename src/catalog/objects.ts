@@ -65,11 +65,14 @@ function withoutNul(text: string | undefined): string | undefined {
   return text?.replaceAll('\0', '');
 }
 
-/** The keys of everything in the ledger that is not on the target and may be tried again. */
-export async function unmadeObjects(db: Connection, mirrorId: string): Promise<ReadonlySet<string>> {
-  const rows = await db.query<{ kind: ObjectLine['kind']; schema: string; name: string; table: string }>(
-    sql`select kind, schema_name as schema, object_name as name, source_table as "table" from sluice_private.objects
+/** Everything in the ledger that is not on the target and may be tried again, by objectKey. */
+export async function unmadeObjects(
+  db: Connection,
+  mirrorId: string,
+): Promise<ReadonlyMap<string, Pick<ObjectLine, 'kind' | 'schema' | 'name' | 'table' | 'stage'>>> {
+  const rows = await db.query<Pick<ObjectLine, 'kind' | 'schema' | 'name' | 'table' | 'stage'>>(
+    sql`select kind, schema_name as schema, object_name as name, source_table as "table", stage from sluice_private.objects
       where mirror_id = ${mirrorId} and state not in ('created', 'existed')`,
   );
-  return new Set(rows.map(objectKey));
+  return new Map(rows.map((row) => [objectKey(row), row]));
 }

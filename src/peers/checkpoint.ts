@@ -1,7 +1,7 @@
 // What the target remembers of a mirror, in the same transactions as the rows: LSN, owner's token, finished parts.
 import { SluiceError } from '../base/errors.ts';
 import type { MirrorWork } from '../mirror/work.ts';
-import { ownerSuffix } from '../mirror/work.ts';
+import { applicationName, ownerSuffix } from '../mirror/work.ts';
 import type { Connection } from '../pg/client.ts';
 import { formatLsn, type Lsn, parseLsn } from '../pg/lsn.ts';
 import { ident, sql } from '../pg/sql.ts';
@@ -73,6 +73,18 @@ export async function claimCheckpoint(db: Connection, owner: Owner): Promise<voi
     on conflict (mirror_id) do update set token = excluded.token, mirror_name = excluded.mirror_name
     where c.token <= excluded.token`);
   if (rowCount === 0) throw fenced(owner);
+}
+
+/**
+ * Ends sessions of ours on the target whose end the server has not seen: a build goes on without its client, and would stand in
+ * the way of the next. Not the one that asks.
+ * @param purposes of `applicationName`
+ */
+export async function endLeftovers(db: Connection, owner: Owner, purposes: readonly string[]): Promise<void> {
+  const names = purposes.map((purpose) => applicationName(purpose, owner));
+  await db.run(sql`select pg_catalog.pg_terminate_backend(pid, 10000) from pg_catalog.pg_stat_activity
+    where usename = current_user and datname = pg_catalog.current_database() and pid <> pg_catalog.pg_backend_pid()
+      and application_name = any(${names}::text[])`);
 }
 
 /**

@@ -2,7 +2,7 @@
 import { SluiceError } from '../base/errors.ts';
 import { throwIfStopped } from '../base/retry.ts';
 import { applicationName } from '../mirror/work.ts';
-import { readCopiedTables } from '../peers/checkpoint.ts';
+import { endLeftovers, readCopiedTables } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
 import { membersOf, type TableTree, targetNames } from '../peers/ddl-tree.ts';
 import { inspectTables } from '../peers/inspect.ts';
@@ -29,6 +29,7 @@ export async function finishSnapshot(deps: SnapshotDeps, signal: AbortSignal): P
   const use = { application: applicationName('finish', work) };
   await using source = await connectPeer(work.source, use, signal);
   await using target = await connectPeer(work.target, use, signal);
+  await endLeftovers(target, work, ['finish']);
   if (work.options.do_initial_copy) await refuseUnfinished(deps, target);
   const trees = await readTrees(source, work.tables);
   const there = await makeAll(deps, { source, target }, { trees, signal });

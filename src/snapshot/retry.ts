@@ -1,8 +1,8 @@
 // Tries again what is missing of the objects that belong to the tables, also while the mirror follows.
 import { throwIfStopped } from '../base/retry.ts';
-import { objectKey, objectStages } from '../mirror/object.ts';
+import { type ObjectName, type ObjectStage, objectKey, objectStages } from '../mirror/object.ts';
 import { applicationName } from '../mirror/work.ts';
-import { compareToken } from '../peers/checkpoint.ts';
+import { compareToken, endLeftovers } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
 import { lookAtSource, lookAtTarget } from '../peers/objects-look.ts';
 import { planObjects } from '../peers/objects-plan.ts';
@@ -11,25 +11,35 @@ import { flushTarget } from './flush.ts';
 import { ObjectRun } from './objects.ts';
 import { readTrees } from './trees.ts';
 
+/** What the ledger has of an object that is not on the target. */
+export interface UnmadeObject extends ObjectName {
+  readonly stage: ObjectStage;
+}
+
 /**
  * The step `objects`. Looks at both sides anew, so that what was mended or made by hand is found. The caller has claimed the
  * checkpoint.
- * @param wanted keys of the ledger; what else the source has is left alone
+ * @param wanted of the ledger, by objectKey; what else the source has is left alone
  * @throws as `finishSnapshot`
  */
 export async function retryObjects(
   deps: SnapshotDeps,
-  wanted: ReadonlySet<string>,
+  wanted: ReadonlyMap<string, UnmadeObject>,
   signal: AbortSignal,
 ): Promise<void> {
   const { work } = deps;
   const use = { application: applicationName('objects', work) };
   await using source = await connectPeer(work.source, use, signal);
   await using target = await connectPeer(work.target, use, signal);
+  await endLeftovers(target, work, ['finish', 'objects']);
   const theirs = await lookAtSource(source, await readTrees(source, work.tables));
   const planned = planObjects(await lookAtTarget(target, theirs, work.slot !== null)).filter(({ line }) =>
     wanted.has(objectKey(line)),
   );
+  const there = new Set(planned.map(({ line }) => objectKey(line)));
+  const gone = [...wanted].filter(([key]) => !there.has(key)).map(([, object]) => object);
+  const reason = 'it is not on the source any more';
+  await deps.report.objects(gone.map((object) => ({ ...object, state: 'left_out', reason })));
   const run = new ObjectRun(deps, compareToken);
   await run.begin(planned);
   await run.make(planned, { stages: objectStages, watch: target }, signal);

@@ -4,7 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { toSluiceError } from '../../src/base/errors.ts';
 import type { OptionValue } from '../../src/base/options.ts';
 import type { ObjectLine } from '../../src/mirror/object.ts';
-import type { MirroredTable } from '../../src/mirror/work.ts';
+import { applicationName, type MirroredTable } from '../../src/mirror/work.ts';
+import { sql } from '../../src/pg/sql.ts';
 import type { TableName } from '../../src/pg/table.ts';
 import { finishSnapshot } from '../../src/snapshot/finish.ts';
 import { prepareTarget } from '../../src/snapshot/prepare.ts';
@@ -218,6 +219,21 @@ test('a connection that breaks at any statement is trouble, and the next call go
   }
   expect(kills).toBeGreaterThan(3);
   expect(await printObjects(w.to, { notNull: true })).toEqual(await printObjects(w.from, { notNull: true }));
+});
+
+test('a build that goes on without its client does not stand in the way of the next call', async () => {
+  await using w = await world('create table t (id int, v text); create index t_v on t (v)');
+  const work = mirrorWork(w, [table('t')], copyOnly);
+  await claim(work);
+  await prepareTarget(listening(work), never);
+  await runSnapshot(listening(work), never);
+  const left = await w.to.connect();
+  await left.run(sql`select pg_catalog.set_config('application_name', ${applicationName('finish', work)}, false)`);
+  await left.client.query('begin; create index t_v on t (v)');
+  const deps = listening(work);
+  await finishSnapshot(deps, never);
+  expect(exceptions(deps.told)).toEqual([]);
+  expect(left.lost.aborted).toBe(true);
 });
 
 test('an index of a table with hundreds of partitions takes all of theirs', async () => {
