@@ -18,7 +18,9 @@ export async function openBank(db: Connection, accounts: number): Promise<void> 
   await db.run(
     trusted(`
     create schema bank;
-    create table bank.checking (id bigint primary key, owner text not null, balance numeric(14,2) not null, letter text);
+    create table bank.checking (id bigint primary key, owner text not null, balance numeric(14,2) not null, letter text,
+      constraint has_id check (id is not null));
+    comment on table bank.checking is 'two fifths of it';
     alter table bank.checking alter column letter set storage external;
     create table bank.savings (branch integer not null, id bigint not null, owner text, balance numeric(14,2) not null,
       primary key (branch, id)) partition by list (branch);

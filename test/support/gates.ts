@@ -15,6 +15,8 @@ const gateKeys = {
   copiedTable: 104,
   /** at ALTER TABLE: primary keys after the load */
   alterTable: 105,
+  /** at CREATE INDEX, after the keys */
+  createIndex: 108,
   /** a batch is applied and its checkpoint about to be written */
   checkpoint: 106,
   /** inside COMMIT of a batch: it becomes durable, and nobody hears of it */
@@ -90,7 +92,11 @@ function gatesDefinition(schema: string): string {
   end $$;
   create function gates.before_ddl() returns event_trigger language plpgsql as $$
   begin
-    if tg_tag = 'ALTER TABLE' then ${wait('alterTable')} else ${wait('createTable')} end if;
+    case tg_tag
+      when 'ALTER TABLE' then ${wait('alterTable')}
+      when 'CREATE INDEX' then ${wait('createIndex')}
+      else ${wait('createTable')}
+    end case;
   end $$;
   create function gates.after_ddl() returns event_trigger language plpgsql as $$
   declare
@@ -118,7 +124,7 @@ function gatesDefinition(schema: string): string {
       end loop;
     end loop;
   end $$;
-  create event trigger gates_before_ddl on ddl_command_start when tag in ('ALTER TABLE', 'CREATE TABLE')
+  create event trigger gates_before_ddl on ddl_command_start when tag in ('ALTER TABLE', 'CREATE TABLE', 'CREATE INDEX')
     execute function gates.before_ddl();
   alter event trigger gates_before_ddl enable always;
   create event trigger gates_after_ddl on ddl_command_end when tag in ('CREATE TABLE') execute function gates.after_ddl();
