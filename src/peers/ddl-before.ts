@@ -55,19 +55,19 @@ export function planBefore(context: PlanContext, made: ReadonlySet<number>): Bef
       .filter((schema) => !target.schemas.has(schema))
       .map((schema) => ({
         what: `schema ${schema}`,
-        object: of('schema', schema),
+        objects: [of('schema', schema)],
         statements: [createSchema(schema)],
       })),
     ...[...extensions.values()]
       .filter((extension) => !target.extensions.has(extension.name))
       .map((extension) => ({
         what: `extension ${extension.name}`,
-        object: of('extension', extension.name),
+        objects: [of('extension', extension.name)],
         statements: [createExtension(extension)],
       })),
     ...collations.map((each) => ({
       what: `collation ${showTable(each)}`,
-      object: of('collation', each),
+      objects: [of('collation', each)],
       statements: [createCollation(each)],
     })),
     ...types,
@@ -75,7 +75,7 @@ export function planBefore(context: PlanContext, made: ReadonlySet<number>): Bef
       .filter((sequence) => !sequences.withTable.has(sequence.oid))
       .map((sequence) => ({
         what: `sequence ${showTable(sequenceTarget(context, sequence))}`,
-        object: of('sequence', sequence),
+        objects: [of('sequence', sequence)],
         statements: [createSequence(sequence, sequenceTarget(context, sequence))],
       })),
   ];
@@ -124,7 +124,7 @@ function planType(type: TypeDefinition, context: PlanContext, problems: string[]
     problems.push(`type ${showTable(type)} does not exist on the target and rests on functions in C`);
     return [];
   }
-  return [{ what: `type ${showTable(type)}`, object: of('type', type), statements }];
+  return [{ what: `type ${showTable(type)}`, objects: [of('type', type)], statements }];
 }
 
 // A sequence behind an identity column comes with its table and is not among these.

@@ -11,6 +11,7 @@ import {
   type PlanInput,
   planContext,
   type SchemaStep,
+  sequenceObject,
   sequenceTarget,
   type TableTree,
   tableObject,
@@ -146,15 +147,14 @@ function makeStep(context: PlanContext, member: Member, before: Before): SchemaS
     ),
   };
   const children = context.children.get(showTable(source)) ?? [];
+  const withIt = own.filter((each) => each.fresh && before.withTable.has(each.sequence.oid));
   const uses = (sequence: Sequence, how: 'owned') =>
     sequence.uses.filter((use) => use.how === how && showTable(use.table) === showTable(source));
   return {
     what: `table ${showTable(to)}`,
-    object: tableObject(source),
+    objects: [...withIt.map(({ sequence }) => sequenceObject(sequence)), tableObject(source)],
     statements: [
-      ...own
-        .filter((each) => each.fresh && before.withTable.has(each.sequence.oid))
-        .map((each) => createSequence(each.sequence, each.name)),
+      ...withIt.map((each) => createSequence(each.sequence, each.name)),
       ...createTable(table),
       ...own.flatMap(({ sequence, name, fresh }) =>
         uses(sequence, 'owned')

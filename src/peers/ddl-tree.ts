@@ -26,14 +26,19 @@ export interface Member {
 export interface SchemaStep {
   /** For messages: `table shop.orders`. */
   readonly what: string;
-  /** Its name in the ledger; none for what only adds to something that stands. */
-  readonly object?: ObjectName;
+  /** What it makes, by the names in the ledger; none for what only adds to something that stands. */
+  readonly objects?: readonly ObjectName[];
   readonly statements: readonly Sql[];
 }
 
 /** The name in the ledger of a table of the source. */
 export function tableObject({ schema, name }: TableName): ObjectName {
   return { kind: 'table', schema, name, table: '' };
+}
+
+/** The name in the ledger of a sequence of the source; one behind an identity column has none, it is the column's. */
+export function sequenceObject({ schema, name }: TableName): ObjectName {
+  return { kind: 'sequence', schema, name, table: '' };
 }
 
 export interface PlanInput {

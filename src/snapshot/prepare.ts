@@ -153,7 +153,7 @@ async function applySteps(
         });
       }
     }
-    await report.objects(some.flatMap(({ object }) => (object === undefined ? [] : [lineOf(object, 'created')])));
+    await report.objects(some.flatMap(({ objects = [] }) => objects.map((object) => lineOf(object, 'created'))));
   }
 }
 

@@ -448,6 +448,31 @@ test('names of every kind of character hold in everything that is made', async (
   expect(printed.length).toBeGreaterThan(14);
 });
 
+test('what is made before the rows is in the ledger as well', async () => {
+  await using w = await world(
+    `create schema s; create extension citext; create type s.mood as enum ('a'); create sequence s.shared; create collation s.de (provider = icu, locale = 'de');
+     create table s.t (id serial, m s.mood, c citext, n int default nextval('s.shared'), d text collate s.de, i int generated always as identity);
+     create table s.u (n int default nextval('s.shared')); create table stands (id int)`,
+    'create table stands (id int, more int)',
+  );
+  const told = await mirror(
+    w,
+    ['s.t', 's.u', 'stands'].map((name) => table(name)),
+  );
+  const before = [...told.objects.values()].filter(({ stage }) => stage === 'before');
+  expect(before.map(({ state, kind, schema, name }) => `${state} ${kind} ${schema}.${name}`).toSorted()).toEqual([
+    'created collation s.de',
+    'created extension .citext',
+    'created schema .s',
+    'created sequence s.shared',
+    'created sequence s.t_id_seq',
+    'created table s.t',
+    'created table s.u',
+    'created type s.mood',
+    'existed table public.stands',
+  ]);
+});
+
 test('schema = tables makes keys and no more, none makes nothing', async () => {
   const source = `create table t (id int primary key, a int check (a > 0)); create index t_a on t (a)`;
   await using w = await world(source);
