@@ -36,9 +36,9 @@ test('the lag of a paused mirror grows with the source, and the position of the 
   await using scope = new Scope();
   const deps = { catalog: world.catalog, log: silentLog, runStep, slotLookSeconds: 0.5 };
   scope.run((signal) => runSupervisor(deps, signal));
-  await world.say('create mirror m from src to dst with table mapping (public.a:public.a)');
+  await world.say('create mirror lagging from src to dst with table mapping (public.a:public.a)');
   await until('it streams', async () => (await lag(world)).status === 'running');
-  await world.say('pause mirror m');
+  await world.say('pause mirror lagging');
   const looks = async () => {
     const [row] = await world.database.exec<{ n: number }>('select count(*)::int as n from sluice.slots');
     return row?.n ?? 0;
@@ -52,11 +52,11 @@ test('the lag of a paused mirror grows with the source, and the position of the 
   expect(paused).toMatchObject({ status: 'paused', reached: false });
   expect(paused.lag_seconds).toBeGreaterThan(0);
   expect(paused.age).toBeLessThan(10);
-  const shown = await world.show('show mirror m');
+  const shown = await world.show('show mirror lagging');
   expect(shown.find((row) => row.property === 'lag')?.value).toMatch(
     /bytes, .* s; the source was looked at .* s ago, which/,
   );
-  await world.say('resume mirror m');
+  await world.say('resume mirror lagging');
   await until('the last write is durable', async () => (await lag(world, end?.lsn)).reached === true);
   expect(await target.exec('select count(*)::int as n from a')).toEqual([{ n: 2000 }]);
 });
@@ -67,9 +67,9 @@ test('the seconds count from when something began to wait, not from the last com
   await world.peer('src', source);
   await world.peer('dst', world.database);
   await source.exec('create table a (id int primary key)');
-  await world.say('create mirror m from src to dst with table mapping (public.a:public.a)');
+  await world.say('create mirror lagging from src to dst with table mapping (public.a:public.a)');
   const [mirror] = await world.database.exec<{ id: string }>('select id from sluice_private.mirrors');
-  const progress = new Progress(world.catalog.pool, { id: mirror?.id ?? '', name: 'm' }, silentLog);
+  const progress = new Progress(world.catalog.pool, { id: mirror?.id ?? '', name: 'lagging' }, silentLog);
   const night = new Date(Date.now() - 30_000_000);
   progress.batch({
     ...{ startLsn: 1n, endLsn: 100n, transactions: 1, changes: 1, receivedAt: night, committedAt: night },

@@ -51,12 +51,12 @@ test('a copy-only mirror completes with rows and sequences, without slot or publ
   await source.exec(
     `create table a (id serial primary key, x int); insert into a (x) select n from generate_series(1, 100) n`,
   );
-  await it.world.say('create mirror m from src to dst for all tables with (initial_copy_only = true)');
+  await it.world.say('create mirror ran from src to dst for all tables with (initial_copy_only = true)');
   await until('it is completed', async () => (await it.status()) === 'completed');
   expect(await same(it, 'select * from public.a order by id')).toBe(true);
   expect(await target.exec("select nextval('public.a_id_seq')::int as next")).toEqual([{ next: 101 }]);
   expect(await traces(source)).toEqual(noTraces);
-  await it.world.say('drop mirror m');
+  await it.world.say('drop mirror ran');
   expect(await traces(target)).toEqual(noTraces);
 });
 
@@ -66,12 +66,12 @@ test('a mirror whose source is away is dropped all the same, and what is left is
   await using target = await testDatabase(18);
   await using it = await running(source, target);
   await source.exec('create table a (id int primary key)');
-  await it.world.say('create mirror m from src to dst with table mapping (public.a:public.a)');
+  await it.world.say('create mirror ran from src to dst with table mapping (public.a:public.a)');
   await until('it streams', async () => (await it.status()) === 'running');
   await server.server.stop('immediate');
-  const { notices } = await it.world.say('drop mirror m');
-  expect(notices.join('\n')).toContain("select pg_drop_replication_slot('peerflow_slot_m');");
-  expect(notices.join('\n')).toContain('drop publication if exists "peerflow_pub_m";');
+  const { notices } = await it.world.say('drop mirror ran');
+  expect(notices.join('\n')).toContain("select pg_drop_replication_slot('peerflow_slot_ran');");
+  expect(notices.join('\n')).toContain('drop publication if exists "peerflow_pub_ran";');
   expect(await traces(target)).toEqual(noTraces);
   expect(await it.world.show('show mirrors')).toEqual([]);
 });
@@ -83,21 +83,21 @@ test('a mirror whose source refuses the login waits for a person, and goes on af
   await source.exec(`create table a (id int primary key); create role ${role} superuser login password 'one'`);
   const mine = { ...source, user: role, password: 'one' };
   await using it = await running(mine, target);
-  await it.world.say('create mirror m from src to dst with table mapping (public.a:public.a)');
+  await it.world.say('create mirror ran from src to dst with table mapping (public.a:public.a)');
   await until('it streams', async () => (await it.status()) === 'running');
   await source.exec(`alter role ${role} password 'two';
     select pg_terminate_backend(pid) from pg_stat_activity where usename = '${role}'`);
   const failed = async () => (await it.world.show('show mirrors'))[0]?.status === 'failed';
   await until('it waits for a person', failed);
   await it.world.say("alter peer src set (password = 'two')");
-  await it.world.say('resume mirror m');
+  await it.world.say('resume mirror ran');
   await source.exec('insert into a values (1)');
   await until('the row arrives', async () => (await target.exec('select from public.a')).length === 1);
-  const { notices } = await it.world.say('drop mirror m keep slot');
-  expect(notices).toEqual([expect.stringContaining('kept on peer "src": replication slot "peerflow_slot_m"')]);
+  const { notices } = await it.world.say('drop mirror ran keep slot');
+  expect(notices).toEqual([expect.stringContaining('kept on peer "src": replication slot "peerflow_slot_ran"')]);
   expect(await traces(source)).toMatchObject({
-    slots: [{ slot_name: 'peerflow_slot_m' }],
-    publications: [{ pubname: 'peerflow_pub_m' }],
+    slots: [{ slot_name: 'peerflow_slot_ran' }],
+    publications: [{ pubname: 'peerflow_pub_ran' }],
   });
   await source.exec(`drop owned by ${role}; drop role ${role}`);
 });
@@ -110,7 +110,7 @@ test('a row filter and excluded columns hold in the copy and in every change aft
     alter table a replica identity full;
     insert into a (region, secret, n) select case when i % 2 = 0 then 'eu' else 'us' end, 'secret', i from generate_series(1, 1000) i`);
   await it.world.say(
-    "create mirror m from src to dst with table mapping ({from: public.a, to: public.a, exclude: [secret], where: $$ region = 'eu' $$})",
+    "create mirror ran from src to dst with table mapping ({from: public.a, to: public.a, exclude: [secret], where: $$ region = 'eu' $$})",
   );
   await until('it streams', async () => (await it.status()) === 'running');
   const here = () => target.exec('select * from public.a order by id');
@@ -121,7 +121,7 @@ test('a row filter and excluded columns hold in the copy and in every change aft
     update a set region = 'eu' where id between 101 and 110; update a set region = 'us' where id between 201 and 210;
     update a set n = n + 1, secret = 'new' where id between 301 and 310; delete from a where id between 401 and 410`);
   await until('the changes arrive', async () => JSON.stringify(await here()) === JSON.stringify(await there()));
-  await it.world.say('pause mirror m');
+  await it.world.say('pause mirror ran');
   await until('it is paused', async () => (await it.status()) === 'paused');
   const value = 'select last_value, is_called from a_id_seq';
   expect(await target.exec(value)).toEqual(await source.exec(value));

@@ -14,7 +14,7 @@ async function states(it: RunningWorld) {
 }
 
 async function shown(it: RunningWorld) {
-  const rows = await it.world.show('show mirror m');
+  const rows = await it.world.show('show mirror ledgered');
   return Object.fromEntries(rows.map(({ property, value }) => [property, value]));
 }
 
@@ -24,7 +24,7 @@ test('what failed is in SHOW MIRROR and the journal while changes go on, and RET
   await using it = await running(source, target);
   await source.exec(`${positive}; create table t (id int primary key, v int, constraint t_ok check (positive(v)));
     create index t_pos on t (positive(v)); create index t_v on t (v); create sequence s; insert into t values (1, 1)`);
-  await it.world.say('create mirror m from src to dst with table mapping (public.t:public.t)');
+  await it.world.say('create mirror ledgered from src to dst with table mapping (public.t:public.t)');
   await until('it streams', async () => (await it.status()) === 'running');
   await until('the ledger is there', async () => (await states(it))['index t_v'] === 'created');
   expect(await states(it)).toEqual({
@@ -40,19 +40,19 @@ test('what failed is in SHOW MIRROR and the journal while changes go on, and RET
   expect(facts['check constraint t_ok of public.t']).toBe(`failed: ${missing} (SQLSTATE 42883)`);
   expect(facts.status).toBe('running');
   const notes = await it.world.database.exec(
-    `select message from sluice.journal where mirror = 'm' and event = 'note' and message like 'cannot make%' order by id`,
+    `select message from sluice.journal where mirror = 'ledgered' and event = 'note' and message like 'cannot make%' order by id`,
   );
   expect(notes).toEqual([
     { message: `cannot make index t_pos of public.t on the target: ${missing}` },
     { message: `cannot make check constraint t_ok of public.t on the target: ${missing}` },
   ]);
-  expect((await it.world.say('alter mirror m retry')).notices).toEqual([
+  expect((await it.world.say('alter mirror ledgered retry')).notices).toEqual([
     '2 objects have failed; SHOW MIRROR and sluice.objects say why',
   ]);
   await source.exec('insert into t values (2, 2)');
   await until('changes arrive', async () => (await target.exec('select 1 from t where id = 2')).length === 1);
   await target.exec(positive);
-  expect(await it.world.say('alter mirror m retry')).toEqual({
+  expect(await it.world.say('alter mirror ledgered retry')).toEqual({
     tag: 'ALTER MIRROR',
     notices: ['no object has failed'],
   });
@@ -69,14 +69,14 @@ test('what failed is in SHOW MIRROR and the journal while changes go on, and RET
   // What was dropped on the source meanwhile need not be made.
   await it.world.database.exec(`insert into sluice_private.objects (mirror_id, kind, schema_name, object_name, source_table, stage, state)
     select id, 'index', 'public', 'gone', 'public.t', 'indexes', 'failed' from sluice_private.mirrors`);
-  await it.world.say('alter mirror m retry');
+  await it.world.say('alter mirror ledgered retry');
   expect((await shown(it))['index gone of public.t']).toBe('left out: it is not on the source any more');
   // Asked for once more while it rests, it is done when the mirror goes on.
   await target.exec('drop index t_pos');
   await it.world.database.exec(`update sluice_private.objects set state = 'failed' where object_name = 't_pos'`);
-  await it.world.say('pause mirror m');
-  expect((await it.world.say('alter mirror m retry')).notices.join()).toContain('RESUME MIRROR');
-  await it.world.say('resume mirror m');
+  await it.world.say('pause mirror ledgered');
+  expect((await it.world.say('alter mirror ledgered retry')).notices.join()).toContain('RESUME MIRROR');
+  await it.world.say('resume mirror ledgered');
   await until('the index is there', async () => (await states(it))['index t_pos'] === 'created');
 });
 
@@ -86,9 +86,9 @@ test('RETRY works for a mirror that is completed, and is refused before there is
   await using it = await running(source, target);
   await source.exec(`create table r (id int primary key); create table t (id int primary key references r (id));
     insert into r values (1); insert into t values (1)`);
-  await expect(it.world.say('alter mirror m retry')).rejects.toMatchObject({ sqlstate: '42704' });
+  await expect(it.world.say('alter mirror ledgered retry')).rejects.toMatchObject({ sqlstate: '42704' });
   await it.world.say(
-    'create mirror m from src to dst with table mapping (public.t:public.t) with (initial_copy_only = true)',
+    'create mirror ledgered from src to dst with table mapping (public.t:public.t) with (initial_copy_only = true)',
   );
   await until('it is completed', async () => (await it.status()) === 'completed');
   await until('the ledger is there', async () => (await states(it))['foreign key t_id_fkey'] === 'left_out');
@@ -96,18 +96,18 @@ test('RETRY works for a mirror that is completed, and is refused before there is
     'left out: it refers to public.r, which is neither mirrored nor on the target',
   );
   await target.exec('create table r (id int primary key)');
-  expect((await it.world.say('alter mirror m retry')).notices).toEqual([
+  expect((await it.world.say('alter mirror ledgered retry')).notices).toEqual([
     '1 object has failed; SHOW MIRROR and sluice.objects say why',
   ]);
   expect((await shown(it))['foreign key t_id_fkey of public.t']).toMatch(/^failed: .*\(SQLSTATE 23503\)$/);
   // Added and not yet looked at: the next try looks only.
   await target.exec('insert into r values (1)');
-  expect((await it.world.say('alter mirror m retry')).notices).toEqual(['no object has failed']);
+  expect((await it.world.say('alter mirror ledgered retry')).notices).toEqual(['no object has failed']);
   const key = `select pg_get_constraintdef(oid) as key from pg_constraint where conname = 't_id_fkey'`;
   expect(await target.exec(key)).toEqual(await source.exec(key));
   expect(await it.status()).toBe('completed');
-  await it.world.database.exec(`update sluice_private.mirrors set phase = 'snapshotting' where name = 'm'`);
-  await expect(it.world.say('alter mirror m retry')).rejects.toMatchObject({
+  await it.world.database.exec(`update sluice_private.mirrors set phase = 'snapshotting' where name = 'ledgered'`);
+  await expect(it.world.say('alter mirror ledgered retry')).rejects.toMatchObject({
     sqlstate: '55000',
     detail: 'It is snapshot, in phase snapshotting.',
   });
@@ -122,7 +122,7 @@ test('how far an index build is can be seen while it goes on', async () => {
   await source.exec(`${slow(0)}; create table t (id int, v text); create index t_slow on t (slow(id));
     insert into t select i, repeat('x', 500) from generate_series(1, 300) i`);
   await target.exec(slow(0.015));
-  await it.world.say('create mirror m from src to dst for all tables with (initial_copy_only = true)');
+  await it.world.say('create mirror ledgered from src to dst for all tables with (initial_copy_only = true)');
   await until('the build is seen', async () => {
     const value = (await shown(it))['index t_slow of public.t'] ?? '';
     return /^being made: building index: scanning table, \d+ %$/.test(value);
