@@ -11,7 +11,7 @@ const same = async (it: RunningWorld, text: string) => {
 };
 
 test.each([
-  [14, 18, 'm'],
+  [14, 18, 'plain'],
   [18, 14, '"x""; drop table a; -- Ä"'],
 ] as const)(
   'from PostgreSQL %s to %s mirror %s copies, follows, pauses, resumes, and a drop leaves rows and nothing else',
