@@ -116,7 +116,7 @@ export class Relay implements Backend {
       const client = this.#classifier.read(bytes);
       if (client === undefined) return void (await this.#tooLong(bytes));
       const { pieces } = client;
-      if (pieces.length === 0) this.#deps.client.outbox.send(emptyQueryResponse);
+      if (pieces.length === 0) await this.#answerEmpty(bytes);
       for (let at: number | undefined = 0; at !== undefined && at < pieces.length; ) at = await this.#step(client, at);
     });
   }
@@ -352,6 +352,17 @@ export class Relay implements Backend {
       await sendRows(result, { from: 0, to: result.rows?.length ?? 0, formats: [] }, client.outbox);
     }
     client.outbox.send(commandComplete(result.tag));
+  }
+
+  /** A session at a peer lets that answer: it takes the unnamed statement with it, as any other text does. */
+  async #answerEmpty(bytes: Buffer): Promise<void> {
+    const { transaction, home } = this.#board;
+    if (home === catalogName || transaction.at === 'failed') {
+      this.#deps.client.outbox.send(emptyQueryResponse);
+      return;
+    }
+    const upstream = await this.#board.reach(transaction.at === 'owned' ? transaction.owner : home);
+    await this.#board.query(upstream, bytes, undefined);
   }
 
   /** A text beyond what can be read goes on unread. */
