@@ -200,12 +200,18 @@ export class ExtendedQuery {
     const portal = await this.#portal(message.portal);
     switch (portal.kind) {
       case 'upstream': {
+        const { board } = this.#deps;
         const { shift, said } = portal;
-        const upstream = await this.#deps.board.reach(portal.upstream.name);
-        const completed = said === undefined ? undefined : (tag: string) => this.#succeeded(said, upstream, tag);
-        await this.#send(upstream, raw, asked('execute', { shift, completed }));
-        // What comes behind it in the pipeline may speak of what it leaves.
-        if (said !== undefined) await this.#turn();
+        const upstream = await board.reach(portal.upstream.name);
+        let tag = '';
+        const succeeded = (done: string) => {
+          tag = done;
+          if (said !== undefined) this.#succeeded(said, upstream, tag);
+        };
+        // What comes behind it in the pipeline may speak of what it leaves, and may be another transaction.
+        const matters = said !== undefined || board.readOnly;
+        await this.#send(upstream, raw, asked('execute', { shift, completed: matters ? succeeded : undefined }));
+        if (matters && (await this.#turn())) await this.#endIfReadOnly(upstream, tag);
         return;
       }
       case 'empty':
@@ -270,7 +276,11 @@ export class ExtendedQuery {
     upstream.ask(say.parseMessage(statement, bytes, Buffer.of(0, 0)), asked('parse', facts));
     upstream.ask(say.bindMessage(portal, statement), asked('bind', facts));
     if (statement !== '') upstream.ask(say.closeMessage('S', statement), asked('close', facts));
-    const completed = (tag: string) => remember(client, plain, { upstream, tag });
+    let tag = '';
+    const completed = (done: string) => {
+      tag = done;
+      remember(client, plain, { upstream, tag });
+    };
     upstream.ask(raw, asked('execute', { shift, completed }));
     // Now it has a portal there.
     names.bound(portal, { kind: 'upstream', upstream, shift });
@@ -285,6 +295,13 @@ export class ExtendedQuery {
       board.transaction = noTransaction;
       await board.syncQuietly(upstream);
     }
+    await this.#endIfReadOnly(upstream, tag);
+  }
+
+  /** The next transaction of one who may only look must begin as every other: the server says by its tag that one is over. */
+  async #endIfReadOnly(upstream: Upstream, tag: string): Promise<void> {
+    if (this.#deps.board.readOnly && upstream.dirty && endingTags.has(tag))
+      await this.#deps.board.syncQuietly(upstream);
   }
 
   async #prepareAt(
@@ -377,6 +394,9 @@ export class ExtendedQuery {
     return { kind: 'upstream', upstream: await this.#deps.board.reach(this.#whereNow()) };
   }
 }
+
+// However it was said, and whatever we think that the portal was made of.
+const endingTags: ReadonlySet<string> = new Set(['COMMIT', 'ROLLBACK', 'DISCARD ALL']);
 
 /** COMMIT, ROLLBACK and ROLLBACK TO are heard in a failed transaction. */
 function mayEndFailure({ act }: PlainPiece): boolean {

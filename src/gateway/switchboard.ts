@@ -142,7 +142,6 @@ export class Switchboard implements UpstreamEvents {
     if (transaction.at === 'failed') throw transactionFailed();
     if (transaction.at === 'owned' && transaction.owner !== name) throw refusal(transaction);
     const upstream = await this.join(name);
-    if (this.readOnly) await this.#fence(upstream);
     const unheard = this.settings.after(upstream.heard);
     if (unheard.length > 0 && upstream.status !== 'E') {
       await this.#quietly(
@@ -151,6 +150,10 @@ export class Switchboard implements UpstreamEvents {
       );
       upstream.heard = this.settings.last;
     }
+    // What has begun without BEGIN ends before one that has.
+    if (transaction.at === 'waiting' && upstream.dirty) await this.syncQuietly(upstream);
+    // Behind the settings, RESET ALL among them, and right before the transaction.
+    await this.#fence(upstream);
     if (transaction.at === 'waiting') {
       this.transaction = { at: 'owned', owner: name };
       await this.#quietly(upstream, [transaction.begin, ...transaction.said]);
@@ -173,7 +176,10 @@ export class Switchboard implements UpstreamEvents {
 
   /** A simple query to the end of its answers, which go to the client. */
   async query(upstream: Upstream, text: Buffer, shift: Shift | undefined): Promise<Asked> {
-    if (upstream.dirty) await this.syncQuietly(upstream);
+    if (upstream.dirty) {
+      await this.syncQuietly(upstream);
+      await this.#fence(upstream);
+    }
     const question = upstream.ask(queryMessage(text), asked('query', { shift }));
     await this.settle(upstream, question);
     this.note(upstream, question.tags);
@@ -429,9 +435,9 @@ export class Switchboard implements UpstreamEvents {
     throw new SluiceError('upstream', fields.message, { fields });
   }
 
-  /** The server itself refuses changes in what comes next. */
+  /** For one who may only look: the server itself refuses changes in what comes next. */
   async #fence(upstream: Upstream): Promise<void> {
-    if (upstream.fenced || upstream.status !== 'I') return;
+    if (!this.readOnly || upstream.fenced || upstream.status !== 'I') return;
     await this.#quietly(upstream, [readOnlyFence]);
     upstream.fenced = true;
   }

@@ -9,6 +9,7 @@ import type { CommandContext, CommandResult } from '../../src/commands/result.ts
 import { runGateway } from '../../src/gateway/gateway.ts';
 import { commandTag, type Statement } from '../../src/sql/statement.ts';
 import type { ListenerLimits } from '../../src/wire/house.ts';
+import { createVerifier } from '../../src/wire/scram.ts';
 import type { TestDatabase } from './servers.ts';
 
 export const gatewayPassword = 'sesam öffne dich';
@@ -30,6 +31,8 @@ export interface TestGatewayOptions {
   readonly tls?: { readonly cert: string; readonly key: string };
   readonly limits?: Partial<ListenerLimits>;
   readonly run?: (statement: Statement, context: CommandContext) => Promise<CommandResult>;
+  /** Everybody who logs in is a READ ONLY user. */
+  readonly readOnly?: boolean;
 }
 
 /** Starts it on a free port; it stops with the test. */
@@ -45,6 +48,7 @@ export async function testGateway(options: TestGatewayOptions): Promise<TestGate
   });
   const peers = options.peers ?? {};
   const open: pg.Client[] = [];
+  const verifier = options.readOnly ? await createVerifier(gatewayPassword) : undefined;
   let running: Promise<void> = Promise.resolve();
   const port = await new Promise<number>((resolve, reject) => {
     running = runGateway(
@@ -58,7 +62,7 @@ export async function testGateway(options: TestGatewayOptions): Promise<TestGate
         catalog: async () => address(options.catalog),
         peer: async (name) => (Object.hasOwn(peers, name) ? address(peers[name]!) : undefined),
         peerExists: async (name) => Object.hasOwn(peers, name),
-        user: async () => undefined,
+        user: async () => (verifier === undefined ? undefined : { verifier, access: 'read_only' }),
         onUsers: () => () => {},
         onListening: (bound) => resolve(bound.port),
       },
