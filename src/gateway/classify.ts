@@ -13,7 +13,7 @@ export interface ClassifierDeps {
   readonly board: {
     readonly home: string;
     readonly backslashEscapes: boolean;
-    readonly parameters: ReadonlyMap<string, string>;
+    readonly reported: readonly ReadonlyMap<string, string>[];
     readonly prepared: ReadonlyMap<string, string>;
   };
   /** The session may look and change nothing. */
@@ -81,7 +81,7 @@ export class Classifier {
 
   #checkLooks(text: string, charactersBefore: number): void {
     if (!this.#deps.readOnly) return;
-    checkReadable(this.#deps.board.parameters);
+    for (const parameters of this.#deps.board.reported) checkReadable(parameters);
     checkLooksOnly(text, charactersBefore);
   }
 }

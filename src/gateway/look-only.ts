@@ -93,9 +93,23 @@ function checkSet(body: Node): void {
     throw notWritable();
   }
   if (forbiddenSettings.has(name)) throw refused(`SET ${name}`);
+  const [value] = (body.args ?? []) as readonly Node[];
+  if (value !== undefined && !isReadableSetting(name, value)) throw refused(`SET ${name} to that`);
 }
 
 const forbiddenSettings: ReadonlySet<string> = new Set(['role', 'session_authorization', 'session_replication_role']);
+
+/** Whether texts that come later mean to the server what they mean here: it reports such a setting only when they are there. */
+function isReadableSetting(name: string, value: Node | undefined): boolean {
+  if (name !== 'standard_conforming_strings' && name !== 'client_encoding') return true;
+  const { sval, ival } = (value?.A_Const ?? {}) as {
+    readonly sval?: { sval?: string };
+    readonly ival?: { ival?: number };
+  };
+  const text = sval?.sval ?? (ival?.ival === undefined ? undefined : String(ival.ival));
+  if (text === undefined) return false;
+  return name === 'client_encoding' ? !isAmbiguous(text) : /^(on|true|yes|1)$/i.test(text);
+}
 
 /** READ WRITE among the modes of a transaction. */
 function checkModes(modes: unknown): void {
@@ -123,11 +137,14 @@ function checkFunction({ funcname, args }: Node): void {
   const last = (funcname as readonly { readonly String?: { readonly sval?: string } }[]).at(-1);
   const name = last?.String?.sval ?? '';
   if (name === 'set_config') {
-    const [first] = (args ?? []) as readonly { readonly A_Const?: { readonly sval?: { readonly sval?: string } } }[];
-    const setting = first?.A_Const?.sval?.sval?.toLowerCase();
+    const [first, value] = (args ?? []) as readonly Node[];
+    const setting = (
+      first?.A_Const as { readonly sval?: { readonly sval?: string } } | undefined
+    )?.sval?.sval?.toLowerCase();
     if (setting === undefined) throw refused('set_config() of a setting that is not a plain string');
     if (setting.includes('transaction_read_only')) throw notWritable();
-    if (forbiddenSettings.has(setting)) throw refused(`set_config('${setting}', …)`);
+    const isFit = !forbiddenSettings.has(setting) && isReadableSetting(setting, value);
+    if (!isFit) throw refused(`set_config('${setting}', …)`);
     return;
   }
   if (beyondTransactions.test(name)) throw refused(`function ${name}()`);
@@ -168,11 +185,18 @@ function notWritable(): SluiceError {
  */
 export function checkReadable(parameters: ReadonlyMap<string, string>): void {
   const encoding = parameters.get('client_encoding') ?? 'UTF8';
-  // In these a backslash or a quote may be half of a character.
-  const ambiguous = /^(sjis|shift_jis\w*|big5|gbk|gb18030|uhc|johab)$/i.test(encoding);
+  const ambiguous = isAmbiguous(encoding);
   if (!ambiguous && parameters.get('standard_conforming_strings') !== 'off') return;
   throw new SluiceError('forbidden', 'statements of a READ ONLY user cannot be checked with these settings', {
     detail: ambiguous ? `client_encoding is ${encoding}.` : 'standard_conforming_strings is off.',
     hint: 'Connect again with client_encoding UTF8 and standard_conforming_strings on.',
   });
+}
+
+/** In these a backslash or a quote may be half of a character. The server compares names by letters and digits only. */
+function isAmbiguous(encoding: string): boolean {
+  const name = encoding.replaceAll(/[^a-z0-9]/gi, '');
+  return /^(sjis|mskanji|shiftjis\w*|win932|windows932|big5|win950|windows950|gbk|win936|windows936|gb18030|uhc|win949|windows949|johab)$/i.test(
+    name,
+  );
 }

@@ -111,6 +111,11 @@ export class Switchboard implements UpstreamEvents {
     return this.parameters.get('standard_conforming_strings') === 'off';
   }
 
+  /** What every server has said last of its settings. */
+  get reported(): readonly ReadonlyMap<string, string>[] {
+    return [this.parameters, ...[...this.#upstreams.values()].map(({ parameters }) => parameters)];
+  }
+
   /** Whether an extended query has begun at another upstream as well. */
   isDirtyBeside(one: Upstream): boolean {
     for (const upstream of this.#upstreams.values()) if (upstream !== one && upstream.dirty) return true;

@@ -26,7 +26,7 @@ export async function benchRouting(rounds: number): Promise<void> {
   await loadParser();
   const router = new Router();
   const peers = new Set(['source']);
-  const board = { home: '', backslashEscapes: false, parameters: new Map(), prepared: new Map() };
+  const board = { home: '', backslashEscapes: false, reported: [], prepared: new Map() };
   const deps = {
     router,
     isPeer: async (name: string) => peers.has(name),

@@ -105,4 +105,33 @@ describe.each(['old', 'young'])('a READ ONLY user writes nothing on the peer %s'
     await session.ask([query('rollback')]);
     expect(typesOf(await session.ask([...run('select 1'), sync]))).toMatch(/^12TDCS?Z$/);
   });
+
+  test('by a text that means something else there', async () => {
+    using session = await WireSession.open(gateway.config('sluice'));
+    const set = (value: string) => `select set_config('standard_conforming_strings', '${value}', false)`;
+    const before = await written(peer());
+    for (const text of [
+      set('off'),
+      'set standard_conforming_strings = off',
+      "set names 'SJIS'",
+      'set client_encoding to gbk',
+    ]) {
+      const heard = await session.ask([query(`execute ${name} $$${text}$$`)]);
+      expect(errorField(heard, 'C'), text).toBe('42501');
+      expect(errorField(await session.ask([...run(text), sync]), 'C'), text).toBe('42501');
+    }
+    for (const text of [
+      set('on'),
+      'set standard_conforming_strings = on',
+      "set names 'utf-8'",
+      'reset client_encoding',
+    ]) {
+      const heard = await session.ask([query(`execute ${name} $$${text}$$`)]);
+      expect(typesOf(heard), text).not.toContain('E');
+    }
+    await session.ask([
+      query(`execute ${name} $$select '\\' || '; commit; begin read write; select write(); commit; --'$$`),
+    ]);
+    expect(await written(peer())).toBe(before);
+  });
 });

@@ -17,6 +17,12 @@ function verdict(check: () => void): string {
 
 test.each([
   'select 1',
+  'set standard_conforming_strings = on',
+  'set standard_conforming_strings to true; set standard_conforming_strings = 1',
+  "select set_config('standard_conforming_strings', 'on', false)",
+  "set names 'utf-8'",
+  'set client_encoding to latin1',
+  'reset client_encoding',
   'table t',
   'values (1)',
   'with x as (select 1) select * from x',
@@ -113,6 +119,12 @@ test.each([
   ["select pg_logical_emit_message(false, 'a', 'b')", '42501'],
   ['select 1; commit; select 2', '42501'],
   ['select 1; drop table t', '42501'],
+  ['set standard_conforming_strings = off', '42501'],
+  ["set local standard_conforming_strings to 'f'", '42501'],
+  ["select set_config('Standard_Conforming_Strings', 'off', false)", '42501'],
+  ["select set_config('client_encoding', convert_from($1, 'utf8'), false)", '42501'],
+  ["set names 'Shift_JIS_2004'", '42501'],
+  ["set client_encoding to 'windows-950'", '42501'],
   ['selec 1', '42601'],
 ] as const)('a READ ONLY user may not say: %s', (text, sqlstate) => {
   expect(verdict(() => checkLooksOnly(text))).toBe(sqlstate);
