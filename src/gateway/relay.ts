@@ -159,10 +159,13 @@ export class Relay implements Backend {
 
   async sync(): Promise<boolean> {
     const ready = await this.#serve(async () => {
+      const skipped = this.#skipping;
+      // It ends here, also where a server is lost meanwhile.
+      this.#skipping = false;
       const ended = await this.#board.sync();
-      if (ended) {
-        const failed = this.#skipping || this.#board.active?.hadFailed === true;
-        this.#skipping = false;
+      if (!ended) this.#skipping = skipped;
+      else {
+        const failed = skipped || this.#board.active?.hadFailed === true;
         if (this.#board.status === 'I') this.#names.forgetPortals(!failed);
       }
       return ended;

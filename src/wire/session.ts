@@ -53,7 +53,7 @@ export interface Backend {
   copy(frame: Frame): Promise<void>;
   /** A message of another type has come where COPY data was awaited: that fails, and all up to Sync is skipped. */
   breakCopy(type: number): Promise<void>;
-  /** One of the calls above threw: the transaction must fail, and in an extended query all up to Sync is skipped. */
+  /** One of the calls above threw: the transaction must fail, and in an extended query that goes on all up to Sync is skipped. */
   fail(protocol: 'simple' | 'extended'): Promise<void>;
   /** Waits until what was asked is answered, so that something else may be said. */
   settle(): Promise<void>;
@@ -175,9 +175,9 @@ async function answer(frame: Frame, deps: SessionDeps): Promise<boolean> {
     const error = toSluiceError(thrown);
     deps.onError(error);
     outbox.send(errorResponse(error, backend.over ? 'FATAL' : 'ERROR'));
-    await backend.fail(simple ? 'simple' : 'extended');
     // A Sync that fails has ended its extended query all the same.
     ready = simple || isSync;
+    await backend.fail(ready ? 'simple' : 'extended');
   }
   if (ready && !backend.over) outbox.send(readyForQuery(backend.status));
   return ready;

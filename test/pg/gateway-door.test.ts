@@ -370,6 +370,15 @@ describe('an upstream that vanishes', () => {
     void kill('%busy%').catch(() => {});
     await expect(running).rejects.toMatchObject({ code: '57P01', severity: 'ERROR' });
     expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }]);
+    const extended = client.query({
+      text: 'execute peer $$select pg_sleep(30), 3 as busy$$',
+      queryMode: 'extended',
+    } as pg.QueryConfig);
+    await until('it runs', async () => (await onPeer('%busy%')).some(({ state }) => state === 'active'));
+    void kill('%busy%').catch(() => {});
+    await expect(extended).rejects.toMatchObject({ code: '57P01', severity: 'ERROR' });
+    // Nothing behind its Sync is skipped.
+    expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }]);
     await client.end();
   });
 
