@@ -98,7 +98,8 @@ export class Relay implements Backend {
   }
 
   get skipping(): boolean {
-    return this.#skipping || this.#board.active?.failed === true;
+    const { active, lostMidway } = this.#board;
+    return this.#skipping || active?.failed === true || lostMidway?.failed === true;
   }
 
   get copying(): boolean {
@@ -160,6 +161,8 @@ export class Relay implements Backend {
   async sync(): Promise<boolean> {
     const ready = await this.#serve(async () => {
       const skipped = this.#skipping;
+      // The client has been told of an error already.
+      if (this.skipping) this.#board.lostMidway = undefined;
       // It ends here, also where a server is lost meanwhile.
       this.#skipping = false;
       const ended = await this.#board.sync();

@@ -15,6 +15,7 @@ import { type Asked, asked } from './asked.ts';
 import { askQuietly } from './quiet.ts';
 import type { Shift } from './route.ts';
 import { Settings } from './settings.ts';
+import { startupAt } from './startup.ts';
 import {
   catalogName,
   noTransaction,
@@ -35,8 +36,6 @@ export interface SwitchboardDeps {
   readonly configOf: (name: string) => Promise<ClientConfig | undefined>;
 }
 
-// What a client may have set and reads results by: the same on every upstream of the session.
-const pinned = ['client_encoding', 'DateStyle', 'IntervalStyle', 'TimeZone', 'standard_conforming_strings'];
 // Facts of a server, of which a client is told its home's only.
 const serverFacts: ReadonlySet<string> = new Set([
   'in_hot_standby',
@@ -63,6 +62,8 @@ export class Switchboard implements UpstreamEvents {
   active: Upstream | undefined;
   /** The home upstream is gone and the client has been told. */
   over = false;
+  /** A visited upstream is gone with what an extended query did there, which has not ended: the client has yet to be told. */
+  lostMidway: Upstream | undefined;
   /** Something is being done for the client. */
   serving = false;
   /** Who gets the rest of a CopyData message that has begun. */
@@ -209,10 +210,22 @@ export class Switchboard implements UpstreamEvents {
     while (upstream?.busy && !upstream.copyIn && !upstream.closed) await upstream.change();
   }
 
-  /** As drain, for something that the client wants in its turn: a COPY that waits for data fails, as it has got none. */
+  /**
+   * As drain, for something that the client wants in its turn: a COPY that waits for data fails, as it has got none.
+   * @throws if answers that were due before will never come
+   */
   async turn(): Promise<void> {
     await this.drain();
     if (this.active?.copyIn) await this.breakCopy();
+    this.#tellLost();
+  }
+
+  #tellLost(): void {
+    const upstream = this.lostMidway;
+    // Behind its error everything is skipped anyway.
+    if (upstream === undefined || upstream.failed) return;
+    this.lostMidway = undefined;
+    throw this.lost(upstream);
   }
 
   /** Makes the active upstream's COPY fail, in PostgreSQL's own words. */
@@ -229,6 +242,7 @@ export class Switchboard implements UpstreamEvents {
       this.active.syncInCopy();
       return false;
     }
+    this.#tellLost();
     let ending = [...this.#upstreams.values()].filter(({ dirty }) => dirty);
     if (ending.length > 1) {
       await this.drain();
@@ -369,7 +383,10 @@ export class Switchboard implements UpstreamEvents {
     if (this.transaction.at === 'owned' && this.transaction.owner === upstream.name)
       this.transaction = { at: 'failed' };
     // With its home a session loses its prepared statements, temporary tables, locks: it cannot go on as if nothing happened.
-    if (upstream.name !== this.home) return;
+    if (upstream.name !== this.home) {
+      if (upstream.dirty) this.lostMidway ??= upstream;
+      return;
+    }
     this.over = true;
     if (this.serving) return;
     this.#deps.client.outbox.send(errorResponse(this.lost(upstream), 'FATAL'));
@@ -387,7 +404,8 @@ export class Switchboard implements UpstreamEvents {
         throw new SluiceError('undefined_object', `peer "${name}" does not exist`);
       }
       const signal = AbortSignal.any([opening.signal, client.gone]);
-      const startup = this.#startup(name, config);
+      const session = { home: this.home, parameters: this.parameters, said: client.login.parameters };
+      const startup = startupAt({ name, application: config.application_name }, session);
       const upstream = await Upstream.open({ name, config, startup, outbox: client.outbox, events: this, signal });
       this.#upstreams.set(name, upstream);
       if (name === this.home && this.parameters.size > 0) this.#tellChanged(upstream);
@@ -408,21 +426,6 @@ export class Switchboard implements UpstreamEvents {
       this.parameters.set(name, value);
       this.#deps.client.outbox.send(parameterStatus(name, value));
     }
-  }
-
-  #startup(name: string, { application_name: application }: ClientConfig): ReadonlyMap<string, string> {
-    const startup = new Map<string, string>();
-    // A session at a peer begins as the peer's server begins any session; others begin as that one does.
-    if (name === catalogName) startup.set('client_encoding', 'UTF8');
-    if (name !== this.home) {
-      if (application !== undefined) startup.set('application_name', application);
-      for (const each of pinned) {
-        const value = this.parameters.get(each);
-        if (value !== undefined) startup.set(each, value);
-      }
-    }
-    for (const [each, value] of this.#deps.client.login.parameters) startup.set(each, value);
-    return startup;
   }
 
   /** Statements of the session's past, of which the client has been told already. */

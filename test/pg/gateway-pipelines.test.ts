@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type TestGateway, testGateway } from '../support/relay.ts';
 import { type TestDatabase, testDatabase } from '../support/servers.ts';
+import { until } from '../support/wait.ts';
 import { errorField, run, said, typesOf, WireSession } from '../support/wire.ts';
 
 let catalog: TestDatabase;
@@ -257,5 +258,64 @@ describe('what a session has said', () => {
     await session.ask([said.query('select nothing')]);
     const heard = await session.ask([abs]);
     expect([errorField(heard, 'C'), heard.at(-1)?.text]).toEqual(['25P02', 'E']);
+  });
+});
+
+describe('a server that is lost before the Sync of a pipeline', () => {
+  const backends = (db: TestDatabase) =>
+    db.exec<{ readonly pid: number; readonly state: string }>(`select pid, state from pg_stat_activity
+      where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'`);
+  const lose = async (db: TestDatabase) => {
+    const pids = (await backends(db)).map(({ pid }) => pid);
+    for (const pid of pids) await db.exec(`select pg_terminate_backend(${pid})`);
+    await until('they are gone, and their sockets', () => pids.every(isOver));
+  };
+  const isOver = (pid: number) => {
+    try {
+      return !process.kill(pid, 0);
+    } catch {
+      return true;
+    }
+  };
+  const completed = (count: number) => (heard: readonly { readonly type: string }[]) =>
+    heard.filter(({ type }) => type === 'C').length === count;
+  /** What the session hears of its Sync, and that it goes on behind it. */
+  const ended = async (session: WireSession) => {
+    const heard = await session.ask([said.sync]);
+    expect(typesOf(await session.ask([said.query('select 1')]))).toBe('TDCZ');
+    return heard;
+  };
+
+  test('is told of at the Sync: what was done there is gone, and undone elsewhere', async () => {
+    using session = await open();
+    session.send(...insert('a', 1), ...insert('b', 2), said.flush);
+    await session.until('both are complete', completed(2));
+    await lose(a);
+    const heard = await ended(session);
+    expect([typesOf(heard), errorField(heard, 'C')]).toEqual(['EZ', '57P01']);
+    expect(await Promise.all([ids(a), ids(b)])).toEqual([[], []]);
+  });
+
+  test.each(['show mirrors', 'select 1', 'select 1 from b.public.t', 'begin'])(
+    'is told of in its turn, before: %s',
+    async (text) => {
+      using session = await open();
+      session.send(...run('execute a $$select pg_sleep(30)$$'), ...run(text), said.sync);
+      await until('it runs', async () => (await backends(a)).some(({ state }) => state === 'active'));
+      await lose(a);
+      const heard = await session.ready(0);
+      expect([typesOf(heard), errorField(heard, 'C')]).toEqual(['12TEZ', '57P01']);
+      expect(typesOf(await session.ask([said.query('select 1')]))).toBe('TDCZ');
+    },
+  );
+
+  test('leaves all behind its error skipped', async () => {
+    using session = await open();
+    session.send(...run('execute a $$select 1/0$$'), said.flush);
+    await session.until('it fails', (heard) => heard.some(({ type }) => type === 'E'));
+    await lose(a);
+    session.send(...insert('b', 3));
+    expect(typesOf(await ended(session))).toBe('Z');
+    expect(await ids(b)).toEqual([]);
   });
 });
