@@ -160,6 +160,8 @@ const beyondTransactions = new RegExp(
     'pg_logical_slot_get_\\w+|pg_logical_emit_message|pg_replication_origin_(?!oid$|progress$|session_progress$|session_is_setup$)\\w+',
     'pg_read_(?:binary_)?file(?:_\\w+)?|pg_file_\\w+|pg_ls_\\w*|pg_stat_file|pg_notify|pg_import_system_collations',
     'pg_(?:stat|stat_\\w+)_reset\\w*|pg_(?:clear|restore)_\\w*stat\\w*|pg_stat_force_next_flush',
+    // Locks that outlast a transaction, for which the application may wait.
+    'pg_(?:try_)?advisory_\\w+',
     'brin_(?:de)?summarize_\\w+|gin_clean_pending_list|pg_truncate_visibility_map|heap_force_\\w+|binary_upgrade_\\w+',
     // https://www.postgresql.org/docs/18/lo-funcs.html; before 16 a read-only transaction lets them write.
     'lo_(?:import|export|creat|create|from_bytea|put|unlink|truncate|truncate64)|lowrite',

@@ -125,6 +125,8 @@ test.each([
   ["select set_config('client_encoding', convert_from($1, 'utf8'), false)", '42501'],
   ["set names 'Shift_JIS_2004'", '42501'],
   ["set client_encoding to 'windows-950'", '42501'],
+  ['select pg_advisory_lock(1)', '42501'],
+  ['select pg_try_advisory_lock_shared(1)', '42501'],
   ['selec 1', '42601'],
 ] as const)('a READ ONLY user may not say: %s', (text, sqlstate) => {
   expect(verdict(() => checkLooksOnly(text))).toBe(sqlstate);
