@@ -77,8 +77,9 @@ export async function runGateway(deps: GatewayDeps, signal: AbortSignal): Promis
         return { verifier: user.verifier, account: { readOnly: user.access === 'read_only' } };
       },
       onListening: (address) => deps.onListening?.(address),
-      open: (client) => {
+      open: async (client) => {
         logins.add(client);
+        await checkStill(deps, client.login);
         return openSession(deps, { client, router, texts, catalogParameters });
       },
     },
@@ -108,14 +109,21 @@ class Logins {
       const access = users.get(login.user);
       if (access === accessOf(login)) continue;
       this.#clients.delete(client);
-      const what = access === undefined ? 'was dropped' : 'was altered';
-      client.end(
-        new SluiceError('stopped', `terminating connection because user "${login.user}" ${what}`, {
-          sqlstate: '57P01',
-        }),
-      );
+      client.end(changedError(login, access));
     }
   }
+}
+
+/** A user may take its time to prove who it is, and be changed meanwhile. @throws `stopped` */
+async function checkStill({ user }: GatewayDeps, login: Login): Promise<void> {
+  if (login.account === undefined) return;
+  const access = (await user(login.user))?.access;
+  if (access !== accessOf(login)) throw changedError(login, access);
+}
+
+function changedError({ user }: Login, access: UserAccess | undefined): SluiceError {
+  const what = access === undefined ? 'was dropped' : 'was altered';
+  return new SluiceError('stopped', `terminating connection because user "${user}" ${what}`, { sqlstate: '57P01' });
 }
 
 interface SessionParts {

@@ -115,6 +115,25 @@ describe('a created user', () => {
     expect(back.ending()).toMatchObject({ code: '57P01', message: expect.stringContaining('"temp" was dropped') });
   });
 
+  test.each(['drop user late', 'alter user late read only'])(
+    'is not let in if it changes before it has proved itself: %s',
+    async (change) => {
+      await using owner = await login('owner', ownerPassword);
+      await owner.query("drop user if exists late; create user late password 'x'");
+      const client = new pg.Client({
+        ...{ host: '127.0.0.1', port: server.port, user: 'late', database: 'sluice' },
+        // Asked for when the server knows who that is.
+        password: async () => {
+          await owner.query(change);
+          return 'x';
+        },
+      });
+      client.on('error', () => {});
+      await expect(client.connect()).rejects.toThrow(refusal('57P01'));
+      await owner.query('drop user if exists late');
+    },
+  );
+
   test('is shown, its password and what proves it are not', async () => {
     await using owner = await login('owner', ownerPassword);
     await owner.query("create user anna password 'sEcReT-pw' read only; create user ben password 'sEcReT-pw'");
