@@ -1,4 +1,5 @@
 // What the gateway itself says to a server, of which the client hears nothing.
+import { type ServerErrorFields, SluiceError } from '../base/errors.ts';
 import { bindMessage, closeMessage, executeMessage, parseMessage, queryMessage } from '../wire/backend.ts';
 import { type Asked, asked } from './asked.ts';
 import type { Upstream } from './upstream.ts';
@@ -25,4 +26,9 @@ export function askQuietly(upstream: Upstream, texts: readonly Buffer[]): readon
     upstream.ask(closeMessage('P', passing), asked('close', quiet)),
     upstream.ask(closeMessage('S', passing), asked('close', quiet)),
   ]);
+}
+
+/** An error of what was said before the client's message, of which the client must hear: its position is that in another text. */
+export function behindHand({ position: _, ...fields }: ServerErrorFields): SluiceError {
+  return new SluiceError('upstream', fields.message, { fields });
 }

@@ -113,6 +113,7 @@ export class Relay implements Backend {
   async query(bytes: Buffer): Promise<void> {
     await this.#serve(async () => {
       await this.#board.turn();
+      await this.#board.endExtended();
       this.#names.forgetUnnamed();
       const client = this.#classifier.read(bytes);
       if (client === undefined) return void (await this.#tooLong(bytes));
@@ -125,8 +126,12 @@ export class Relay implements Backend {
   /** large objects of libpq and the like; answered where the session is at home or in a transaction. */
   async functionCall(raw: Buffer): Promise<void> {
     await this.#serve(async () => {
-      const { transaction, home, readOnly } = this.#board;
-      if (readOnly) throw new SluiceError('forbidden', 'a READ ONLY user may not call functions outside a statement');
+      if (this.#board.readOnly) {
+        throw new SluiceError('forbidden', 'a READ ONLY user may not call functions outside a statement');
+      }
+      await this.#board.turn();
+      await this.#board.endExtended();
+      const { transaction, home } = this.#board;
       const upstream = await this.#board.reach(transaction.at === 'owned' ? transaction.owner : home);
       const question = upstream.ask(raw, asked('function'));
       await this.#board.settle(upstream, question);

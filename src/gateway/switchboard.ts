@@ -12,7 +12,7 @@ import { errorResponse } from '../wire/failure.ts';
 import { frontend } from '../wire/frames.ts';
 import type { Client } from '../wire/house.ts';
 import { type Asked, asked } from './asked.ts';
-import { askQuietly } from './quiet.ts';
+import { askQuietly, behindHand } from './quiet.ts';
 import type { Shift } from './route.ts';
 import { Settings } from './settings.ts';
 import { startupAt } from './startup.ts';
@@ -437,10 +437,7 @@ export class Switchboard implements UpstreamEvents {
       this.note(upstream, questions[0].tags);
     } else await this.syncQuietly(upstream);
     const error = questions.find((each) => each.error !== undefined)?.error;
-    if (error === undefined) return;
-    // Its position is that in a statement said long ago.
-    const { position: _, ...fields } = error;
-    throw new SluiceError('upstream', fields.message, { fields });
+    if (error !== undefined) throw behindHand(error);
   }
 
   /** For one who may only look: the server itself refuses changes in what comes next. */
@@ -450,11 +447,17 @@ export class Switchboard implements UpstreamEvents {
     upstream.fenced = true;
   }
 
-  /** Ends what an extended query has begun at one upstream; the client hears nothing of it. */
+  /** Ends what an extended query has begun at one upstream; the client hears nothing of it. @throws `upstream` if that fails */
   async syncQuietly(upstream: Upstream): Promise<void> {
     const question = upstream.sync(true);
     await this.settle(upstream, question);
     this.note(upstream, question.tags);
+    if (question.error !== undefined) throw behindHand(question.error);
+  }
+
+  /** The same at every upstream, for a simple query: that ends what is open. */
+  async endExtended(): Promise<void> {
+    for (const upstream of [...this.#upstreams.values()]) if (upstream.dirty) await this.syncQuietly(upstream);
   }
 
   /** @returns whether there was a message to take */

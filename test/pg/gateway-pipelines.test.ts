@@ -319,3 +319,21 @@ describe('a server that is lost before the Sync of a pipeline', () => {
     expect(await ids(b)).toEqual([]);
   });
 });
+
+describe('a simple query behind a pipeline that no Sync has ended', () => {
+  test.each(['select 1', 'show mirrors', 'select id from b.public.t'])('ends it at every server: %s', async (text) => {
+    using session = await open();
+    const heard = await session.ask([...insert('a', 1), ...insert('b', 2), said.query(text)]);
+    expect(typesOf(heard)).toMatch(/^12nC12nCTD+CZ$/);
+    expect(heard.at(-1)?.text).toBe('I');
+    expect(await Promise.all([ids(a), ids(b)])).toEqual([[1], [2]]);
+  });
+
+  test.each(['select 1', 'select 1 from a.public.t'])('is told if that fails: %s', async (text) => {
+    using session = await open();
+    const late = run('insert into a.public.late values (7)');
+    const heard = await session.ask([...late, ...insert('b', 2), said.query(text)]);
+    expect([typesOf(heard), errorField(heard, 'C')]).toEqual(['12nC12nCEZ', '23503']);
+    expect(typesOf(await session.ask([said.query('select 1')]))).toBe('TDCZ');
+  });
+});
