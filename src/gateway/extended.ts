@@ -167,7 +167,7 @@ export class ExtendedQuery {
     upstream.ask(say.parseMessage(passing, anywhere.bytes, anywhere.types), asked('parse', facts));
     const undo = names.bound(portal, { ...prepared, upstream });
     upstream.ask(say.rebound(raw, passing), asked('bind', { shift, undo }));
-    upstream.ask(say.closeMessage('S', passing), asked('close', facts));
+    await this.#send(upstream, say.closeMessage('S', passing), asked('close', facts));
   }
 
   async describe(message: Named, raw: Buffer): Promise<void> {

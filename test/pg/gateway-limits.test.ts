@@ -7,6 +7,7 @@ import { hasPsql, psql, RawClient, type TestGateway, type TestGatewayOptions, te
 import { type TestDatabase, testDatabase } from '../support/servers.ts';
 import { ask, SpokenClient } from '../support/spoken.ts';
 import { until } from '../support/wait.ts';
+import { said } from '../support/wire.ts';
 
 let catalog: TestDatabase;
 let peer: TestDatabase;
@@ -223,6 +224,25 @@ describe('slow readers and slow writers', () => {
     await client.hear('Z');
     expect(client.problem).toBeUndefined();
     expect(client.heard.dropped + client.heard.answers.length).toBe(asked * 4 + 4);
+  });
+
+  test('so does one that gets what was prepared elsewhere for a transaction of its own', async () => {
+    await using gateway = await gatewayWith({});
+    const blocker = await peer.connect();
+    await blocker.client.query('begin; lock table public.t');
+    using client = await SpokenClient.open(gateway.config(), 10);
+    client.say(ask.parse('select $1::text', 's'), ask.sync);
+    await client.hear('Z');
+    client.say(ask.query('begin'));
+    await client.hear('Z', 2);
+    client.say(ask.parse('select id from peer.public.t', 'w'), ask.bind('w'), ask.execute(), ask.flush);
+    const bound = await stuffed(client, said.bind({ statement: 's', values: ['x'.repeat(5_000)] }));
+    await blocker.client.query('rollback');
+    client.say(ask.sync);
+    // `1Z` and `CZ`, `12C`, one answer each, and the last Z.
+    const heard = () => client.heard.dropped + client.heard.answers.length;
+    await until('all is answered', () => client.problem !== undefined || heard() >= bound + 8);
+    expect(client.problem).toBeUndefined();
   });
 
   test.each([
