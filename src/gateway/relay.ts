@@ -21,7 +21,16 @@ import { SessionNames } from './session-names.ts';
 import { StraightWay } from './straight.ts';
 import type { Switchboard } from './switchboard.ts';
 import type { ClientText } from './text.ts';
-import { after, catalogName, noTransaction, place, savepointsAfter, transactionFailed } from './transaction.ts';
+import {
+  after,
+  catalogName,
+  keeping,
+  noTransaction,
+  place,
+  savepointsAfter,
+  transactionFailed,
+  waitingSince,
+} from './transaction.ts';
 
 export interface RelayDeps {
   readonly client: Client;
@@ -335,19 +344,18 @@ export class Relay implements Backend {
       if (transaction.at === 'waiting') {
         outbox.send(noticeResponse('there is already a transaction in progress', 'WARNING', '25001'));
         // Its options (READ ONLY …) hold all the same.
-        transaction.said.push(text);
-      } else board.transaction = { at: 'waiting', begin: text, said: [], savepoints: [] };
+        board.transaction = keeping(transaction, text);
+      } else board.transaction = waitingSince(text);
       outbox.send(commandComplete(act.tag));
     } else if (act.kind === 'end') {
       const committed = act.commit && transaction.at === 'waiting';
       settings.end(committed);
       this.#names.forgetPortals(committed);
       const begin = transaction.at === 'waiting' ? transaction.begin : Buffer.from('begin');
-      board.transaction = act.chain ? { at: 'waiting', begin, said: [], savepoints: [] } : noTransaction;
+      board.transaction = act.chain ? waitingSince(begin) : noTransaction;
       outbox.send(commandComplete(committed ? 'COMMIT' : 'ROLLBACK'));
     } else if (transaction.at === 'waiting') {
-      transaction.said.push(text);
-      board.transaction = { ...transaction, savepoints: savepointsAfter(act, transaction.savepoints) };
+      board.transaction = { ...keeping(transaction, text), savepoints: savepointsAfter(act, transaction.savepoints) };
       if (act.kind === 'savepoint') settings.savepoint(act.name);
       else if (act.kind === 'savepoint_end' && act.rollback) settings.rollbackTo(act.name);
       else if (act.kind === 'set' && !act.local) settings.holdIfCommitted(act.key, text);

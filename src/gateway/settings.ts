@@ -40,6 +40,10 @@ export class Settings {
 
   /** Said inside a transaction: holds if that commits. */
   holdIfCommitted(key: string, text: Buffer): void {
+    const since = this.#tentative.findLastIndex(({ kind }) => kind === 'savepoint') + 1;
+    // The last word on each is enough, up to the savepoint that would bring an older one back.
+    const older = this.#tentative.findIndex((each, i) => i >= since && each.kind === 'set' && each.key === key);
+    if (older >= 0) this.#tentative.splice(older, 1);
     this.#tentative.push({ kind: 'set', key, text });
   }
 

@@ -23,6 +23,7 @@ import {
   showUpstream,
   type Transaction,
   transactionFailed,
+  waitingSince,
 } from './transaction.ts';
 import { noPortal, Upstream, type UpstreamEvents } from './upstream.ts';
 
@@ -177,7 +178,7 @@ export class Switchboard implements UpstreamEvents {
     if (owner === name || upstream === undefined) return;
     await this.drain();
     await this.#quietly(upstream, [Buffer.from('rollback')]);
-    this.transaction = { at: 'waiting', begin: fresh, said: [], savepoints: [] };
+    this.transaction = waitingSince(fresh);
   }
 
   /** A simple query to the end of its answers, which go to the client. */

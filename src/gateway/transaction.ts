@@ -11,8 +11,10 @@ export type Transaction =
   | {
       readonly at: 'waiting';
       readonly begin: Buffer;
-      readonly said: Buffer[];
+      readonly said: readonly Buffer[];
       readonly savepoints: readonly string[];
+      /** What keeping all that costs. */
+      readonly keptBytes: number;
     }
   /** It failed before an upstream heard of it, or its upstream is gone. */
   | { readonly at: 'failed' }
@@ -28,6 +30,25 @@ export type Transaction =
     };
 
 export const noTransaction: Transaction = { at: 'none' };
+
+type Waiting = Extract<Transaction, { readonly at: 'waiting' }>;
+
+// More is not kept for an owner who may never come: the transaction becomes the catalog's.
+const mostKeptBytes = 1_000_000;
+const keepingCost = 100;
+
+/** BEGIN was said, as that text. */
+export function waitingSince(begin: Buffer): Waiting {
+  return { at: 'waiting', begin, said: [], savepoints: [], keptBytes: begin.length };
+}
+
+/** Its owner will hear that as well. */
+export function keeping(transaction: Waiting, text: Buffer): Waiting {
+  const { said, keptBytes } = transaction;
+  // One list goes through all the states: each has what those before it had.
+  (said as Buffer[]).push(text);
+  return { ...transaction, keptBytes: keptBytes + text.length + keepingCost };
+}
 
 /** What must be known of a plain statement. */
 export interface Plain {
@@ -46,7 +67,8 @@ export interface Plain {
 export function place(plain: Plain, transaction: Transaction, home: string): string | undefined {
   const { act, named } = plain;
   // In a peer's session it is the peer who knows whether a setting is right; the catalog may never hear of the transaction.
-  const waits = home === catalogName ? undefined : home;
+  const isHeavy = transaction.at === 'waiting' && transaction.keptBytes > mostKeptBytes;
+  const waits = home === catalogName && !isHeavy ? undefined : home;
   switch (transaction.at) {
     case 'none':
       return act.kind === 'begin' ? (named ?? waits) : (named ?? home);
@@ -79,9 +101,7 @@ export function after(plain: Plain, transaction: Transaction, placed: string | u
   const { act } = plain;
   if (act.kind === 'end') return act.chain ? transaction : noTransaction;
   if (act.kind === 'begin' && transaction.at === 'none') {
-    return placed === undefined
-      ? { at: 'waiting', begin: Buffer.alloc(0), said: [], savepoints: [] }
-      : { at: 'owned', owner: placed };
+    return placed === undefined ? waitingSince(Buffer.alloc(0)) : { at: 'owned', owner: placed };
   }
   if (placed !== undefined && (transaction.at === 'waiting' || transaction.at === 'owned')) {
     return { at: 'owned', owner: placed };

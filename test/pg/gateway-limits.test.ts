@@ -226,6 +226,26 @@ describe('slow readers and slow writers', () => {
     expect(client.heard.dropped + client.heard.answers.length).toBe(asked * 4 + 4);
   });
 
+  test("a transaction that says much before it names a peer is the catalog's, so that little waits here", async () => {
+    await using gateway = await gatewayWith({});
+    const client = await gateway.client();
+    const set = (text: string) => client.query(`set a.b = '${text}'`);
+    await client.query('begin');
+    await set('x'.repeat(500_000));
+    expect((await client.query('select * from peer.public.t')).rows).toEqual([]);
+    await client.query('rollback');
+    await client.query('begin');
+    for (const each of ['u', 'v', 'w']) await set(each.repeat(500_000));
+    await expect(client.query('select * from peer.public.t')).rejects.toMatchObject({ code: '0A000' });
+    await client.query('rollback');
+    await client.query('begin');
+    for (const each of ['u', 'v', 'w', 'x']) await set(each.repeat(500_000));
+    await client.query('commit');
+    const { rows } = await client.query("execute peer $$select left(current_setting('a.b'), 1) as first$$");
+    expect(rows).toEqual([{ first: 'x' }]);
+    await client.end();
+  });
+
   test('so does one that gets what was prepared elsewhere for a transaction of its own', async () => {
     await using gateway = await gatewayWith({});
     const blocker = await peer.connect();

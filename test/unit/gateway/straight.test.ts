@@ -5,7 +5,7 @@ import { loadParser } from '../../../src/gateway/parser.ts';
 import { isPlainAtAGlance, PlainTexts } from '../../../src/gateway/plain-texts.ts';
 import { Router } from '../../../src/gateway/route.ts';
 import { homeAhead } from '../../../src/gateway/straight.ts';
-import { noTransaction, type Transaction } from '../../../src/gateway/transaction.ts';
+import { noTransaction, type Transaction, waitingSince } from '../../../src/gateway/transaction.ts';
 import { splitBatch } from '../../../src/sql/split.ts';
 
 beforeAll(loadParser);
@@ -28,7 +28,7 @@ describe('the way to the home is straight', () => {
     ['it takes COPY data', { active: { ...home, copyIn: true } }],
     ['it does not read', { active: { ...home, backlogged: true } }],
     ['it has yet to hear a SET', { active: { ...home, heard: 2 } }],
-    ['it has yet to hear BEGIN', { transaction: { at: 'waiting', begin, said: [], savepoints: [] } }],
+    ['it has yet to hear BEGIN', { transaction: waitingSince(begin) }],
     ['the transaction has failed', { transaction: { at: 'failed' } }],
     ["the transaction is another's", { transaction: { at: 'owned', owner: 'other' } }],
   ];

@@ -3,7 +3,7 @@ import { actOf, namesRelations } from '../../../src/gateway/act.ts';
 import { encodeValue } from '../../../src/gateway/answer.ts';
 import { loadParser } from '../../../src/gateway/parser.ts';
 import { Settings } from '../../../src/gateway/settings.ts';
-import { place, type Transaction } from '../../../src/gateway/transaction.ts';
+import { place, type Transaction, waitingSince } from '../../../src/gateway/transaction.ts';
 
 beforeAll(loadParser);
 
@@ -12,7 +12,7 @@ const plain = (text: string, named?: string) => ({
   named,
   relations: () => namesRelations(text),
 });
-const waiting: Transaction = { at: 'waiting', begin: Buffer.from('begin'), said: [], savepoints: [] };
+const waiting: Transaction = waitingSince(Buffer.from('begin'));
 const owned: Transaction = { at: 'owned', owner: 'source' };
 
 describe('where a statement goes', () => {
