@@ -37,7 +37,15 @@ type Named<K extends Statement['kind']> = Extract<Statement, { readonly kind: K 
 
 const application = 'sluice check';
 // As a database or before a dot these name the catalog, or a schema in it.
-const reserved: ReadonlySet<string> = new Set(['catalog', 'sluice', 'peerdb_stats', 'information_schema']);
+const reserved: ReadonlySet<string> = new Set([
+  'catalog',
+  'sluice',
+  'sluice_private',
+  'sluice_migrations',
+  'peerdb_stats',
+  'information_schema',
+  'postgres',
+]);
 
 function isReserved(name: string): boolean {
   return reserved.has(name) || name.startsWith('pg_');

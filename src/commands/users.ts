@@ -2,7 +2,7 @@
 import { SluiceError } from '../base/errors.ts';
 import type { UserTable } from '../catalog/users.ts';
 import type { AlterUser, CreateUser, Statement, UserAccess } from '../sql/statement.ts';
-import { createVerifier } from '../wire/scram.ts';
+import { createVerifier, readVerifier, type ScramVerifier } from '../wire/scram.ts';
 import type { CommandContext, CommandResult } from './result.ts';
 import { said } from './said.ts';
 
@@ -19,7 +19,7 @@ export async function createUser(
   const { name, password, access } = statement;
   checkName(name);
   checkPassword(password);
-  await users.insert(name, { access, verifier: await createVerifier(password) }, said(statement, context));
+  await users.insert(name, { access, verifier: await verifierOf(password) }, said(statement, context));
   return { tag: 'CREATE USER', notices: [] };
 }
 
@@ -31,6 +31,16 @@ function checkName(name: string): void {
     });
   }
   if (name === '') throw new SluiceError('invalid_option', 'a user needs a name');
+}
+
+/** As PostgreSQL takes it: a password, or what psql's \\password has made of one. */
+async function verifierOf(password: string): Promise<ScramVerifier> {
+  if (/^md5[0-9a-f]{32}$/.test(password)) {
+    throw new SluiceError('invalid_option', 'a password that was encrypted with MD5 cannot be used', {
+      hint: 'Give the password itself, or a SCRAM-SHA-256 verifier.',
+    });
+  }
+  return readVerifier(password) ?? (await createVerifier(password));
 }
 
 function checkPassword(password: string): void {
@@ -46,7 +56,7 @@ export async function alterUser(
 ): Promise<CommandResult> {
   const { name, password, access } = statement;
   if (password !== undefined) checkPassword(password);
-  const verifier = password === undefined ? undefined : await createVerifier(password);
+  const verifier = password === undefined ? undefined : await verifierOf(password);
   await users.update(name, { access, verifier }, said(statement, context));
   return { tag: 'ALTER USER', notices: [] };
 }

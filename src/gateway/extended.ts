@@ -164,6 +164,7 @@ export class ExtendedQuery {
     // A statement about nobody belongs to the transaction, wherever it was prepared.
     const upstream = await board.reach(transaction.owner);
     const facts = { shift, hushed: true };
+    upstream.ask(say.closeMessage('S', passing), asked('close', facts));
     upstream.ask(say.parseMessage(passing, anywhere.bytes, anywhere.types), asked('parse', facts));
     const undo = names.bound(portal, { ...prepared, upstream });
     upstream.ask(say.rebound(raw, passing), asked('bind', { shift, undo }));
@@ -273,6 +274,7 @@ export class ExtendedQuery {
     const { bytes, shift } = textOf(client, [plain]);
     const facts = { shift, hushed: true };
     const statement = name === '' ? '' : passing;
+    if (statement !== '') upstream.ask(say.closeMessage('S', statement), asked('close', facts));
     upstream.ask(say.parseMessage(statement, bytes, Buffer.of(0, 0)), asked('parse', facts));
     upstream.ask(say.bindMessage(portal, statement), asked('bind', facts));
     if (statement !== '') upstream.ask(say.closeMessage('S', statement), asked('close', facts));
@@ -345,6 +347,7 @@ export class ExtendedQuery {
     { bytes, shift }: { readonly bytes: Buffer; readonly shift: Shift },
   ): Promise<void> {
     const upstream = await this.#deps.board.reach(target);
+    upstream.ask(say.closeMessage('S', passing), asked('close', { hushed: true }));
     upstream.ask(say.parseMessage(passing, bytes, types), asked('parse', { shift, hushed: true }));
     upstream.ask(say.closeMessage('S', passing), asked('close', { hushed: true }));
     if (await this.#turn()) throw alreadyExists(name);

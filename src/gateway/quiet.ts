@@ -20,6 +20,8 @@ export function askQuietly(upstream: Upstream, texts: readonly Buffer[]): readon
   }
   // Not as a simple query: that would end the client's unnamed statement.
   return texts.flatMap((text) => [
+    // One that failed has left its statement behind.
+    upstream.ask(closeMessage('S', passing), asked('close', quiet)),
     upstream.ask(parseMessage(passing, text, Buffer.of(0, 0)), asked('parse', quiet)),
     upstream.ask(bindMessage(passing, passing), asked('bind', quiet)),
     upstream.ask(executeMessage(passing), asked('execute', quiet)),
@@ -31,4 +33,9 @@ export function askQuietly(upstream: Upstream, texts: readonly Buffer[]): readon
 /** An error of what was said before the client's message, of which the client must hear: its position is that in another text. */
 export function behindHand({ position: _, ...fields }: ServerErrorFields): SluiceError {
   return new SluiceError('upstream', fields.message, { fields });
+}
+
+/** Takes what a server has answered; throws what else went wrong. */
+export function ignoreRefusal(error: unknown): void {
+  if (!(error instanceof SluiceError && error.kind === 'upstream')) throw error;
 }

@@ -7,6 +7,9 @@ export interface Setting {
   readonly text: Buffer;
 }
 
+/** Whether it only takes back what may have been said before. */
+export const isReset = ({ text }: Setting): boolean => /^\s*reset\b/i.test(text.toString('latin1', 0, 100));
+
 type Tentative =
   | { readonly kind: 'set'; readonly key: string; readonly text: Buffer }
   | { readonly kind: 'savepoint'; readonly name: string };

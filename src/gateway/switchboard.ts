@@ -12,10 +12,11 @@ import { errorResponse } from '../wire/failure.ts';
 import { frontend } from '../wire/frames.ts';
 import type { Client } from '../wire/house.ts';
 import { type Asked, asked } from './asked.ts';
-import { askQuietly, behindHand } from './quiet.ts';
+import { askQuietly, behindHand, ignoreRefusal } from './quiet.ts';
 import type { Shift } from './route.ts';
-import { Settings } from './settings.ts';
+import { isReset, type Setting, Settings } from './settings.ts';
 import { startupAt } from './startup.ts';
+import { Strays } from './strays.ts';
 import {
   catalogName,
   noTransaction,
@@ -49,8 +50,6 @@ const serverFacts: ReadonlySet<string> = new Set([
 ]);
 // Said before each transaction of one who may only look, so that nothing said or called before can have made it another.
 const readOnlyFence = Buffer.from('set session characteristics as transaction read only');
-// Said out of turn and kept until the client can take it.
-const mostStrayBytes = 1_000_000;
 
 export class Switchboard implements UpstreamEvents {
   transaction: Transaction = noTransaction;
@@ -71,8 +70,7 @@ export class Switchboard implements UpstreamEvents {
   copyTarget: Upstream | undefined;
   readonly #deps: SwitchboardDeps;
   readonly #upstreams = new Map<string, Upstream>();
-  readonly #strays: Buffer[] = [];
-  #strayBytes = 0;
+  readonly #strays = new Strays();
   #opening: AbortController | undefined;
   #abandoned = false;
 
@@ -150,13 +148,7 @@ export class Switchboard implements UpstreamEvents {
     if (transaction.at === 'owned' && transaction.owner !== name) throw refusal(transaction);
     const upstream = await this.join(name);
     const unheard = this.settings.after(upstream.heard);
-    if (unheard.length > 0 && upstream.status !== 'E') {
-      await this.#quietly(
-        upstream,
-        unheard.map(({ text }) => text),
-      );
-      upstream.heard = this.settings.last;
-    }
+    if (unheard.length > 0 && upstream.status !== 'E') await this.#replay(upstream, unheard);
     // What has begun without BEGIN ends before one that has.
     if (transaction.at === 'waiting' && upstream.dirty) await this.syncQuietly(upstream);
     // Behind the settings, RESET ALL among them, and right before the transaction.
@@ -166,6 +158,14 @@ export class Switchboard implements UpstreamEvents {
       await this.#quietly(upstream, [transaction.begin, ...transaction.said]);
     }
     return upstream;
+  }
+
+  /** Says what the session has set. What one server does not know it need not forget either: a RESET that fails is no loss. */
+  async #replay(upstream: Upstream, unheard: readonly Setting[]): Promise<void> {
+    for (const each of unheard.filter(isReset)) await this.#quietly(upstream, [each.text]).catch(ignoreRefusal);
+    const texts = unheard.filter((each) => !isReset(each)).map(({ text }) => text);
+    if (texts.length > 0) await this.#quietly(upstream, texts);
+    upstream.heard = this.settings.last;
   }
 
   /** A transaction whose owner has heard nothing but its BEGIN becomes another's, who is named first. */
@@ -298,15 +298,14 @@ export class Switchboard implements UpstreamEvents {
   }
 
   get burdened(): boolean {
-    return this.#strayBytes > mostStrayBytes;
+    return this.#strays.burdened;
   }
 
   /** Sends what was said out of turn. */
   sendStrays(): void {
-    if (this.#strays.length === 0) return;
-    for (const frame of this.#strays.splice(0)) this.#deps.client.outbox.send(frame);
-    if (this.burdened) for (const upstream of this.#upstreams.values()) upstream.release();
-    this.#strayBytes = 0;
+    const { burdened } = this;
+    for (const frame of this.#strays.take()) this.#deps.client.outbox.send(frame);
+    if (burdened) for (const upstream of this.#upstreams.values()) upstream.release();
   }
 
   /** Closes every upstream but the home: what they knew of the session is gone. */
@@ -351,8 +350,7 @@ export class Switchboard implements UpstreamEvents {
   stray(upstream: Upstream, frame: Buffer): boolean {
     const free = !this.serving && (this.active === undefined || this.active === upstream || !this.active.busy);
     if (free) return true;
-    this.#strays.push(Buffer.from(frame));
-    this.#strayBytes += frame.length;
+    this.#strays.keep(frame);
     return false;
   }
 

@@ -38,6 +38,19 @@ export async function createVerifier(password: string, salt: Buffer = randomByte
   return { salt, iterations, keys };
 }
 
+/**
+ * A verifier in PostgreSQL's own notation, `SCRAM-SHA-256$<iterations>:<salt>$<stored key>:<server key>`; undefined if the text is
+ * none, and so a password. https://www.postgresql.org/docs/18/catalog-pg-authid.html
+ */
+export function readVerifier(text: string): ScramVerifier | undefined {
+  const base64 = '([A-Za-z0-9+/]+={0,2})';
+  const match = new RegExp(`^SCRAM-SHA-256\\$(\\d{1,9}):${base64}\\$${base64}:${base64}$`).exec(text);
+  if (match === null) return undefined;
+  const [salt, storedKey, serverKey] = match.slice(2).map((each) => Buffer.from(each, 'base64'));
+  if (Number(match[1]) < 1 || storedKey?.length !== 32 || serverKey?.length !== 32) return undefined;
+  return { salt: salt!, iterations: Number(match[1]), keys: [{ storedKey, serverKey }] };
+}
+
 // https://datatracker.ietf.org/doc/html/rfc4013: spaces become a space, marks without width vanish, the rest is NFKC. A
 // password that is not allowed by the letter of it is used as it is, as libpq does.
 function prepared(password: string): string {

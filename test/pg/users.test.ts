@@ -159,6 +159,22 @@ describe('a created user', () => {
     await owner.query('drop user anna; drop user ben');
   });
 
+  test('may be given what psql’s \\password has made of a password, and nothing that was made with MD5', async () => {
+    await using owner = await login('owner', ownerPassword);
+    // PostgreSQL's own verifier of a password.
+    await source.exec("set password_encryption = 'scram-sha-256'; create role verified_by_test password 'behind it'");
+    const [kept] = await source.exec<{ verifier: string }>(
+      "select rolpassword as verifier from pg_authid where rolname = 'verified_by_test'",
+    );
+    await source.exec('drop role verified_by_test');
+    await owner.query(`create user vera password '${kept?.verifier}'`);
+    await using _ = await login('vera', 'behind it');
+    await expect(login('vera', kept?.verifier ?? '')).rejects.toThrow(refusal('28P01'));
+    const md5 = `md5${'0'.repeat(32)}`;
+    await expect(owner.query(`alter user vera password '${md5}'`)).rejects.toThrow(refusal('22023'));
+    await owner.query('drop user vera');
+  });
+
   test('needs a name and a password, and a name that fits', async () => {
     await using owner = await login('owner', ownerPassword);
     await expect(owner.query("create user x password ''")).rejects.toThrow(refusal('22023'));
@@ -256,11 +272,19 @@ describe('a READ ONLY user', () => {
       'select sneak(); commit; select write()',
       'begin; select sneak(); commit; select write()',
       'begin; select sneak(); commit and chain; select write(); commit',
+      'reset all; commit; select write()',
+      'reset all; select write()',
     ];
     for (const text of tries) {
       const tried = eve.query(text);
       await (text === 'select sneak()' ? tried : expect(tried).rejects.toThrow(refusal('25006')));
       await eve.query('rollback');
+    }
+    await using home = await login('eve', 'look');
+    for (const reset of ['reset all', 'begin; reset all; commit', 'discard all']) {
+      for (const text of reset.split('; ')) await home.query(text);
+      await expect(home.query('insert into src.public.log values (1)')).rejects.toThrow(refusal('25006'));
+      await expect(home.query('execute src $$ insert into log values (1) $$')).rejects.toThrow(refusal('25006'));
     }
     const options = new pg.Client({
       ...{ host: '127.0.0.1', port: server.port, user: 'eve', password: 'look', database: 'src' },

@@ -57,6 +57,7 @@ test.each([
   'lock table a in access share mode',
   'listen x',
   'unlisten *',
+  "select set_config(name, 'view, foreign-table', false) from pg_settings where name = 'restrict_nonsystem_relation_kind'",
   'select pg_backend_pid(), pg_current_wal_lsn(), pg_stat_get_activity(null), pg_export_snapshot()',
   "select pg_replication_origin_progress('x', false), lo_get(1), table_to_xml('t', true, true, '')",
 ])('a READ ONLY user may say: %s', (text) => {
@@ -75,6 +76,14 @@ test.each([
   ["select set_config('Transaction_Read_Only', 'off', true)", '25006'],
   ["select set_config('default_' || 'transaction_read_only', 'off', false)", '42501'],
   ["select set_config(setting => 'x', value => 'y', is_local => false)", '42501'],
+  ["select set_config(name, 'off', false) from pg_settings where name = 'default_transaction_read_only'", '25006'],
+  ["select set_config(name, 'off', false) from pg_settings where name like '%read_only'", '42501'],
+  ["select set_config(name, 'off', false), pg_switch_wal() from pg_settings where name = 'work_mem'", '42501'],
+  ["select set_config(name, 'off', false) from pg_settings, x where name = 'work_mem'", '42501'],
+  [
+    "select set_config(name, 'off', false) from pg_settings where name = 'work_mem' union select pg_reload_conf()",
+    '42501',
+  ],
   ['set role admin', '42501'],
   ['reset role', '42501'],
   ['set session authorization default', '42501'],
