@@ -114,7 +114,8 @@ function gatewayDeps(given: {
     },
     peerExists: (name: string) => names.isPeer(name),
     user: (name: string) => users.login(name),
-    onUsers: (listener: Parameters<Names['onUsers']>[0]) => names.onUsers(listener),
+    peerVersion: (name: string) => names.peerVersion(name),
+    onNames: (listener: Parameters<Names['onChange']>[0]) => names.onChange(listener),
     catalog: async () => {
       await given.ready(); // an embedded catalog that died is started again, on another port
       return catalog.readerConfig();

@@ -9,15 +9,23 @@ import type { Catalog } from './open.ts';
 import { PeerTable } from './peers.ts';
 import { readUsers } from './users.ts';
 
-interface Known {
-  readonly peers: ReadonlySet<string>;
+/** Names and what they stand for. */
+export interface Known {
+  /** Each peer's identity, and when it was changed last. */
+  readonly peers: ReadonlyMap<string, PeerVersion>;
   readonly users: ReadonlyMap<string, UserAccess>;
+}
+
+export interface PeerVersion {
+  readonly id: string;
+  /** Other text: it was altered. */
+  readonly changed: string;
 }
 
 /** The names of one catalog. What another process changed is known within milliseconds, what this one changed at once. */
 export class Names {
   readonly #peers: PeerTable;
-  readonly #listeners = new Set<(users: Known['users']) => void>();
+  readonly #listeners = new Set<(known: Known) => void>();
   // Undefined: something changed and was not read yet, or nobody would tell us of a change.
   #known: Known | undefined;
   /** Counts the times that something changed: what was read before that is old. */
@@ -33,9 +41,9 @@ export class Names {
     return this.#known?.peers.has(name) ?? this.#peers.exists(name);
   }
 
-  /** Counts up whenever names may mean something else than before. */
-  get version(): number {
-    return this.#changes;
+  /** Undefined: there is none, or it is not known now. */
+  peerVersion(name: string): PeerVersion | undefined {
+    return this.#known?.peers.get(name);
   }
 
   /** Something was changed: ask until it is read again. */
@@ -50,25 +58,27 @@ export class Names {
     this.#ring = ring;
   }
 
-  /** @param listener gets the users and their access, now if they are known and at every change. @returns ends it */
-  onUsers(listener: (users: Known['users']) => void): () => void {
+  /** @param listener gets all names, now if they are known and at every change. @returns ends it */
+  onChange(listener: (known: Known) => void): () => void {
     this.#listeners.add(listener);
-    if (this.#known !== undefined) listener(this.#known.users);
+    if (this.#known !== undefined) listener(this.#known);
     return () => void this.#listeners.delete(listener);
   }
 
   /** Reads all names; what changed meanwhile is read by the next call. */
   async read(db: Connection): Promise<void> {
     const before = this.#changes;
-    const peers = await db.query<{ name: string }>(sql`select name from sluice_private.peers`);
+    const peers = await db.query<{ name: string } & PeerVersion>(
+      sql`select name, id, changed_at::text as changed from sluice_private.peers`,
+    );
     const users = await readUsers(db);
     if (before !== this.#changes) return;
     const known = {
-      peers: new Set(peers.map(({ name }) => name)),
+      peers: new Map(peers.map(({ name, id, changed }) => [name, { id, changed }])),
       users: new Map(users.map(({ name, access }) => [name, access])),
     };
     this.#known = known;
-    for (const listener of this.#listeners) listener(known.users);
+    for (const listener of this.#listeners) listener(known);
   }
 }
 

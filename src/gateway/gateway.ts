@@ -1,6 +1,7 @@
 // The gateway: a listener whose sessions run our statements and relay everything else.
 import { SluiceError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
+import type { Known, PeerVersion } from '../catalog/names.ts';
 import type { Access } from '../commands/result.ts';
 import type { ClientConfig } from '../pg/client.ts';
 import type { UserAccess } from '../sql/statement.ts';
@@ -41,8 +42,10 @@ export interface GatewayDeps {
   readonly peerExists: (name: string) => boolean | Promise<boolean>;
   /** The created user of that name; undefined: nobody, and the owner's password opens the door. */
   readonly user: (name: string) => Promise<GatewayUser | undefined>;
-  /** @param listener gets every user's access, at every change. @returns ends it */
-  readonly onUsers: (listener: (users: ReadonlyMap<string, UserAccess>) => void) => () => void;
+  /** What a peer's name stands for, where that is known. */
+  readonly peerVersion: (name: string) => PeerVersion | undefined;
+  /** @param listener gets all names, at every change. @returns ends it */
+  readonly onNames: (listener: (known: Known) => void) => () => void;
   /** Called once, with the port that was bound. */
   readonly onListening?: ((address: { readonly host: string; readonly port: number }) => void) | undefined;
 }
@@ -63,7 +66,11 @@ export async function runGateway(deps: GatewayDeps, signal: AbortSignal): Promis
   const catalogParameters = new Map<string, string>();
   const { host, port, tls, limits } = deps.config;
   const logins = new Logins();
-  const unwatch = deps.onUsers((users) => logins.compare(users));
+  const boards = new Set<Switchboard>();
+  const unwatch = deps.onNames(({ peers, users }) => {
+    logins.compare(users);
+    for (const board of boards) board.comparePeers(peers);
+  });
   await runListener(
     {
       host,
@@ -80,7 +87,7 @@ export async function runGateway(deps: GatewayDeps, signal: AbortSignal): Promis
       open: async (client) => {
         logins.add(client);
         await checkStill(deps, client.login);
-        return openSession(deps, { client, router, texts, catalogParameters });
+        return openSession(deps, { client, router, texts, boards, catalogParameters });
       },
     },
     signal,
@@ -130,6 +137,8 @@ interface SessionParts {
   readonly client: Client;
   readonly router: Router;
   readonly texts: PlainTexts;
+  /** Of all sessions. */
+  readonly boards: Set<Switchboard>;
   /** What the catalog reports of its settings, once a session has asked it. */
   readonly catalogParameters: Map<string, string>;
 }
@@ -141,7 +150,15 @@ async function openSession(deps: GatewayDeps, parts: SessionParts): Promise<Serv
   const home = (await deps.peer(database)) === undefined ? catalogName : database;
   const configOf = (name: string) => (name === catalogName ? deps.catalog() : deps.peer(name));
   const access = accessOf(client.login);
-  const board = new Switchboard({ client, home, readOnly: access === 'read_only', configOf });
+  const board = new Switchboard({
+    client,
+    home,
+    readOnly: access === 'read_only',
+    configOf,
+    versionOf: deps.peerVersion,
+  });
+  parts.boards.add(board);
+  client.gone.addEventListener('abort', () => parts.boards.delete(board), { once: true });
   const own = new OwnStatements({ run: deps.run, client, access });
   const relay = new Relay({ client, board, own, router, texts, isPeer: deps.peerExists });
   try {

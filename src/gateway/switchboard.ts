@@ -1,5 +1,6 @@
 // A session's upstreams: opens each when it is first needed, sees that it has heard BEGIN and SET, and waits for its answers.
 import { type ServerErrorFields, SluiceError } from '../base/errors.ts';
+import type { PeerVersion } from '../catalog/names.ts';
 import type { ClientConfig } from '../pg/client.ts';
 import {
   executeMessage,
@@ -9,9 +10,10 @@ import {
   type TransactionStatus,
 } from '../wire/backend.ts';
 import { errorResponse } from '../wire/failure.ts';
-import { frontend } from '../wire/frames.ts';
 import type { Client } from '../wire/house.ts';
 import { type Asked, asked } from './asked.ts';
+import { copyNext } from './copy-in.ts';
+import { changedPeers, peerGone } from './peer-changes.ts';
 import { askQuietly, behindHand, ignoreRefusal } from './quiet.ts';
 import type { Shift } from './route.ts';
 import { isReset, type Setting, Settings } from './settings.ts';
@@ -34,6 +36,8 @@ export interface SwitchboardDeps {
   readonly home: string;
   /** Every transaction of the session is a read-only one. */
   readonly readOnly: boolean;
+  /** What a peer's name stands for, where that is known. */
+  readonly versionOf: (name: string) => PeerVersion | undefined;
   /** How to reach an upstream; undefined: there is no such peer. */
   readonly configOf: (name: string) => Promise<ClientConfig | undefined>;
 }
@@ -130,6 +134,8 @@ export class Switchboard implements UpstreamEvents {
 
   /** The upstream, opened and in turn: all that was asked of another is answered. @throws `undefined_object`, `unreachable`, … */
   async join(name: string): Promise<Upstream> {
+    const known = this.#upstreams.get(name);
+    if (known?.stale && known.idle) known.destroy();
     const upstream = this.#upstreams.get(name) ?? (await this.#open(name));
     if (this.active !== upstream) {
       await this.turn();
@@ -199,7 +205,7 @@ export class Switchboard implements UpstreamEvents {
     while (!question.done && !question.dropped) {
       if (upstream.closed) throw this.lost(upstream);
       const takesData = upstream.copyIn && (question.kind === 'query' || question.kind === 'function');
-      if (takesData && (await this.#copyNext(upstream))) continue;
+      if (takesData && (await copyNext(upstream, inbox, this))) continue;
       await (takesData ? Promise.race([inbox.arrival(), upstream.change()]) : upstream.change());
     }
   }
@@ -308,6 +314,16 @@ export class Switchboard implements UpstreamEvents {
     if (burdened) for (const upstream of this.#upstreams.values()) upstream.release();
   }
 
+  /** Peers were made, altered or dropped: what is open to one that is another now, or none, is not used again. */
+  comparePeers(peers: ReadonlyMap<string, PeerVersion>): void {
+    const { stale, homeless } = changedPeers([...this.#upstreams.values()], peers, this.home);
+    if (homeless) this.#deps.client.end(peerGone(this.home));
+    for (const upstream of stale) {
+      upstream.stale = true;
+      if (upstream.idle) upstream.destroy();
+    }
+  }
+
   /** Closes every upstream but the home: what they knew of the session is gone. */
   forgetOthers(): void {
     for (const upstream of [...this.#upstreams.values()]) {
@@ -395,8 +411,9 @@ export class Switchboard implements UpstreamEvents {
   async #open(name: string): Promise<Upstream> {
     const opening = new AbortController();
     this.#opening = opening;
-    const { client, configOf } = this.#deps;
+    const { client, configOf, versionOf } = this.#deps;
     try {
+      const version = versionOf(name);
       const config = await configOf(name);
       if (config === undefined) {
         if (name === catalogName) throw new SluiceError('unreachable', 'the catalog cannot be reached');
@@ -406,6 +423,7 @@ export class Switchboard implements UpstreamEvents {
       const session = { home: this.home, parameters: this.parameters, said: client.login.parameters };
       const startup = startupAt({ name, application: config.application_name }, session);
       const upstream = await Upstream.open({ name, config, startup, outbox: client.outbox, events: this, signal });
+      upstream.version = version;
       this.#upstreams.set(name, upstream);
       if (name === this.home && this.parameters.size > 0) this.#tellChanged(upstream);
       if (upstream.closed || this.#abandoned) {
@@ -457,42 +475,5 @@ export class Switchboard implements UpstreamEvents {
   /** The same at every upstream, for a simple query: that ends what is open. */
   async endExtended(): Promise<void> {
     for (const upstream of [...this.#upstreams.values()]) if (upstream.dirty) await this.syncQuietly(upstream);
-  }
-
-  /** @returns whether there was a message to take */
-  async #copyNext(upstream: Upstream): Promise<boolean> {
-    const { inbox } = this.#deps.client;
-    const frame = inbox.peek();
-    if (frame === undefined) {
-      if (!inbox.ended) return false;
-      // Nobody will wake us again: look at what has become of the upstream now.
-      upstream.destroy();
-      return true;
-    }
-    const type = frame.kind === 'copy' ? frontend.copyData : frame.type;
-    switch (type) {
-      case frontend.copyDone:
-      case frontend.copyFail:
-        upstream.copyIn = false;
-        upstream.send(frame.raw);
-        break;
-      case frontend.copyData:
-        if (frame.kind === 'copy' && frame.begins) this.copyTarget = upstream;
-        this.copyTarget?.send(frame.raw);
-        break;
-      case frontend.flush:
-      case frontend.sync:
-        break;
-      case frontend.terminate:
-        upstream.destroy();
-        return true;
-      default:
-        // The message itself is answered after that.
-        upstream.breakCopy(type);
-        return true;
-    }
-    inbox.shift();
-    await upstream.drained();
-    return true;
   }
 }

@@ -80,6 +80,10 @@ const nodeReadBytes = 65_536;
 export class Upstream implements Borrower {
   readonly name: string;
   readonly parameters = new Map<string, string>();
+  /** What its peer's name stood for when it was opened; undefined until that is known. */
+  version: { readonly id: string; readonly changed: string } | undefined;
+  /** The name stands for something else now: not to be used again once it is idle. */
+  stale = false;
   /** Which of the session's settings it has heard. */
   heard = 0;
   /** An extended query has begun and no Sync has ended it. */
@@ -142,6 +146,11 @@ export class Upstream implements Borrower {
   /** Whether an answer is awaited. */
   get busy(): boolean {
     return this.#asked.length > 0;
+  }
+
+  /** Nothing is asked, begun or in a transaction. */
+  get idle(): boolean {
+    return !this.busy && !this.dirty && this.status === 'I';
   }
 
   /** Whether a ReadyForQuery is awaited that goes on to the client by itself. */
