@@ -80,3 +80,14 @@ test('a peer that is made anew elsewhere is found there by every session, and on
     });
   }
 });
+
+test('a setting that a peer does not know is an error there until it is reset, and no longer', async () => {
+  await using session = await login(0);
+  await session.say(`create peer old from postgres with (${options(one)})`);
+  await session.say("set transaction_timeout = '5s'");
+  const ask = () => session.say('select name from old.public.who');
+  for (let again = 0; again < 2; again += 1) await expect(ask()).rejects.toThrow('transaction_timeout');
+  await session.say('reset transaction_timeout');
+  expect((await ask()).rows).toEqual([{ name: 'one' }]);
+  await session.say('drop peer old');
+});
