@@ -13,6 +13,7 @@ const usage = `npm run bench [-- options]
   --quick         a tenth of the sizes, one run
   --runs N        runs of each contestant (default 3); the median counts
   --only WHAT     snapshot, stream, receivers or gateway; of the last, gateway-bulk, -pgbench, -routing or -memory
+  --case NAME     of the copies only: wide, wide-indexed, pgbench, small or many
   --major 14|18   version of both servers (default 14, because pg_dump must not be older than its server)`;
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -23,6 +24,7 @@ async function main(): Promise<void> {
       quick: { type: 'boolean' },
       runs: { type: 'string' },
       only: { type: 'string' },
+      case: { type: 'string' },
       major: { type: 'string' },
       help: { type: 'boolean' },
     },
@@ -41,8 +43,11 @@ async function main(): Promise<void> {
     `PostgreSQL ${servers.version} on both sides of one machine: ${processors.length} × ${processors[0]?.model.trim()}, Node ${process.versions.node}. Median of ${runs}.`,
   );
   if (values.only === undefined || values.only === 'snapshot') {
-    const sizes = { wideRows: 2_000_000 * scale, smallTables: 500 * scale, runs };
-    await benchSnapshot(servers, command, sizes);
+    const sizes = {
+      ...{ wideRows: 2_000_000 * scale, smallTables: 500 * scale, manyTables: 10_000 * scale },
+      pgbenchScale: 50 * scale,
+    };
+    await benchSnapshot(servers, command, { sizes, runs, only: values.case });
   }
   if (values.only === undefined || values.only === 'stream') {
     await benchStream(servers, command, {

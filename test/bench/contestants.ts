@@ -1,7 +1,8 @@
 // Who takes part: Sluice itself, and the programs people use today, each moving one source database into an empty target.
-import { rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { ident, literal, sql } from '../../src/pg/sql.ts';
+import { Connection } from '../../src/pg/client.ts';
+import { ident, join as joined, literal, type Sql, sql, trusted } from '../../src/pg/sql.ts';
 import { createPeer, type Gateway, isInstalled, runProgram } from '../support/gateway.ts';
 import { until } from '../support/wait.ts';
 import type { Database } from './servers.ts';
@@ -9,16 +10,23 @@ import type { Database } from './servers.ts';
 export interface Race {
   readonly source: Database;
   readonly target: Database;
-  /** Makes the empty tables on the target, for those who do not do it themselves. Not timed. */
+  /** Makes the empty tables on the target, without keys, for those who do not do it themselves. */
   readonly createTables: () => Promise<void>;
+  /** Makes keys, indexes and constraints, one after another. */
+  readonly createIndexes: () => Promise<void>;
+  /** The same as statements: lists that may run side by side. */
+  readonly indexes: readonly (readonly string[])[];
   readonly gateway: Gateway;
   readonly scratch: string;
 }
 
 export interface Contestant {
+  readonly id: string;
   readonly name: string;
   /** Why it cannot take part here; undefined if it can. */
   readonly missing: string | undefined;
+  /** What is done before, untimed. */
+  prepare?(race: Race): Promise<void>;
   /** Moves everything and gives the milliseconds that it took. */
   move(race: Race): Promise<number>;
 }
@@ -107,18 +115,21 @@ export async function dropSubscription(race: Pick<Race, 'source' | 'target'>, na
 }
 
 export const sluiceCopy: Contestant = {
+  id: 'copy',
   name: 'Sluice, copy only',
   missing: undefined,
   move: (race) => sluice(race, 'with (initial_copy_only = true)', 'completed'),
 };
 
 export const sluiceFollow: Contestant = {
+  id: 'follow',
   name: 'Sluice, copy and follow',
   missing: undefined,
   move: (race) => sluice(race, '', 'running'),
 };
 
 export const dumpAndRestore: Contestant = {
+  id: 'dump',
   name: 'pg_dump -Fd -j2 + pg_restore -j2',
   missing: isInstalled('pg_dump') && isInstalled('pg_restore') ? undefined : 'pg_dump or pg_restore is not installed',
   move: (race) => {
@@ -132,6 +143,7 @@ export const dumpAndRestore: Contestant = {
 };
 
 export const pgcopydb: Contestant = {
+  id: 'pgcopydb',
   name: 'pgcopydb clone (2 table jobs, 2 index jobs)',
   missing: isInstalled('pgcopydb') ? undefined : 'pgcopydb is not installed',
   move: (race) => {
@@ -144,10 +156,14 @@ export const pgcopydb: Contestant = {
 };
 
 export const subscription: Contestant = {
+  id: 'subscription',
   name: 'CREATE SUBSCRIPTION (tables made before)',
   missing: undefined,
-  move: async (race) => {
+  async prepare(race) {
     await race.createTables();
+    await race.createIndexes();
+  },
+  async move(race) {
     const took = await timed(async () => {
       await createSubscription(race, 'bench');
       await untilSynced(race.target);
@@ -156,3 +172,63 @@ export const subscription: Contestant = {
     return took;
   },
 };
+
+const sideBySide = 2;
+
+/** What no program can beat on this machine: the server reads its own files, two at a time, then builds the indexes, two at a time. */
+export const serverLimit: Contestant = {
+  id: 'limit',
+  name: 'the limit: COPY FROM files of the server, then indexes',
+  missing: undefined,
+  async prepare(race) {
+    await race.createTables();
+    rmSync(filesOf(race), { recursive: true, force: true });
+    mkdirSync(filesOf(race));
+    // The server runs as another user where we are root.
+    chmodSync(race.scratch, 0o711);
+    chmodSync(filesOf(race), 0o777);
+    for (const { name } of await tablesOf(race.source)) {
+      const target = literal(join(filesOf(race), name));
+      await race.source.connection.run(sql`copy ${ident('public', name)} to ${target} (format binary)`);
+    }
+  },
+  async move(race) {
+    const tables = await tablesOf(race.source);
+    const load = tables.map(
+      ({ name }) => sql`copy ${ident('public', name)} from ${literal(join(filesOf(race), name))} (format binary)`,
+    );
+    const took = await timed(async () => {
+      await onTwo(
+        race.target,
+        load.map((statement) => [statement]),
+      );
+      await onTwo(
+        race.target,
+        race.indexes.map((list) => list.map(trusted)),
+      );
+      await race.target.connection.run(trusted('analyze'));
+    });
+    rmSync(filesOf(race), { recursive: true, force: true });
+    return took;
+  },
+};
+
+function filesOf(race: Race): string {
+  return join(race.scratch, 'files');
+}
+
+async function tablesOf(source: Database): Promise<readonly { readonly name: string }[]> {
+  return await source.connection.query<{ name: string }>(sql`
+    select relname::text as name from pg_catalog.pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace
+    order by pg_catalog.pg_relation_size(oid) desc, oid`);
+}
+
+async function onTwo(target: Database, lists: readonly (readonly Sql[])[]): Promise<void> {
+  const left = [...lists];
+  const run = async () => {
+    await using connection = await Connection.open(target.config);
+    await connection.run(trusted('set synchronous_commit = off'));
+    for (let list = left.shift(); list !== undefined; list = left.shift()) await connection.run(joined(list, '; '));
+  };
+  await Promise.all(Array.from({ length: sideBySide }, run));
+}

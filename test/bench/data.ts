@@ -3,21 +3,24 @@ import type { Connection } from '../../src/pg/client.ts';
 import { ident, sql, trusted } from '../../src/pg/sql.ts';
 
 const wideTable = `create table public.wide (
-  id bigint primary key, a integer not null, b integer, c smallint, d bigint, e numeric(12,2), f numeric, g double precision,
+  id bigint not null, a integer not null, b integer, c smallint, d bigint, e numeric(12,2), f numeric, g double precision,
   h timestamptz, i timestamp, j date, k boolean, l uuid, m text, n text, o text, p varchar(40), q text, r integer, s text)`;
 
-const wideIndexes = `create index wide_c_b on public.wide (c, b); create index wide_h on public.wide (h);
-  create index wide_m on public.wide (lower(m)) where k; create index wide_l on public.wide using hash (l);
-  alter table public.wide add constraint wide_d unique (d), add constraint wide_a check (a >= 0)`;
+/** The primary key of the wide table. */
+export const wideKey: readonly string[] = ['alter table public.wide add primary key (id)'];
+
+/** Four indexes, a unique constraint and a check, besides its key. */
+export const indexWide: readonly (readonly string[])[] = [
+  ['create index wide_c_b on public.wide (c, b)'],
+  ['create index wide_h on public.wide (h)'],
+  ['create index wide_m on public.wide (lower(m)) where k'],
+  ['create index wide_l on public.wide using hash (l)'],
+  ['alter table public.wide add constraint wide_d unique (d), add constraint wide_a check (a >= 0)'],
+];
 
 /** Creates the empty wide table. */
 export async function createWide(db: Connection): Promise<void> {
   await db.run(trusted(wideTable));
-}
-
-/** Four indexes, a unique constraint and a check, besides its key. */
-export async function indexWide(db: Connection): Promise<void> {
-  await db.run(trusted(wideIndexes));
 }
 
 /** About 300 bytes a row. */
@@ -31,27 +34,52 @@ export async function fillWide(db: Connection, rows: number): Promise<void> {
   await db.run(trusted('vacuum (analyze, freeze) public.wide'));
 }
 
-/** Creates many small tables, with `rows` rows and two indexes each; every second refers to the one before it. */
+/** Creates many small tables with `rows` rows, without their keys. */
 export async function createSmall(db: Connection, tables: number, rows: number): Promise<void> {
   await db.transaction(async () => {
     for (let number = 1; number <= tables; number++) {
       const name = ident('public', `small_${number}`);
       await db.run(
-        sql`create table ${name} (id integer primary key, name text not null, at timestamptz default now(), n numeric(10,2))`,
+        sql`create table ${name} (id integer not null, name text not null, at timestamptz default now(), n numeric(10,2))`,
       );
-      await db.run(sql`create index on ${name} (name); create unique index on ${name} (at, id)`);
-      if (number % 2 === 0) {
-        const before = ident('public', `small_${number - 1}`);
-        await db.run(sql`alter table ${name} add foreign key (id) references ${before} (id)`);
-      }
       if (rows === 0) continue;
       await db.run(
         sql`insert into ${name} select i, 'row ' || i, now(), i / 3.0 from pg_catalog.generate_series(1, ${rows}::int) i`,
       );
     }
   });
-  await db.run(trusted('analyze'));
 }
+
+/** Their primary keys and two indexes each; every second refers to the one before it, and comes with it in one list. */
+export function indexSmall(tables: number): readonly (readonly string[])[] {
+  const lists: string[][] = [];
+  for (let number = 1; number <= tables; number++) {
+    const name = `public.small_${number}`;
+    const own = [
+      `alter table ${name} add primary key (id)`,
+      `create index on ${name} (name)`,
+      `create unique index on ${name} (at, id)`,
+    ];
+    if (number % 2 === 1) lists.push(own);
+    else
+      lists.at(-1)?.push(...own, `alter table ${name} add foreign key (id) references public.small_${number - 1} (id)`);
+  }
+  return lists;
+}
+
+/** The tables of pgbench without their keys. */
+export const tellerTables = `create table public.pgbench_accounts (aid integer not null, bid integer, abalance integer, filler char(84)) with (fillfactor = 100);
+  create table public.pgbench_tellers (tid integer not null, bid integer, tbalance integer, filler char(84)) with (fillfactor = 100);
+  create table public.pgbench_branches (bid integer not null, bbalance integer, filler char(88)) with (fillfactor = 100);
+  create table public.pgbench_history (tid integer, bid integer, aid integer, delta integer, mtime timestamp, filler char(22))`;
+
+export const indexTeller: readonly (readonly string[])[] = [
+  ['alter table public.pgbench_accounts add primary key (aid)'],
+  [
+    'alter table public.pgbench_tellers add primary key (tid)',
+    'alter table public.pgbench_branches add primary key (bid)',
+  ],
+];
 
 /** A bank as in TPC-B; `rows` accounts. With 0 only its tables. */
 export async function createTpcb(db: Connection, rows: number): Promise<void> {
