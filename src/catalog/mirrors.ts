@@ -2,7 +2,7 @@
 import { SluiceError, toSluiceError } from '../base/errors.ts';
 import { type MirrorOptions, readMirrorOptions } from '../mirror/options.ts';
 import { mayMove, type Phase, type Trouble, type Wanted } from '../mirror/phase.ts';
-import type { MirroredTable, SourceObject } from '../mirror/work.ts';
+import type { MirroredTable, ObjectScope, SourceObject } from '../mirror/work.ts';
 import type { Connection } from '../pg/client.ts';
 import { type Sql, sql } from '../pg/sql.ts';
 import { showTable } from '../pg/table.ts';
@@ -28,6 +28,7 @@ export interface Mirror {
   readonly targetName: string;
   readonly kind: 'cdc' | 'copy';
   readonly options: MirrorOptions;
+  readonly scope: ObjectScope;
   readonly publication: SourceObject;
   readonly slot: SourceObject | null;
   readonly wanted: Wanted;
@@ -59,6 +60,7 @@ export interface NewMirror {
   readonly statement: string;
   readonly options: MirrorOptions;
   readonly tables: readonly MirroredTable[];
+  readonly scope: ObjectScope;
   readonly publication: SourceObject;
   readonly slot: SourceObject | null;
   readonly by: { readonly user: string; readonly remote: string };
@@ -73,6 +75,7 @@ interface MirrorRow {
   readonly target_name: string;
   readonly kind: 'cdc' | 'copy';
   readonly options: Readonly<Record<string, string | number | boolean>>;
+  readonly scope: ObjectScope;
   readonly publication: string;
   readonly publication_made: boolean;
   readonly slot: string | null;
@@ -90,7 +93,7 @@ interface MirrorRow {
   readonly leftovers: readonly Leftover[];
 }
 
-const selected = sql`select id, name, source_id, target_id, source_name, target_name, kind, options, publication,
+const selected = sql`select id, name, source_id, target_id, source_name, target_name, kind, options, scope, publication,
   publication_made, slot, slot_made, wanted, retries_asked, retries_seen,
   objects_asked, objects_done, keep_slot, phase, token, working, trouble, leftovers from sluice_private.mirrors`;
 
@@ -108,6 +111,7 @@ function mirrorOf(row: MirrorRow): Mirror {
     targetName: row.target_name,
     kind: row.kind,
     options: readMirrorOptions(Object.entries(row.options).map(([name, value]) => ({ name, value }))),
+    scope: row.scope,
     publication: { name: row.publication, made: row.publication_made },
     slot: row.slot === null ? null : { name: row.slot, made: row.slot_made },
     wanted: row.wanted,
@@ -186,9 +190,9 @@ export async function insertMirror(db: Connection, mirror: NewMirror): Promise<v
   const { publication, slot, by } = mirror;
   try {
     await db.run(sql`insert into sluice_private.mirrors (id, name, source_id, target_id, source_name, target_name, kind,
-        statement, options, publication, publication_made, slot, slot_made, created_by, created_from)
+        statement, options, scope, publication, publication_made, slot, slot_made, created_by, created_from)
       values (${mirror.id}, ${mirror.name}, ${mirror.sourceId}, ${mirror.targetId}, ${mirror.sourceName},
-        ${mirror.targetName}, ${mirror.kind}, ${mirror.statement}, ${JSON.stringify(mirror.options)}, ${publication.name},
+        ${mirror.targetName}, ${mirror.kind}, ${mirror.statement}, ${JSON.stringify(mirror.options)}, ${JSON.stringify(mirror.scope)}, ${publication.name},
         ${publication.made}, ${slot?.name ?? null}, ${slot?.made ?? false}, ${by.user}, ${by.remote})`);
   } catch (error) {
     throw insertError(error, mirror);

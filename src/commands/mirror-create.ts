@@ -10,7 +10,7 @@ import type { Pool } from '../catalog/pool.ts';
 import { type MirrorOptions, mirrorOptions, readMirrorOptions } from '../mirror/options.ts';
 import type { Peer } from '../mirror/peer.ts';
 import { readQueryMirrorOptions } from '../mirror/query-options.ts';
-import type { MirroredTable, MirrorWork } from '../mirror/work.ts';
+import type { MirroredTable, MirrorWork, ObjectScope } from '../mirror/work.ts';
 import { connectPeer } from '../peers/connect.ts';
 import { listTables } from '../peers/inspect.ts';
 import { preflight } from '../peers/preflight.ts';
@@ -28,7 +28,7 @@ export interface CreateDeps {
   readonly peers: Pick<PeerTable, 'find'>;
 }
 
-type Plan = Pick<MirrorWork, 'name' | 'options' | 'tables' | 'publication' | 'slot' | 'source' | 'target'>;
+type Plan = Pick<MirrorWork, 'name' | 'options' | 'tables' | 'scope' | 'publication' | 'slot' | 'source' | 'target'>;
 
 /**
  * Writes a mirror down after looking at both sides; changes nothing on them. The runner does the rest.
@@ -53,7 +53,8 @@ export async function createMirror(
   for (const finding of findings) if (finding.state === 'warning') notices.push(inWords(finding));
   const entry = said(statement, context);
   const mirror = {
-    ...{ id: randomUUID(), name, options, tables: plan.tables, publication: plan.publication, slot: plan.slot },
+    ...{ id: randomUUID(), name, options, tables: plan.tables, scope: plan.scope },
+    ...{ publication: plan.publication, slot: plan.slot },
     kind: plan.slot === null ? ('copy' as const) : ('cdc' as const),
     statement: entry.message,
     by: { user: context.user, remote: context.remote },
@@ -157,11 +158,18 @@ async function look(
   const plan: Plan = {
     ...{ name, options, source: means.source.config, target: means.target.config },
     tables: await tablesOf(statement.scope, { db: source.value, options, source: means.source }),
+    scope: scopeOf(statement.scope),
     publication: { name: publication ?? publicationName(name), made: publication === undefined },
     slot: options.initial_copy_only ? null : { name: slot ?? slotName(name), made: slot === undefined },
   };
   const { findings } = await preflight(source.value, target.value, plan);
   return { plan, findings };
+}
+
+function scopeOf(scope: MirrorScope): ObjectScope {
+  if (scope.kind === 'all') return { kind: 'all' };
+  if (scope.kind === 'schemas') return { kind: 'schemas', pairs: scope.pairs.map(({ from, to }) => ({ from, to })) };
+  return { kind: 'tables' };
 }
 
 async function tablesOf(

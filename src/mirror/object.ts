@@ -18,7 +18,44 @@ export type ObjectKind =
   | 'inheritance'
   | 'foreign key'
   | 'cluster'
-  | 'comment';
+  | 'comment'
+  | 'conversion'
+  | 'language'
+  | 'function'
+  | 'procedure'
+  | 'aggregate'
+  | 'cast'
+  | 'operator'
+  | 'operator family'
+  | 'operator family member'
+  | 'operator class'
+  | 'transform'
+  | 'access method'
+  | 'text search parser'
+  | 'text search template'
+  | 'text search dictionary'
+  | 'text search configuration'
+  | 'foreign-data wrapper'
+  | 'server'
+  | 'foreign table'
+  | 'user mapping'
+  | 'view'
+  | 'view default'
+  | 'materialized view'
+  | 'materialized rows'
+  | 'rule'
+  | 'trigger'
+  | 'event trigger'
+  | 'row security'
+  | 'policy'
+  | 'owner'
+  | 'grant'
+  | 'default privileges'
+  | 'security label'
+  | 'large object'
+  | 'publication'
+  | 'subscription'
+  | 'setting';
 
 /** When it is made: before the rows, or after the load in this order. */
 export const objectStages = [
@@ -30,11 +67,19 @@ export const objectStages = [
   'statistics',
   'foreign keys',
   'settings',
+  'views',
+  'filling',
+  'rules',
+  'triggers',
+  'policies',
+  'comments',
+  'rights',
+  'event triggers',
 ] as const;
 export type ObjectStage = (typeof objectStages)[number];
 
 /**
- * - `waiting`: to be made
+ * - `waiting`: to be made; with a reason it is held back until the mirror no longer follows, and why
  * - `making`: a statement of it runs on the target
  * - `created`: made by the mirror; `existed`: it was there, just so
  * - `left_out`: cannot be there, and why; nobody has to mend it

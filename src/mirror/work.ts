@@ -15,6 +15,15 @@ export interface MirroredTable {
   readonly where: string | null;
 }
 
+/**
+ * What of the source beyond its tables goes along: `tables` what the mirrored tables need and what is bound to them, `schemas`
+ * also everything in these schemas, `all` everything that the database has.
+ */
+export type ObjectScope =
+  | { readonly kind: 'tables' }
+  | { readonly kind: 'schemas'; readonly pairs: readonly { readonly from: string; readonly to: string }[] }
+  | { readonly kind: 'all' };
+
 /** A slot or publication: `made` by us (then it is ours to drop) or given. */
 export interface SourceObject {
   readonly name: string;
@@ -31,6 +40,7 @@ export interface MirrorWork {
   readonly target: PeerConfig;
   readonly options: MirrorOptions;
   readonly tables: readonly MirroredTable[];
+  readonly scope: ObjectScope;
   readonly publication: SourceObject;
   /** Null for a copy-only mirror. */
   readonly slot: SourceObject | null;

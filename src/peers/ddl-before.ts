@@ -1,5 +1,5 @@
 // What the tables to make need and the target lacks: schemas, extensions, collations, types, sequences that stand alone. Pure.
-import type { ObjectKind, ObjectName } from '../mirror/object.ts';
+import { type ObjectKind, type ObjectName, objectKey } from '../mirror/object.ts';
 import { sameTable, showTable, type TableName } from '../pg/table.ts';
 import { type PlanContext, type SchemaStep, sequenceTarget } from './ddl-tree.ts';
 import { createCollation, createExtension, createSchema, createSequence, createType } from './ddl-types.ts';
@@ -32,6 +32,7 @@ export function planBefore(context: PlanContext, made: ReadonlySet<number>): Bef
       need(type.extension);
       continue;
     }
+    if (context.provided.has(`pg_type:${type.oid}`)) continue;
     const steps = planType(type, context, problems);
     if (steps.length === 0) continue;
     schemas.add(type.schema);
@@ -40,12 +41,15 @@ export function planBefore(context: PlanContext, made: ReadonlySet<number>): Bef
   }
   for (const use of needs.functions) {
     if (!(use.of === 'domain' ? madeTypes : made).has(use.table)) continue;
+    if (context.provided.has(`pg_proc:${use.oid}`)) continue;
     if (use.extension !== null) need(use.extension);
     else if (!target.functions.has(use.signature)) {
       problems.push(`function ${use.signature} does not exist on the target; ${whoCalls(context, use)} calls it`);
     }
   }
-  const collations = needs.collations.filter((each) => !target.collations.has(showTable(each)));
+  const collations = needs.collations.filter(
+    (each) => !target.collations.has(showTable(each)) && !context.provided.has(`pg_collation:${each.oid}`),
+  );
   for (const collation of collations) schemas.add(collation.schema);
   const sequences = planSequences(context, made);
   for (const sequence of sequences.create) schemas.add(sequenceTarget(context, sequence).schema);
@@ -79,7 +83,8 @@ export function planBefore(context: PlanContext, made: ReadonlySet<number>): Bef
         statements: [createSequence(sequence, sequenceTarget(context, sequence))],
       })),
   ];
-  return { steps, problems, withTable: sequences.withTable };
+  const left = steps.filter(({ objects = [] }) => !objects.every((each) => context.provided.has(objectKey(each))));
+  return { steps: left, problems, withTable: sequences.withTable };
 }
 
 function of(kind: ObjectKind, object: TableName | string): ObjectName {
@@ -141,7 +146,8 @@ function planSequences(context: PlanContext, made: ReadonlySet<number>) {
     if (context.target.sequences.has(showTable(sequenceTarget(context, sequence)))) continue;
     create.push(sequence);
     const [first] = sequence.uses;
-    if (first !== undefined && sequence.uses.every((use) => sameTable(use.table, first.table)))
+    const owned = sequence.uses.some((use) => use.how === 'owned');
+    if (first !== undefined && owned && sequence.uses.every((use) => sameTable(use.table, first.table)))
       withTable.add(sequence.oid);
   }
   return { create, withTable };

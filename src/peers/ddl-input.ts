@@ -63,10 +63,11 @@ export function planInput(
   schema: SourceSchema,
   target: TargetFacts,
   { options, slot }: { readonly options: Wishes; readonly slot: MirrorWork['slot'] },
+  provided: ReadonlySet<string>,
 ): PlanInput {
   return {
     ...schema,
-    target,
+    ...{ target, provided },
     added: addedColumns(options),
     create: options.schema !== 'none',
     replace: options.resync,

@@ -152,6 +152,7 @@ function makeStep(context: PlanContext, member: Member, before: Before): SchemaS
     sequence.uses.filter((use) => use.how === how && showTable(use.table) === showTable(source));
   return {
     what: `table ${showTable(to)}`,
+    id: `pg_class:${source.oid}`,
     objects: [...withIt.map(({ sequence }) => sequenceObject(sequence)), tableObject(source)],
     statements: [
       ...withIt.map((each) => createSequence(each.sequence, each.name)),

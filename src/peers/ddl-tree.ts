@@ -26,6 +26,8 @@ export interface Member {
 export interface SchemaStep {
   /** For messages: `table shop.orders`. */
   readonly what: string;
+  /** `pg_class:16421` of a table of the source: what the order goes by. */
+  readonly id?: string;
   /** What it makes, by the names in the ledger; none for what only adds to something that stands. */
   readonly objects?: readonly ObjectName[];
   readonly statements: readonly Sql[];
@@ -47,6 +49,8 @@ export interface PlanInput {
   readonly sequences: readonly Sequence[];
   readonly target: TargetFacts;
   readonly added: readonly AddedColumn[];
+  /** Ids (`pg_type:16421`) and ledger keys of what others see to, before the tables are made. */
+  readonly provided: ReadonlySet<string>;
   /** Whether anything may be made. */
   readonly create: boolean;
   /** Tables that are there and do not fit are dropped and made anew. */

@@ -60,6 +60,7 @@ function createRange(type: TypeDefinition, range: NonNullable<TypeDefinition['ra
     sql`subtype = ${trusted(range.subtype)}`,
     sql`subtype_opclass = ${name(range.opclass)}`,
     ...(range.collation === null ? [] : [sql`collation = ${name(range.collation)}`]),
+    ...(range.canonical === null ? [] : [sql`canonical = ${trusted(range.canonical)}`]),
     ...(range.difference === null ? [] : [sql`subtype_diff = ${trusted(range.difference)}`]),
     sql`multirange_type_name = ${ident(type.schema, range.multirange)}`,
   ];

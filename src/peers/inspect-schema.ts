@@ -1,6 +1,6 @@
 // What tables need to be made elsewhere: the definitions of their types and collations, extensions, and functions they call.
 import type { Connection } from '../pg/client.ts';
-import { sql, trusted } from '../pg/sql.ts';
+import { type Sql, sql, trusted } from '../pg/sql.ts';
 import type { Table, TableName } from '../pg/table.ts';
 import { isBuiltin, readTypes, type TypeFacts } from './inspect-types.ts';
 
@@ -49,6 +49,7 @@ export interface RangeDefinition {
 
 /** A row of pg_collation. https://www.postgresql.org/docs/18/catalog-pg-collation.html */
 export interface CollationDefinition extends TableName {
+  readonly oid: number;
   readonly provider: string;
   readonly deterministic: boolean;
   readonly collate: string | null;
@@ -60,6 +61,7 @@ export interface CollationDefinition extends TableName {
 
 /** A function that a default, a generated column, a domain or a partition key calls. */
 export interface FunctionUse {
+  readonly oid: number;
   /** regprocedure text: `shop.next_no(integer)`. */
   readonly signature: string;
   readonly of: 'default' | 'generated column' | 'domain' | 'partition key';
@@ -205,21 +207,28 @@ async function readCollations(
   tables: readonly Table[],
   types: readonly number[],
 ): Promise<readonly CollationDefinition[]> {
-  // The columns of pg_collation differ between versions, so the row is read as json.
-  return await db.query<CollationDefinition>(sql`
-    select n.nspname::text as schema, co.collname::text as name, co.collprovider::text as provider,
-      co.collisdeterministic as deterministic, co.collcollate as collate, co.collctype as ctype,
-      coalesce(pg_catalog.to_json(co) ->> 'colllocale', pg_catalog.to_json(co) ->> 'colliculocale', co.collcollate) as locale,
-      pg_catalog.to_json(co) ->> 'collicurules' as rules
-    from pg_catalog.pg_collation co join pg_catalog.pg_namespace n on n.oid = co.collnamespace
-    where n.nspname <> 'pg_catalog' and co.oid in (
+  return await selectCollations(
+    db,
+    sql`n.nspname <> 'pg_catalog' and co.oid in (
       select a.attcollation from pg_catalog.pg_attribute a
         where a.attrelid = any(${tables.map((t) => t.oid)}::oid[]) and a.attnum > 0
       union select t.typcollation from pg_catalog.pg_type t where t.oid = any(${[...types]}::oid[])
       union select a.attcollation from pg_catalog.pg_type t join pg_catalog.pg_attribute a on a.attrelid = t.typrelid
         where t.oid = any(${[...types]}::oid[]) and t.typtype = 'c'
-      union select r.rngcollation from pg_catalog.pg_range r where r.rngtypid = any(${[...types]}::oid[]))
-    order by n.nspname, co.collname`);
+      union select r.rngcollation from pg_catalog.pg_range r where r.rngtypid = any(${[...types]}::oid[]))`,
+  );
+}
+
+/** Collations of a condition over pg_collation `co` and pg_namespace `n`. */
+export async function selectCollations(db: Connection, condition: Sql): Promise<readonly CollationDefinition[]> {
+  // The columns of pg_collation differ between versions, so the row is read as json.
+  return await db.query<CollationDefinition>(sql`
+    select co.oid, n.nspname::text as schema, co.collname::text as name, co.collprovider::text as provider,
+      co.collisdeterministic as deterministic, co.collcollate as collate, co.collctype as ctype,
+      coalesce(pg_catalog.to_json(co) ->> 'colllocale', pg_catalog.to_json(co) ->> 'colliculocale', co.collcollate) as locale,
+      pg_catalog.to_json(co) ->> 'collicurules' as rules
+    from pg_catalog.pg_collation co join pg_catalog.pg_namespace n on n.oid = co.collnamespace
+    where ${condition} order by n.nspname, co.collname`);
 }
 
 async function readFunctions(
@@ -254,11 +263,11 @@ async function readFunctions(
       left join pg_catalog.pg_attribute a on a.attrelid = d.objid and a.attnum = d.objsubid and d.objsubid > 0
       where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.objid = any(${oids}::oid[])
         and d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass)
-    select used.function::pg_catalog.regprocedure::text as signature, used.of, used.table, used.column::text as column,
+    select used.function as oid, used.function::pg_catalog.regprocedure::text as signature, used.of, used.table, used.column::text as column,
       (select pg_catalog.json_build_object('name', e.extname, 'schema', en.nspname)
         from pg_catalog.pg_depend d join pg_catalog.pg_extension e on e.oid = d.refobjid
         join pg_catalog.pg_namespace en on en.oid = e.extnamespace
         where d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass and d.objid = used.function
           and d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass and d.deptype = 'e') as extension
-    from used order by 1, 2, 3, 4`);
+    from used order by 2, 3, 4, 5`);
 }

@@ -7,7 +7,7 @@ export interface PlannedObject {
   readonly line: ObjectLine;
   /** The target's table, showTable; what has the same is never worked on in an order that could lock two sessions up. */
   readonly table: string;
-  /** Each list is one transaction, in this order. Empty unless the line says `waiting`. */
+  /** Each list is one transaction, in this order. Empty unless the line says `waiting`; empty then too: held back. */
   readonly steps: readonly (readonly Sql[])[];
   /** Keys of objects that must stand before. */
   readonly needs: readonly string[];
@@ -53,6 +53,19 @@ export function stands(subject: Subject): PlannedObject {
 /** @param statement what a person could run, where that helps */
 export function leaveOut(subject: Subject, reason: string, statement?: string): PlannedObject {
   return planned(subject, { state: 'left_out', reason, statement }, []);
+}
+
+/** Must not be there while the mirror follows: it waits, and no RETRY makes it before that ends. */
+export function hold(subject: Subject, reason: string, statement: string): PlannedObject {
+  return planned(subject, { state: 'waiting', reason, statement }, []);
+}
+
+/** What only a person can make, with the statement to do so. */
+export function refused(
+  subject: Subject,
+  how: { readonly reason: string; readonly sqlstate?: string | undefined; readonly statement: string },
+): PlannedObject {
+  return planned(subject, { state: 'failed', ...how }, []);
 }
 
 /** Something else stands in its place. */

@@ -17,11 +17,12 @@ export type Finding =
   | (Words & { readonly state: 'error'; readonly kind: ErrorKind });
 
 /** What preflight needs of a mirror that is not made yet; a MirrorWork is one. */
-export type MirrorPlan = Pick<MirrorWork, 'name' | 'tables' | 'publication' | 'slot'> & {
+export type MirrorPlan = Pick<MirrorWork, 'name' | 'tables' | 'scope' | 'publication' | 'slot'> & {
   readonly options: Pick<
     MirrorOptions,
     'do_initial_copy' | 'resync' | 'schema' | 'truncate' | 'soft_delete' | 'soft_delete_col_name' | 'synced_at_col_name'
   >;
+  readonly source?: { readonly metadataSchema: string };
   readonly target: { readonly metadataSchema: string };
 };
 

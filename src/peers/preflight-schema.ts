@@ -6,11 +6,13 @@ import { growTrees, planInput, readSourceSchema, readTargetFacts, type SourceSch
 import { planSchema, type SchemaPlan } from './ddl-plan.ts';
 import type { TargetFacts } from './inspect-target.ts';
 import { type Finding, type MirrorPlan, ok, problem, warning } from './preflight-finding.ts';
+import { type DatabasePlan, readPlan } from './schema/read-plan.ts';
 
 /** What is read of both sides for a plan of the target's schema. */
 export interface SchemaSides {
   readonly schema: SourceSchema;
   readonly target: TargetFacts;
+  readonly database: DatabasePlan;
 }
 
 const isTable = (table: Table | undefined) => table === undefined || table.kind === 'r' || table.kind === 'p';
@@ -23,17 +25,18 @@ export async function readSchemaSides(
 ): Promise<SchemaSides> {
   const trees = await growTrees(source, look.plan.tables, look.tables.filter(isTable));
   const schema = await readSourceSchema(source, trees);
-  return { schema, target: await readTargetFacts(target, schema) };
+  const database = await readPlan({ source, target }, look.plan, trees);
+  return { schema, database, target: await readTargetFacts(target, schema) };
 }
 
 /** What the target lacks or holds otherwise, and what of the source does not go along. Pure. */
-export function checkSchema(plan: MirrorPlan, { schema, target }: SchemaSides): readonly Finding[] {
+export function checkSchema(plan: MirrorPlan, { schema, target, database }: SchemaSides): readonly Finding[] {
   const check = 'schema of the target';
   const usable = {
     ...schema,
     trees: schema.trees.filter(({ mapping }) => isTable(target.tables.get(showTable(mapping.to)))),
   };
-  const found = planAfterDrops(plan, usable, target);
+  const found = planAfterDrops(plan, usable, { target, provided: database.provided });
   const inheritance = checkInheritance(plan, schema);
   if (found.problems.length === 0) return [ok(check, 'every table can be made there or fits'), ...inheritance];
   const unfit =
@@ -50,8 +53,12 @@ export function checkSchema(plan: MirrorPlan, { schema, target }: SchemaSides): 
 }
 
 // Tables that are replaced are dropped first; what the plan says then is what counts.
-function planAfterDrops(plan: MirrorPlan, schema: SourceSchema, target: TargetFacts): SchemaPlan {
-  const first = planSchema(planInput(schema, target, plan));
+function planAfterDrops(
+  plan: MirrorPlan,
+  schema: SourceSchema,
+  { target, provided }: { readonly target: TargetFacts; readonly provided: ReadonlySet<string> },
+): SchemaPlan {
+  const first = planSchema(planInput(schema, target, plan, provided));
   if (first.drop.length === 0) return first;
   const dropped = new Set(first.drop.map(showTable));
   const tables = new Map(
@@ -59,7 +66,8 @@ function planAfterDrops(plan: MirrorPlan, schema: SourceSchema, target: TargetFa
       ([name, { partitionOf }]) => !dropped.has(name) && !(partitionOf && dropped.has(showTable(partitionOf.parent))),
     ),
   );
-  return planSchema(planInput(schema, { ...target, tables }, { ...plan, options: { ...plan.options, resync: false } }));
+  const options = { ...plan.options, resync: false };
+  return planSchema(planInput(schema, { ...target, tables }, { ...plan, options }, provided));
 }
 
 function checkInheritance(plan: MirrorPlan, { trees }: SourceSchema): readonly Finding[] {

@@ -26,6 +26,12 @@ const pinned = [
   "set search_path = ''",
   "set xmloption = 'content'",
   'set row_security = off',
+  // What the server prints, and what statements of ours make without saying so.
+  'set quote_all_identifiers = off',
+  'set transform_null_equals = off',
+  'set check_function_bodies = off',
+  "set default_tablespace = ''",
+  'set default_table_access_method = heap',
   'set synchronize_seqscans = off',
   'set client_min_messages = warning',
   'set default_transaction_read_only = off',

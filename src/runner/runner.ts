@@ -216,9 +216,9 @@ class Runner {
       throw new SluiceError('undefined_object', `a peer of mirror "${mirror.name}" is gone`);
     }
     const tables = await pool.use((db) => readTables(db, mirror.id));
-    const { id, name, options, publication, slot } = mirror;
+    const { id, name, options, scope, publication, slot } = mirror;
     return {
-      ...{ id, name, options, publication, slot, tables },
+      ...{ id, name, options, scope, publication, slot, tables },
       token: owned.token,
       source: source.config,
       target: target.config,

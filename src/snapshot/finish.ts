@@ -1,6 +1,7 @@
 // After the load: keys, then all else that belongs to the tables, statistics, sequences; durable before it ends.
 import { SluiceError } from '../base/errors.ts';
 import { throwIfStopped } from '../base/retry.ts';
+import { objectStages } from '../mirror/object.ts';
 import { applicationName } from '../mirror/work.ts';
 import { endLeftovers, readCopiedTables } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
@@ -8,10 +9,12 @@ import { membersOf, type TableTree, targetNames } from '../peers/ddl-tree.ts';
 import { inspectTables } from '../peers/inspect.ts';
 import { lookAtSource, lookAtTarget, lookForExtensions } from '../peers/objects-look.ts';
 import { planExtensions, planObjects } from '../peers/objects-plan.ts';
+import { readPlan } from '../peers/schema/read-plan.ts';
 import { moveSequences } from '../peers/sequences.ts';
 import type { Connection } from '../pg/client.ts';
 import { ident, join, sql } from '../pg/sql.ts';
 import { showTable, type Table, type TableName } from '../pg/table.ts';
+import { compareCatalogs, makeAgain, planAll } from './closing.ts';
 import type { SnapshotDeps } from './deps.ts';
 import { flushTarget } from './flush.ts';
 import { addKeys } from './keys.ts';
@@ -63,6 +66,9 @@ async function makeAll(
   }
   const theirs = await lookAtSource(source, trees);
   const run = new ObjectRun(deps);
+  const database = await readPlan({ source, target }, work, trees);
+  await run.begin(database.objects);
+  await run.make(database.objects, { stages: ['before'], watch: target }, signal);
   const needed = planExtensions(await lookForExtensions(target, theirs.extensions));
   await run.begin(needed);
   await run.make(needed, { stages: ['needs'], watch: target }, signal);
@@ -75,12 +81,15 @@ async function makeAll(
     ({ line }) => line.stage !== 'needs',
   );
   await run.begin(planned);
-  const make = (stages: Parameters<ObjectRun['make']>[1]['stages']) =>
-    run.make(planned, { stages, watch: target }, signal);
+  const all = [...planned, ...database.objects];
+  const make = (stages: Parameters<ObjectRun['make']>[1]['stages']) => run.make(all, { stages, watch: target }, signal);
   await make(['indexes', 'constraints', 'inheritance', 'statistics']);
   // With expressions of indexes and extended statistics; and before foreign keys, which are looked at by queries.
   await rows();
-  await make(['foreign keys', 'settings']);
+  await make(objectStages.slice(objectStages.indexOf('foreign keys')));
+  const sides = { source, target };
+  await makeAgain(run, await planAll(sides, work, trees), target, signal);
+  await compareCatalogs(deps, run, await planAll(sides, work, trees));
   return there;
 }
 

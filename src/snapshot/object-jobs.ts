@@ -26,8 +26,18 @@ const together = 40;
 export function stageJobs(stage: ObjectStage, objects: readonly PlannedObject[]): readonly JobGroup[] {
   if (objects.length === 0) return [];
   switch (stage) {
+    // In the order in which they were planned: each may need those before it.
     case 'before':
-      return [];
+    case 'views':
+    case 'rules':
+    case 'triggers':
+    case 'policies':
+    case 'comments':
+    case 'rights':
+    case 'event triggers':
+      return [{ jobs: chunks(objects).map(whole), sideBySide: false }];
+    case 'filling':
+      return levels(objects).map(({ of }) => ({ jobs: largestFirst(of), sideBySide: true }));
     case 'needs':
       return [{ jobs: objects.map((object) => whole([object])), sideBySide: false }];
     case 'indexes':
@@ -89,6 +99,10 @@ function byTable(objects: readonly PlannedObject[]): readonly ObjectJob[] {
   }
   flush();
   return jobs;
+}
+
+function largestFirst(objects: readonly PlannedObject[]): readonly ObjectJob[] {
+  return objects.toSorted((a, b) => (b.line.bytes ?? 0) - (a.line.bytes ?? 0)).map((object) => whole([object]));
 }
 
 function levels(objects: readonly PlannedObject[]) {

@@ -32,9 +32,21 @@ export class ObjectRun {
     return [...this.#ended.values()].filter((line) => line.state === 'failed');
   }
 
+  /** What this run has come to say of an object; undefined: nothing, or it is still to be made. */
+  endOf(line: ObjectLine): ObjectLine | undefined {
+    return this.#ended.get(objectKey(line));
+  }
+
+  /** So that they are made as if for the first time. */
+  forget(objects: readonly PlannedObject[]): void {
+    for (const { line } of objects) this.#ended.delete(objectKey(line));
+  }
+
   /** Says how everything stands before anything is made. */
   async begin(planned: readonly PlannedObject[]): Promise<void> {
-    for (const { line } of planned) if (line.state !== 'waiting') this.#ended.set(objectKey(line), line);
+    for (const { line, steps } of planned) {
+      if (line.state !== 'waiting' || steps.length === 0) this.#ended.set(objectKey(line), line);
+    }
     await this.#deps.report.objects(planned.map(({ line }) => line));
     for (const { line } of planned) if (line.state === 'failed') await this.#note(line);
   }
@@ -50,7 +62,8 @@ export class ObjectRun {
     signal: AbortSignal,
   ): Promise<void> {
     const { work } = this.#deps;
-    const waiting = planned.filter(({ line }) => line.state === 'waiting');
+    // What waits without steps is held back.
+    const waiting = planned.filter(({ line, steps }) => line.state === 'waiting' && steps.length > 0);
     const watching = watchBuilds(what.watch, this.#making, (lines) => this.#deps.report.objects(lines));
     try {
       for (const stage of what.stages) {
@@ -172,12 +185,12 @@ function stepsOf(object: PlannedObject, job: ObjectJob): PlannedObject['steps'] 
   return object.steps.slice(job.from, job.to);
 }
 
-// What another try of the whole step may overcome is no object's fault.
-function throwTrouble(error: SluiceError, target: Connection): void {
+/** What another try of the whole step may overcome is no object's fault. */
+export function throwTrouble(error: SluiceError, target: Connection): void {
   if (target.lost.aborted || error.kind !== 'upstream') throw error;
   if (error.retry === 'backoff' && error.sqlstate !== deadlock) throw error;
 }
 
-function inWords(error: SluiceError): string {
+export function inWords(error: SluiceError): string {
   return error.detail === undefined ? error.message : `${error.message} (${error.detail})`;
 }

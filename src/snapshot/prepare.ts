@@ -1,20 +1,22 @@
 // Makes the target ready for rows: what is missing is made, what is there is used if it fits; then the publication.
 import { SluiceError } from '../base/errors.ts';
 import { throwIfStopped } from '../base/retry.ts';
-import type { ObjectLine, ObjectName } from '../mirror/object.ts';
+import type { ObjectLine } from '../mirror/object.ts';
 import { applicationName, type MirrorWork } from '../mirror/work.ts';
 import { holdToken } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
 import { planInput, readSourceSchema, readTargetFacts } from '../peers/ddl-input.ts';
 import { planSchema, type SchemaPlan } from '../peers/ddl-plan.ts';
-import { membersOf, type SchemaStep, type TableTree, tableObject } from '../peers/ddl-tree.ts';
+import { membersOf, type TableTree, tableObject } from '../peers/ddl-tree.ts';
 import { type TargetFacts, tablesWithRows } from '../peers/inspect-target.ts';
 import { createPublication } from '../peers/publication.ts';
+import { planAgainst, readSourceSide } from '../peers/schema/read-plan.ts';
 import type { Connection } from '../pg/client.ts';
 import { ident, join, sql } from '../pg/sql.ts';
 import { showTable, type TableName } from '../pg/table.ts';
 import type { SnapshotDeps } from './deps.ts';
 import { ensureStream } from './slot.ts';
+import { makeBefore } from './steps.ts';
 import { during, readTrees } from './trees.ts';
 
 /**
@@ -53,16 +55,18 @@ interface Sides {
 async function makeSchema({ deps, source, target, trees }: Sides, signal: AbortSignal): Promise<TargetFacts> {
   const { work } = deps;
   const schema = await readSourceSchema(source, trees);
+  const side = await readSourceSide(source, work);
   for (;;) {
     throwIfStopped(signal);
     const facts = await readTargetFacts(target, schema);
-    const plan = planSchema(planInput(schema, facts, work));
+    const database = await planAgainst(side, target, { work, trees });
+    const plan = planSchema(planInput(schema, facts, work, database.provided));
     refuse(plan);
     if (plan.drop.length > 0) {
       await dropTables(target, work, plan.drop);
       continue;
     }
-    await applySteps(deps, target, plan.steps, signal);
+    await makeBefore(deps, target, { steps: plan.steps, database }, signal);
     await tellUsed(deps, trees, facts);
     return facts;
   }
@@ -120,51 +124,9 @@ async function dropTables(target: Connection, work: MirrorWork, tables: readonly
   }
 }
 
-const stepsPerTransaction = 50;
-
 // Tables that were there before, or that a try before this one made.
 async function tellUsed({ report }: SnapshotDeps, trees: readonly TableTree[], facts: TargetFacts): Promise<void> {
   const used = trees.flatMap(membersOf).filter(({ to }) => facts.tables.has(showTable(to)));
-  const lines = used.map(({ source }) => lineOf(tableObject(source), 'existed'));
+  const lines = used.map(({ source }): ObjectLine => ({ ...tableObject(source), stage: 'before', state: 'existed' }));
   if (lines.length > 0) await report.objects(lines);
-}
-
-function lineOf(object: ObjectName, state: 'created' | 'existed'): ObjectLine {
-  return { ...object, stage: 'before', state };
-}
-
-async function applySteps(
-  { work, report }: SnapshotDeps,
-  target: Connection,
-  steps: readonly SchemaStep[],
-  signal: AbortSignal,
-): Promise<void> {
-  for (let at = 0; at < steps.length; at += stepsPerTransaction) {
-    throwIfStopped(signal);
-    const some = steps.slice(at, at + stepsPerTransaction);
-    try {
-      await apply(target, work, some);
-    } catch (error) {
-      if (some.length === 1 || target.lost.aborted) throw during(`cannot make ${some[0]?.what} on the target`, error);
-      // Once more one by one, to say which it is.
-      for (const step of some) {
-        await apply(target, work, [step]).catch((again: unknown) => {
-          throw during(`cannot make ${step.what} on the target`, again);
-        });
-      }
-    }
-    await report.objects(some.flatMap(({ objects = [] }) => objects.map((object) => lineOf(object, 'created'))));
-  }
-}
-
-async function apply(target: Connection, work: MirrorWork, steps: readonly SchemaStep[]): Promise<void> {
-  await target.transaction(async () => {
-    await holdToken(target, work);
-    await target.run(
-      join(
-        steps.flatMap((step) => step.statements),
-        '; ',
-      ),
-    );
-  });
 }

@@ -4,8 +4,7 @@ import { type ObjectName, type ObjectStage, objectKey, objectStages } from '../m
 import { applicationName } from '../mirror/work.ts';
 import { compareToken, endLeftovers } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
-import { lookAtSource, lookAtTarget } from '../peers/objects-look.ts';
-import { planObjects } from '../peers/objects-plan.ts';
+import { planAll } from './closing.ts';
 import type { SnapshotDeps } from './deps.ts';
 import { flushTarget } from './flush.ts';
 import { ObjectRun } from './objects.ts';
@@ -32,10 +31,8 @@ export async function retryObjects(
   await using source = await connectPeer(work.source, use, signal);
   await using target = await connectPeer(work.target, use, signal);
   await endLeftovers(target, work, ['finish', 'objects']);
-  const theirs = await lookAtSource(source, await readTrees(source, work.tables));
-  const planned = planObjects(await lookAtTarget(target, theirs, work.slot !== null)).filter(({ line }) =>
-    wanted.has(objectKey(line)),
-  );
+  const all = await planAll({ source, target }, work, await readTrees(source, work.tables));
+  const planned = all.filter(({ line }) => wanted.has(objectKey(line)));
   const there = new Set(planned.map(({ line }) => objectKey(line)));
   const gone = [...wanted].filter(([key]) => !there.has(key)).map(([, object]) => object);
   const reason = 'it is not on the source any more';

@@ -157,18 +157,11 @@ test('missing source tables are all named', async () => {
   });
 });
 
-test('a default that calls a function which the target lacks is told with its name and place', async () => {
+test('functions that defaults, generated columns and domains call are made before the tables, also where a mapping names only these', async () => {
   const fn = `create schema lib; create function lib.next_no(n int) returns int language sql immutable as 'select n + 1';`;
   const source = `${fn} create table t (id int default lib.next_no(4), g int generated always as (lib.next_no(1)) stored);
     create domain odd as int check (lib.next_no(value) % 2 = 0); create table o (v odd)`;
   await using w = await world(source);
-  await expect(prepare(w, [table('t'), table('o')])).rejects.toMatchObject({
-    kind: 'wrong_state',
-    detail: expect.stringContaining(
-      'function lib.next_no(integer) does not exist on the target; the default of public.t.id calls it',
-    ),
-  });
-  await w.to.exec(fn);
   await prepare(w, [table('t'), table('o')]);
   expect(await w.to.exec('insert into t values (default) returning id, g')).toEqual([{ id: 5, g: 2 }]);
 });

@@ -52,6 +52,7 @@ export function mirrorWork(
     target: peerOf(sides.to),
     options: read,
     tables,
+    scope: { kind: 'tables' },
     publication: { name: `pub_${suffix}`, made: true },
     slot: read.initial_copy_only
       ? null

@@ -98,6 +98,7 @@ export async function following(options: FollowingOptions): Promise<Following> {
     target: peerOf(target),
     options: readOptions('mirror', mirrorOptions, written),
     tables,
+    scope: { kind: 'tables' },
     publication: { name, made: true },
     slot: { name, made: true },
   };

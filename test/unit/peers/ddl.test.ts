@@ -212,6 +212,7 @@ describe('types', () => {
       name: 'de',
       provider: 'i',
       deterministic: false,
+      oid: 1,
       collate: null,
       ctype: null,
       locale: "de-u-'",
@@ -254,6 +255,7 @@ function plan(trees: readonly TableTree[], more: Partial<PlanInput> = {}) {
     sequences: [],
     target: nothingThere,
     added: [],
+    provided: new Set(),
     create: true,
     replace: false,
     follows: false,
@@ -322,7 +324,7 @@ describe('the plan', () => {
     const extension = { name: 'hstore', schema: 'ext' };
     const types = [aType({ oid: 5, kind: 'b', extension }), aType({ oid: 6, kind: 'b', name: 'c_type' })];
     const functions = [
-      { signature: 'f(integer)', of: 'default', table: source.oid, column: 'v', extension: null } as const,
+      { oid: 7, signature: 'f(integer)', of: 'default', table: source.oid, column: 'v', extension: null } as const,
     ];
     const { problems } = plan([tree(source)], {
       needs: { types, collations: [], functions },

@@ -14,6 +14,7 @@ function plan(pairs: readonly (readonly [string, string])[], more: Partial<Mirro
   return {
     name: 'm',
     tables: pairs.map(([from, to]) => ({ from: table(from), to: table(to), key: null, exclude: [], where: null })),
+    scope: { kind: 'tables' },
     publication: { name: 'p', made: true },
     slot: { name: 's', made: true },
     options: {} as MirrorPlan['options'],

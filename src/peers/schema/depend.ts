@@ -1,0 +1,104 @@
+// What of a database needs what, from pg_depend, down to objects that stand for themselves.
+import type { Connection } from '../../pg/client.ts';
+import { sql, trusted } from '../../pg/sql.ts';
+import type { TableName } from '../../pg/table.ts';
+
+export interface Graph {
+  /** By id: what it needs. Row types and arrays stand for their relation or element, defaults and view rules for the relation, members for their extension. */
+  readonly needs: ReadonlyMap<string, ReadonlySet<string>>;
+  /** By id of a table: what its indexes, constraints and statistics need. */
+  readonly wide: ReadonlyMap<string, ReadonlySet<string>>;
+  /** Every relation that has columns, by id. */
+  readonly relations: ReadonlyMap<string, Relation>;
+}
+
+export interface Relation extends TableName {
+  /** relkind: r, p, v, m, f. */
+  readonly kind: string;
+  readonly extension: boolean;
+}
+
+interface Edge {
+  readonly from: string;
+  readonly to: string;
+  readonly wide: boolean;
+}
+
+/** Three round trips; of plain tables there are few edges, so that 10,000 of them are no matter. */
+export async function readDependencies(db: Connection): Promise<Graph> {
+  const edges = await db.query<Edge>(selectEdges);
+  const needs = new Map<string, Set<string>>();
+  const wide = new Map<string, Set<string>>();
+  for (const edge of edges) {
+    const map = edge.wide ? wide : needs;
+    const set = map.get(edge.from);
+    if (set === undefined) map.set(edge.from, new Set([edge.to]));
+    else set.add(edge.to);
+  }
+  const relations = await db.query<Relation & { id: string }>(sql`
+    select 'pg_class:' || c.oid as id, n.nspname::text as schema, c.relname::text as name, c.relkind::text as kind,
+      exists (select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+        and d.objid = c.oid and d.deptype = 'e') as extension
+    from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    where c.relkind in ('r', 'p', 'v', 'm', 'f') and c.oid >= 16384 and n.nspname !~ '^pg_(toast|temp)'
+      and n.nspname <> 'information_schema'`);
+  return { needs, wide, relations: new Map(relations.map(({ id, ...relation }) => [id, relation])) };
+}
+
+const classOf = (name: string) => trusted(`'pg_catalog.${name}'::pg_catalog.regclass::oid`);
+
+// An edge's ends are brought to what stands for them. Schemas come first anyway; inheritance and ownership of sequences are no
+// matter of the order here. https://www.postgresql.org/docs/18/catalog-pg-depend.html
+const selectEdges = sql`
+  with element as materialized (
+    select t.oid, coalesce(r.rngtypid, e.oid, t.oid) as stands_for
+    from pg_catalog.pg_type t
+    left join pg_catalog.pg_type e on e.typarray = t.oid
+    left join pg_catalog.pg_range r on r.rngmultitypid = coalesce(e.oid, t.oid)
+    where t.oid >= 16384),
+  stand_in as materialized (
+    select ${classOf('pg_type')} as class, element.oid as id,
+      case when c.relkind <> 'c' then ${classOf('pg_class')} else ${classOf('pg_type')} end as to_class,
+      case when c.relkind <> 'c' then c.oid else element.stands_for end as to_id
+    from element join pg_catalog.pg_type t on t.oid = element.stands_for
+    left join pg_catalog.pg_class c on c.oid = t.typrelid
+    where element.stands_for <> element.oid or c.relkind <> 'c'
+    union all select ${classOf('pg_class')}, c.oid, ${classOf('pg_type')}, c.reltype from pg_catalog.pg_class c
+      where c.relkind = 'c'
+    union all select ${classOf('pg_rewrite')}, w.oid, ${classOf('pg_class')}, w.ev_class from pg_catalog.pg_rewrite w
+      where w.rulename = '_RETURN'
+    union all select ${classOf('pg_attrdef')}, f.oid, ${classOf('pg_class')}, f.adrelid from pg_catalog.pg_attrdef f
+    union all select ${classOf('pg_constraint')}, k.oid, ${classOf('pg_type')}, k.contypid from pg_catalog.pg_constraint k
+      where k.contypid <> 0
+    union all select d.classid, d.objid, ${classOf('pg_opclass')}, d.refobjid from pg_catalog.pg_depend d
+      where d.classid in (${classOf('pg_amop')}, ${classOf('pg_amproc')}) and d.refclassid = ${classOf('pg_opclass')}
+        and d.deptype = 'i'),
+  edge as (
+    select d.classid, d.objid, coalesce(f.to_class, d.classid) as from_class, coalesce(f.to_id, d.objid) as from_id,
+      coalesce(t.to_class, d.refclassid) as to_class, coalesce(t.to_id, d.refobjid) as to_id
+    from pg_catalog.pg_depend d
+    left join stand_in f on f.class = d.classid and f.id = d.objid
+    left join stand_in t on t.class = d.refclassid and t.id = d.refobjid
+    where d.objid >= 16384 and d.refobjid >= 16384 and d.deptype in ('n', 'a', 'i')
+      and d.refclassid <> ${classOf('pg_namespace')}
+      and not (d.classid = ${classOf('pg_class')} and d.refclassid = ${classOf('pg_class')})),
+  owned as (
+    select edge.from_class, edge.from_id, edge.to_class, edge.to_id, false as wide from edge
+    union all
+    select ${classOf('pg_class')}, coalesce(k.conrelid, x.indrelid, s.stxrelid), edge.to_class, edge.to_id, true
+    from edge
+    left join pg_catalog.pg_constraint k on edge.classid = ${classOf('pg_constraint')} and k.oid = edge.objid and k.conrelid <> 0
+    left join pg_catalog.pg_index x on edge.classid = ${classOf('pg_class')} and x.indexrelid = edge.objid
+    left join pg_catalog.pg_statistic_ext s on edge.classid = ${classOf('pg_statistic_ext')} and s.oid = edge.objid
+    where coalesce(k.conrelid, x.indrelid, s.stxrelid) is not null
+      and edge.to_class not in (${classOf('pg_class')}, ${classOf('pg_constraint')})),
+  member as (
+    select d.classid, d.objid, d.refobjid from pg_catalog.pg_depend d where d.deptype = 'e')
+  select distinct
+    coalesce('pg_extension:' || fm.refobjid, owned.from_class::pg_catalog.regclass || ':' || owned.from_id) as from,
+    coalesce('pg_extension:' || tm.refobjid, owned.to_class::pg_catalog.regclass || ':' || owned.to_id) as to, owned.wide
+  from owned
+  left join member fm on fm.classid = owned.from_class and fm.objid = owned.from_id
+  left join member tm on tm.classid = owned.to_class and tm.objid = owned.to_id
+  where (owned.from_class, owned.from_id) is distinct from (owned.to_class, owned.to_id)
+    and (fm.refobjid is null or fm.refobjid is distinct from tm.refobjid)`;

@@ -1,0 +1,73 @@
+// What is to be known of a server before its objects are read and judged: its version, our rights, its roles and extensions.
+import { toSluiceError } from '../../base/errors.ts';
+import type { Connection } from '../../pg/client.ts';
+import { literal, type Sql, sql, trusted } from '../../pg/sql.ts';
+
+export interface ServerFacts {
+  /** server_version_num */
+  readonly version: number;
+  readonly user: string;
+  readonly superuser: boolean;
+  /** Whether sessions of ours may be `session_replication_role = replica`, where triggers and rules do not fire. */
+  readonly replicaRole: boolean;
+  readonly roles: ReadonlySet<string>;
+  /** Extensions that can be installed, with those that are. */
+  readonly available: ReadonlySet<string>;
+  /** Schemas that are not the user's: ours. */
+  readonly ours: readonly string[];
+}
+
+/** @param ours schemas that hold what Sluice keeps on that side */
+export async function readServerFacts(db: Connection, ours: readonly string[]): Promise<ServerFacts> {
+  const row = await db.one<{
+    version: string;
+    user: string;
+    superuser: boolean;
+    roles: readonly string[];
+    available: readonly string[];
+  }>(sql`select pg_catalog.current_setting('server_version_num') as version, current_user::text as user,
+    (select rolsuper from pg_catalog.pg_roles where rolname = current_user) as superuser,
+    (select pg_catalog.json_agg(rolname) from pg_catalog.pg_roles) as roles,
+    (select coalesce(pg_catalog.json_agg(name), '[]') from (select name from pg_catalog.pg_available_extensions
+      union select extname from pg_catalog.pg_extension) known) as available`);
+  return {
+    version: Number(row.version),
+    user: row.user,
+    superuser: row.superuser,
+    replicaRole: await maySwitchOff(db),
+    roles: new Set(row.roles),
+    available: new Set(row.available),
+    ours,
+  };
+}
+
+async function maySwitchOff(db: Connection): Promise<boolean> {
+  try {
+    await db.run(sql`set session_replication_role = replica`);
+    await db.run(sql`reset session_replication_role`);
+    return true;
+  } catch (error) {
+    if (toSluiceError(error).sqlstate !== '42501') throw error;
+    return false;
+  }
+}
+
+/**
+ * The condition for rows of a catalog that are a user's: neither the system's, nor an extension's, nor ours, nor temporary.
+ * @param catalog e.g. `pg_proc`
+ * @param row the alias of its row in the query
+ * @param schema the alias of its pg_namespace row, if it is in a schema
+ */
+export function isUsers(facts: ServerFacts, catalog: string, row: string, schema?: string): Sql {
+  const of = trusted(row);
+  const named = schema === undefined ? sql`true` : notTheirs(facts, schema);
+  return sql`(${of}.oid >= 16384 and ${named} and not exists (select from pg_catalog.pg_depend member
+    where member.classid = ${literal(`pg_catalog.${catalog}`)}::pg_catalog.regclass and member.objid = ${of}.oid
+      and member.deptype = 'e'))`;
+}
+
+/** The condition for schemas of users. @param schema the alias of the pg_namespace row */
+export function notTheirs(facts: ServerFacts, schema: string): Sql {
+  const name = sql`${trusted(schema)}.nspname`;
+  return sql`${name} <> all (${['information_schema', ...facts.ours]}::name[]) and ${name} !~ '^pg_(toast|temp)'`;
+}

@@ -1,0 +1,303 @@
+// From both sides of a mirror: every object of the source that goes along, and what becomes of it on the target. Pure.
+import { type ObjectName, type ObjectStage, objectKey, objectStages } from '../../mirror/object.ts';
+import { type Sql, trusted } from '../../pg/sql.ts';
+import { showTable } from '../../pg/table.ts';
+import { createSchema } from '../ddl-types.ts';
+import {
+  hold,
+  inTheWay,
+  leaveOut,
+  needsVersion,
+  type PlannedObject,
+  refused,
+  type Subject,
+  stands,
+  toMake,
+} from '../objects-planned.ts';
+import type { Circumstances, Entity } from './entity.ts';
+import { type Followed, follow, nameKey, type Renames } from './follow.ts';
+import { inOrder } from './order.ts';
+import { neededBy, type Scoped, type ScopeInput, schemaOf, scopeOf } from './scope.ts';
+import type { DatabaseSide } from './side.ts';
+
+export interface DatabaseInput extends ScopeInput {
+  readonly target: DatabaseSide;
+}
+
+export interface PlannedEntity extends PlannedObject {
+  readonly id: string;
+}
+
+export interface DatabasePlan {
+  /** In an order in which they can be made; stages one after another in it. */
+  readonly objects: readonly PlannedEntity[];
+  /** Ids and ledger keys of what is or will be on the target before the tables. */
+  readonly provided: ReadonlySet<string>;
+  /** What an object or table needs, by id. */
+  readonly needsOf: (id: string) => ReadonlySet<string>;
+}
+
+export const emptyPlan: DatabasePlan = { objects: [], provided: new Set(), needsOf: () => new Set() };
+
+interface Context extends DatabaseInput, Scoped, Circumstances2 {
+  readonly byId: ReadonlyMap<string, Entity>;
+  readonly needsOf: (id: string) => ReadonlySet<string>;
+  /** The target's, by `identity`. */
+  readonly there: ReadonlyMap<string, Entity>;
+  /** Names of the target's relations, by nameKey. */
+  readonly relationsThere: ReadonlySet<string>;
+  readonly stages: ReadonlyMap<string, ObjectStage>;
+}
+
+interface Circumstances2 {
+  readonly circumstances: Circumstances;
+}
+
+export function planDatabase(input: DatabaseInput): DatabasePlan {
+  const scoped = scopeOf(input);
+  const { source, target, work } = input;
+  const byId = new Map(source.entities.map((each) => [each.id, each]));
+  const needsOf = neededBy(source, byId);
+  const rank = (id: string) =>
+    byId.get(id)?.kind === 'schema' ? -1 : objectStages.indexOf(byId.get(id)?.stage ?? 'before');
+  const there = new Map(target.entities.map((each) => [identity(each), each]));
+  // Every database has one from the beginning, so that it is worth no line.
+  const known = (each: Entity) => each.kind === 'schema' && each.name === 'public' && there.has(identity(each));
+  const ids = [...scoped.wanted]
+    .filter((id) => {
+      const each = byId.get(id);
+      return each !== undefined && !known(each);
+    })
+    .toSorted((a, b) => rank(a) - rank(b));
+  const turns = inOrder(ids, needsOf, (id) => byId.get(id)?.shell !== undefined);
+  const context: Context = {
+    ...{ ...input, ...scoped, byId, needsOf },
+    there,
+    relationsThere: new Set([...target.graph.relations.values()].map(nameKey)),
+    stages: stagesOf(
+      turns.map(({ id }) => id),
+      { byId, needsOf, needed: scoped.needed },
+    ),
+    circumstances: { source: source.facts, target: target.facts, follows: work.slot !== null },
+  };
+  const planned: PlannedEntity[] = [];
+  let shells: Sql[] = [];
+  const levels = new Map<string, number>();
+  for (const { id, part } of turns) {
+    const entity = byId.get(id);
+    if (entity === undefined) continue;
+    if (part === 'shell') {
+      const shell = shellOf(context, entity);
+      if (shell !== null) shells.push(shell);
+      continue;
+    }
+    levels.set(id, Math.max(0, ...[...needsOf(id)].map((need) => (levels.get(need) ?? -1) + 1)));
+    const object = planEntity(context, entity, levels.get(id) ?? 0);
+    // What the circle begins with goes with the first of it.
+    const steps = object.steps.length > 0 && shells.length > 0 ? [shells, ...object.steps] : object.steps;
+    if (steps !== object.steps) shells = [];
+    planned.push({ ...object, steps });
+  }
+  const objects = withoutOrphans(planned).toSorted(
+    (a, b) => objectStages.indexOf(a.line.stage) - objectStages.indexOf(b.line.stage),
+  );
+  const early = objects.filter(
+    ({ line }) => line.stage === 'before' && (line.state === 'waiting' || line.state === 'existed'),
+  );
+  return { objects, provided: new Set(early.flatMap(({ id, line }) => [id, objectKey(line)])), needsOf };
+}
+
+/** Unlike that of any other object of the same database. */
+function identity({ kind, schema, name, arguments: args, table }: Entity): string {
+  return JSON.stringify([kind, schema, name + args, table]);
+}
+
+/** The name in the ledger. */
+export function entityObject({ kind, schema, name, arguments: args, table }: Entity): ObjectName {
+  return { kind, schema, name: name + args, table };
+}
+
+// What needs something that is made later is made later; but nothing that the tables need.
+function stagesOf(
+  ids: readonly string[],
+  {
+    byId,
+    needsOf,
+    needed,
+  }: {
+    readonly byId: ReadonlyMap<string, Entity>;
+    readonly needsOf: (id: string) => ReadonlySet<string>;
+    readonly needed: ReadonlySet<string>;
+  },
+): ReadonlyMap<string, ObjectStage> {
+  const found = new Map<string, ObjectStage>();
+  for (const id of ids) {
+    const own = byId.get(id)?.stage ?? 'before';
+    const all = [own, ...[...needsOf(id)].flatMap((need) => found.get(need) ?? [])];
+    const latest = all.reduce((a, b) => (objectStages.indexOf(b) > objectStages.indexOf(a) ? b : a));
+    found.set(id, needed.has(id) ? 'before' : latest);
+  }
+  return found;
+}
+
+function shellOf(context: Context, entity: Entity): Sql | null {
+  const there = context.there.get(identity(onTarget(context.renames, entity)));
+  if (entity.shell === undefined || there !== undefined) return null;
+  return trusted(follow(entity.shell.text, context.renames).text);
+}
+
+/** The entity as it is named on the target. */
+function onTarget(renames: Renames, entity: Entity): Entity {
+  if (renames.names.size === 0 && renames.schemas.size === 0) return entity;
+  const schema = schemaOf(renames, entity);
+  const moved = renames.names.get(nameKey(entity));
+  const isSchema = entity.kind === 'schema' ? (renames.schemas.get(entity.name) ?? entity.name) : entity.name;
+  return {
+    ...entity,
+    schema: entity.table === '' && moved !== undefined ? moved.schema : schema,
+    name: entity.table === '' && moved !== undefined ? moved.name : isSchema,
+    arguments: follow(entity.arguments, renames).text,
+    table: entity.table === '' ? '' : tableOnTarget(renames, entity.table),
+  };
+}
+
+// showTable's text is itself SQL.
+function tableOnTarget(renames: Renames, table: string): string {
+  for (const [key, to] of renames.names) {
+    const [schema = '', name = ''] = JSON.parse(key) as [string, string];
+    if (showTable({ schema, name }) === table) return showTable(to);
+  }
+  return table;
+}
+
+function planEntity(context: Context, entity: Entity, level: number): PlannedEntity {
+  const { byId, needsOf, stages } = context;
+  const needs = [...needsOf(entity.id)].flatMap((id) => {
+    const need = byId.get(id);
+    return need === undefined || !context.wanted.has(id) || standsOtherwise(context, need)
+      ? []
+      : [objectKey(entityObject(need))];
+  });
+  const subject: Subject = {
+    name: entityObject(entity),
+    stage: stages.get(entity.id) ?? entity.stage,
+    table: { schema: '', name: '' },
+    ...(entity.bytes === undefined ? {} : { bytes: entity.bytes }),
+    ...{ needs, level },
+  };
+  return { ...become(context, entity, subject), id: entity.id };
+}
+
+// Something of that name is there: whatever refers to it may be tried.
+function standsOtherwise(context: Context, entity: Entity): boolean {
+  return context.there.has(identity(onTarget(context.renames, entity)));
+}
+
+function become(context: Context, entity: Entity, subject: Subject): PlannedObject {
+  const { renames, circumstances } = context;
+  const there = context.there.get(identity(onTarget(renames, entity)));
+  const texts = statementsOf(renames, entity).map((step) => step.map((statement) => follow(statement.text, renames)));
+  const steps = texts.map((step) => step.map(({ text }) => trusted(text)));
+  const statement = steps
+    .flat()
+    .map(({ text }) => text)
+    .join('; ');
+  if (there !== undefined && there.hollow !== true) return compare(context, { entity, there, subject });
+  const verdict = entity.verdict?.(circumstances) ?? null;
+  if (verdict !== null) {
+    if ('leaveOut' in verdict) return leaveOut(subject, verdict.leaveOut, verdict.statement ?? statement);
+    if ('fail' in verdict) return refused(subject, { reason: verdict.fail, sqlstate: verdict.sqlstate, statement });
+    if (circumstances.follows) return hold(subject, verdict.hold, statement);
+  }
+  const [since, what] = entity.since ?? [0, ''];
+  if (circumstances.target.version < since) {
+    return leaveOut(subject, needsVersion(what, Math.floor(since / 10_000)), statement);
+  }
+  const missing = missingRelation(context, entity);
+  if (missing !== null) return leaveOut(subject, missing, statement);
+  const doubt = texts.flat().find((each) => each.doubt !== null)?.doubt;
+  if (doubt != null) return leaveOut(subject, doubt, statement);
+  if (steps.flat().length === 0) return leaveOut(subject, 'nothing in PostgreSQL can make it again');
+  return toMake(subject, steps);
+}
+
+// A schema goes by its new name; what stays in one that is renamed brings the old one along.
+function statementsOf(renames: Renames, entity: Entity): Entity['statements'] {
+  if (entity.kind === 'schema') {
+    const to = renames.schemas.get(entity.name);
+    return to === undefined ? entity.statements : [[createSchema(to)]];
+  }
+  const renamed = renames.schemas.has(entity.schema) && schemaOf(renames, entity) === entity.schema;
+  return renamed ? [[createSchema(entity.schema)], ...entity.statements] : entity.statements;
+}
+
+interface Pair {
+  readonly entity: Entity;
+  readonly there: Entity;
+  readonly subject: Subject;
+}
+
+function compare({ source, target, renames }: Context, { entity, there, subject }: Pair): PlannedObject {
+  const mine = follow(entity.definition, renames);
+  const same =
+    major(source) === major(target) && !mine.changed
+      ? mine.text === there.definition || loose(mine.text) === loose(there.definition)
+      : sameShape(follow(entity.shape, renames), there.shape);
+  if (same) return stands(subject);
+  const mended = entity.mend?.(there);
+  if (mended !== undefined) {
+    return toMake(
+      subject,
+      mended.map((step) => step.map((statement) => trusted(follow(statement.text, renames).text))),
+    );
+  }
+  return inTheWay(subject, `the target has another one of that name: ${there.definition}`);
+}
+
+// A text that a server printed is read and printed again as the same but for casts and parentheses.
+function loose(text: string): string {
+  return text.replaceAll(/[\s()]/g, '').replaceAll(/::[\w".]+(\[\])*/g, '');
+}
+
+function sameShape(mine: Followed, there: string): boolean {
+  return loose(mine.text).replaceAll('"', '') === loose(there).replaceAll('"', '');
+}
+
+function major({ facts }: DatabaseSide): number {
+  return Math.floor(facts.version / 10_000);
+}
+
+// A table that it needs and that is neither mirrored nor on the target under that name.
+function missingRelation({ source, needsOf, tables, byId, relationsThere, renames }: Context, entity: Entity) {
+  for (const id of needsOf(entity.id)) {
+    const relation = source.graph.relations.get(id);
+    if (relation === undefined || tables.has(id) || byId.has(id) || relation.extension) continue;
+    const to = renames.names.get(nameKey(relation)) ?? relation;
+    if (!relationsThere.has(nameKey(to))) {
+      return `it needs ${showTable(relation)}, which is neither mirrored nor on the target`;
+    }
+  }
+  return null;
+}
+
+// What stands on something that is left out is left out with it, and what stands on something held back waits with it.
+function withoutOrphans(all: readonly PlannedEntity[]): readonly PlannedEntity[] {
+  const gone = new Map<string, PlannedObject>();
+  return all.map((each) => {
+    const { state } = each.line;
+    const missing = each.needs.map((key) => gone.get(key)).find((object) => object !== undefined);
+    const orphan = missing !== undefined && state === 'waiting';
+    const kept = orphan ? { ...each, ...without(each, missing) } : each;
+    if (kept.line.state === 'left_out' || (kept.line.state === 'waiting' && kept.steps.length === 0)) {
+      gone.set(objectKey(kept.line), kept);
+    }
+    return kept;
+  });
+}
+
+function without(object: PlannedObject, missing: PlannedObject): Pick<PlannedObject, 'line' | 'steps'> {
+  const { kind, name, state } = missing.line;
+  const held = state === 'waiting';
+  const reason = held ? `${kind} ${name} is held back` : `${kind} ${name} is left out`;
+  return { line: { ...object.line, state: held ? 'waiting' : 'left_out', reason }, steps: [] };
+}

@@ -1,0 +1,18 @@
+// Every family of objects that is read: a reader file each. What is not read here is neither moved nor told of.
+import type { Reader } from './entity.ts';
+import { readCollations, readConversions } from './read-collations.ts';
+import { readRoutines } from './read-routines.ts';
+import { readExtensions, readSchemas } from './read-schemas.ts';
+import { readFreeSequences } from './read-sequences.ts';
+import { readAllTypes } from './read-types.ts';
+
+/** In the order in which they are made, as far as nothing needs another. */
+export const readers: readonly Reader[] = [
+  readSchemas,
+  readExtensions,
+  readCollations,
+  readConversions,
+  readAllTypes,
+  readFreeSequences,
+  readRoutines,
+];

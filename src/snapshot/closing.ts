@@ -1,0 +1,78 @@
+// The end of the making of objects: what may go now is tried once more, and both catalogs are compared with what the ledger says.
+import { type ObjectLine, objectKey, objectStages } from '../mirror/object.ts';
+import type { MirrorWork } from '../mirror/work.ts';
+import type { TableTree } from '../peers/ddl-tree.ts';
+import { lookAtSource, lookAtTarget } from '../peers/objects-look.ts';
+import { planObjects } from '../peers/objects-plan.ts';
+import type { PlannedObject } from '../peers/objects-planned.ts';
+import { readPlan } from '../peers/schema/read-plan.ts';
+import type { Connection } from '../pg/client.ts';
+import type { SnapshotDeps } from './deps.ts';
+import type { ObjectRun } from './objects.ts';
+
+/** Everything of the mirror, as both sides are now. */
+export async function planAll(
+  { source, target }: { readonly source: Connection; readonly target: Connection },
+  work: MirrorWork,
+  trees: readonly TableTree[],
+): Promise<readonly PlannedObject[]> {
+  const theirs = await lookAtSource(source, trees);
+  const ofTables = planObjects(await lookAtTarget(target, theirs, work.slot !== null));
+  const { objects } = await readPlan({ source, target }, work, trees);
+  const known = new Set(objects.map(({ line }) => objectKey(line)));
+  return [...objects, ...ofTables.filter(({ line }) => !known.has(objectKey(line)))];
+}
+
+// A function, relation, other object or schema that is not there, or not yet: the bodies of functions say to no catalog what they need.
+const notThere: ReadonlySet<string | undefined> = new Set(['42883', '42P01', '42704', '3F000']);
+
+/** Makes what failed for want of something that may be there by now. @param now the plan of what both sides have now */
+export async function makeAgain(
+  run: ObjectRun,
+  now: readonly PlannedObject[],
+  watch: Connection,
+  signal: AbortSignal,
+): Promise<void> {
+  const failed = run.failed;
+  const wanting = new Set(failed.filter(({ sqlstate }) => notThere.has(sqlstate)).map(objectKey));
+  // And what was not tried for want of those; needs come first in the plan.
+  const untried = new Set(failed.filter(({ sqlstate }) => sqlstate === undefined).map(objectKey));
+  for (const { line, needs } of now) {
+    const key = objectKey(line);
+    if (untried.has(key) && needs.some((need) => wanting.has(need))) wanting.add(key);
+  }
+  const again = now.filter(({ line, steps }) => wanting.has(objectKey(line)) && steps.length > 0);
+  if (again.length === 0) return;
+  run.forget(again);
+  await run.make(again, { stages: objectStages, watch }, signal);
+}
+
+/**
+ * Both catalogs against the ledger: what the source has and the target has not, or has otherwise, and what no line of this run
+ * accounts for, becomes one.
+ */
+export async function compareCatalogs(
+  { report }: SnapshotDeps,
+  run: ObjectRun,
+  now: readonly PlannedObject[],
+): Promise<void> {
+  const lines = now.flatMap(({ line, steps }): readonly ObjectLine[] => {
+    const said = run.endOf(line)?.state;
+    const unsaid = said !== 'failed' && said !== 'left_out' && said !== 'waiting';
+    if (!unsaid) return [];
+    if (line.state === 'waiting' && steps.length > 0) {
+      const reason =
+        said === undefined
+          ? 'it came to the source while the mirror was at work'
+          : 'it was on the target and is not, or not all of it, any more';
+      return [{ ...line, state: 'failed', reason }];
+    }
+    return line.state === 'existed' || line.state === 'created' ? [] : [line];
+  });
+  if (lines.length === 0) return;
+  await report.objects(lines);
+  for (const line of lines) {
+    const of = line.table === '' ? '' : ` of ${line.table}`;
+    await report.note(`the catalogs differ: ${line.kind} ${line.name}${of}: ${line.reason}`);
+  }
+}

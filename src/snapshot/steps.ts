@@ -1,0 +1,137 @@
+// Makes what stands before the rows, tables and all that they need in one order; what they do not need may fail.
+import { type SluiceError, toSluiceError } from '../base/errors.ts';
+import { throwIfStopped } from '../base/retry.ts';
+import { type ObjectLine, type ObjectName, objectKey } from '../mirror/object.ts';
+import { holdToken } from '../peers/checkpoint.ts';
+import type { SchemaStep } from '../peers/ddl-tree.ts';
+import { inOrder } from '../peers/schema/order.ts';
+import type { DatabasePlan } from '../peers/schema/read-plan.ts';
+import type { Connection } from '../pg/client.ts';
+import { join, type Sql } from '../pg/sql.ts';
+import type { SnapshotDeps } from './deps.ts';
+import { inWords, throwTrouble } from './objects.ts';
+import { during } from './trees.ts';
+
+/** Something to make: of the mirror's tables, which must succeed, or an object of the database, which may fail. */
+interface Item {
+  readonly what: string;
+  readonly id: string;
+  readonly lines: readonly ObjectLine[];
+  readonly steps: readonly (readonly Sql[])[];
+  /** Ledger keys of what must stand before; only of objects that may fail. */
+  readonly needs: readonly string[];
+  readonly mayFail: boolean;
+}
+
+const stepsPerTransaction = 50;
+
+/**
+ * Makes tables and objects of the database in an order in which each stands on what it needs.
+ * @throws what a table's step fails with
+ */
+export async function makeBefore(
+  deps: SnapshotDeps,
+  target: Connection,
+  { steps, database }: { readonly steps: readonly SchemaStep[]; readonly database: DatabasePlan },
+  signal: AbortSignal,
+): Promise<void> {
+  const early = database.objects.filter(({ line }) => line.stage === 'before');
+  await deps.report.objects(early.map(({ line }) => line));
+  const items = ordered(steps, database);
+  const failed = new Map<string, ObjectLine>();
+  for (let at = 0; at < items.length; at += stepsPerTransaction) {
+    throwIfStopped(signal);
+    await makeSome(deps, target, { items: items.slice(at, at + stepsPerTransaction), failed });
+  }
+}
+
+// Schemas come before all, then steps without an id; the others keep their order as far as their needs permit.
+function ordered(steps: readonly SchemaStep[], database: DatabasePlan): readonly Item[] {
+  const objects = database.objects
+    .filter(({ line, steps: made }) => line.stage === 'before' && line.state === 'waiting' && made.length > 0)
+    .map(({ id, line, steps: made, needs }): Item => {
+      return { what: `${line.kind} ${line.name}`, id, lines: [line], steps: made, needs, mayFail: true };
+    });
+  const tables = steps.map(({ what, id, objects: made = [], statements }, i): Item => {
+    const lines = made.map((object) => createdLine(object));
+    return { what, id: id ?? `step:${i}`, lines, steps: [statements], needs: [], mayFail: false };
+  });
+  const isFirst = ({ id }: Item) => id.startsWith('step:') || id.startsWith('pg_namespace:');
+  const first = [...objects, ...tables].filter(isFirst);
+  const rest = [...objects, ...tables].filter((item) => !isFirst(item));
+  const byId = new Map(rest.map((item) => [item.id, item]));
+  const turns = inOrder(
+    rest.map(({ id }) => id),
+    database.needsOf,
+    () => false,
+  );
+  return [...first, ...turns.flatMap(({ id }) => byId.get(id) ?? [])];
+}
+
+function createdLine(object: ObjectName): ObjectLine {
+  return { ...object, stage: 'before', state: 'created' };
+}
+
+interface Some {
+  readonly items: readonly Item[];
+  /** By ledger key. */
+  readonly failed: Map<string, ObjectLine>;
+}
+
+async function makeSome(deps: SnapshotDeps, target: Connection, { items, failed }: Some): Promise<void> {
+  const { work, report } = deps;
+  const apply = async (steps: readonly (readonly Sql[])[]) => {
+    await target.transaction(async () => {
+      await holdToken(target, work);
+      await target.run(join(steps.flat(), '; '));
+    });
+  };
+  const lines: ObjectLine[] = [];
+  try {
+    await apply(items.flatMap((item) => item.steps));
+    lines.push(...items.flatMap((item) => item.lines.map(made)));
+  } catch (error) {
+    const [only] = items;
+    if (target.lost.aborted) throw during(`cannot make ${only?.what} on the target`, error);
+    // Once more one by one, to say which it is.
+    for (const item of items) {
+      const ended = await makeOne(target, { item, failed }, apply);
+      for (const line of ended) if (line.state === 'failed') failed.set(objectKey(line), line);
+      lines.push(...ended);
+    }
+  }
+  await report.objects(lines);
+  for (const { kind, name, reason, state } of lines) {
+    if (state === 'failed') await report.note(`cannot make ${kind} ${name} on the target: ${reason}`);
+  }
+}
+
+async function makeOne(
+  target: Connection,
+  { item, failed }: { readonly item: Item; readonly failed: ReadonlyMap<string, ObjectLine> },
+  apply: (steps: readonly (readonly Sql[])[]) => Promise<void>,
+): Promise<readonly ObjectLine[]> {
+  const missing = item.needs.map((key) => failed.get(key)).find((line) => line !== undefined);
+  if (missing !== undefined) return item.lines.map((line) => gone(line, missing));
+  try {
+    for (const step of item.steps) await apply([step]);
+    return item.lines.map(made);
+  } catch (error) {
+    const known = toSluiceError(error);
+    if (!item.mayFail) throw during(`cannot make ${item.what} on the target`, error);
+    throwTrouble(known, target);
+    return item.lines.map((line) => refusedLine(line, known));
+  }
+}
+
+function made(line: ObjectLine): ObjectLine {
+  return { ...line, state: 'created' };
+}
+
+function gone(line: ObjectLine, missing: ObjectLine): ObjectLine {
+  return { ...line, state: 'failed', reason: `${missing.kind} ${missing.name} is not there` };
+}
+
+function refusedLine(line: ObjectLine, error: SluiceError): ObjectLine {
+  return { ...line, state: 'failed', reason: inWords(error), sqlstate: error.sqlstate };
+}
