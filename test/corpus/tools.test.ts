@@ -5,7 +5,7 @@ import { type Catalog, openCatalog } from '../../src/catalog/open.ts';
 import type { ClientConfig } from '../../src/pg/client.ts';
 import { Conversation, type Said, say, show } from '../support/conversation.ts';
 import { type TestGateway, testGateway } from '../support/relay.ts';
-import { databaseOn, type OwnServer, ownServer, type TestDatabase, type TestedMajor } from '../support/servers.ts';
+import { databaseOn, type OwnServer, ownServer, type SharedMajor, type TestDatabase } from '../support/servers.ts';
 import { sampleSettings, sampleTexts } from './sample.ts';
 import { corpusOf, corpusTools, type OwnObject, oidsFor, ownObjects, type Statement } from './statements.ts';
 
@@ -18,10 +18,10 @@ interface World extends AsyncDisposable {
   readonly oids: (text: string) => string;
 }
 
-const worlds = {} as Record<TestedMajor, World>;
+const worlds = {} as Record<SharedMajor, World>;
 let reader: Omit<World, 'oids'>;
 
-async function makeWorld(major: TestedMajor): Promise<World> {
+async function makeWorld(major: SharedMajor): Promise<World> {
   const own = await ownServer({ major, settings: sampleSettings });
   // Some tools say its name.
   const db = await databaseOn(own.server.config(), major, 'sample');

@@ -8,7 +8,7 @@ import { expectEqualTables } from '../support/compare.ts';
 import { buildGates, type Gate, type Gates } from '../support/gates.ts';
 import { createPeer, type Gateway, startGateway } from '../support/gateway.ts';
 import { printObjects } from '../support/objects.ts';
-import { type TestDatabase, type TestedMajor, testDatabase } from '../support/servers.ts';
+import { type SharedMajor, type TestDatabase, testDatabase } from '../support/servers.ts';
 import { until } from '../support/wait.ts';
 
 interface World {
@@ -110,7 +110,7 @@ async function killsWhileStreaming(world: World): Promise<void> {
   await gateway.start();
 }
 
-async function storyOfKills(from: TestedMajor, to: TestedMajor, atLeast: number): Promise<void> {
+async function storyOfKills(from: SharedMajor, to: SharedMajor, atLeast: number): Promise<void> {
   await using source = await testDatabase(from);
   await using target = await testDatabase(to);
   await openBank(source.connection, 15_000);

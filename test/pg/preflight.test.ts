@@ -10,7 +10,7 @@ import { type Finding, type MirrorPlan, throwFirstError } from '../../src/peers/
 import { createSlotWithSnapshot } from '../../src/peers/slot.ts';
 import type { Connection } from '../../src/pg/client.ts';
 import { peerOf } from '../support/peer.ts';
-import { ownServer, type TestDatabase, type TestedMajor, testDatabase } from '../support/servers.ts';
+import { ownServer, type SharedMajor, type TestDatabase, testDatabase } from '../support/servers.ts';
 
 interface Wish {
   readonly tables?: readonly (string | Partial<MirroredTable>)[];
@@ -64,7 +64,7 @@ async function refusal(sides: Sides, wish: Wish = {}): Promise<SluiceError | und
   }
 }
 
-async function sidesOf(major: TestedMajor): Promise<Sides & AsyncDisposable> {
+async function sidesOf(major: SharedMajor): Promise<Sides & AsyncDisposable> {
   const source = await testDatabase(major);
   const target = await testDatabase(major === 14 ? 18 : 14);
   return {

@@ -6,7 +6,7 @@ import { finishSnapshot } from '../../src/snapshot/finish.ts';
 import { prepareTarget } from '../../src/snapshot/prepare.ts';
 import { runSnapshot } from '../../src/snapshot/run.ts';
 import { claim, copyAll, listening, mirrorWork, table } from '../support/copied.ts';
-import { type TestDatabase, type TestedMajor, testDatabase } from '../support/servers.ts';
+import { type SharedMajor, type TestDatabase, testDatabase } from '../support/servers.ts';
 
 interface World extends AsyncDisposable {
   readonly from: TestDatabase;
@@ -16,7 +16,7 @@ interface World extends AsyncDisposable {
 async function world(
   source: string,
   target = 'select 1',
-  majors: readonly [TestedMajor, TestedMajor] = [18, 18],
+  majors: readonly [SharedMajor, SharedMajor] = [18, 18],
 ): Promise<World> {
   const from = await testDatabase(majors[0]);
   const to = await testDatabase(majors[1]);

@@ -5,14 +5,14 @@ import { sql } from '../../src/pg/sql.ts';
 import type { Table } from '../../src/pg/table.ts';
 import { expectEqualTables } from '../support/compare.ts';
 import { copyAll, mirrorWork, pinned, table } from '../support/copied.ts';
-import { type TestDatabase, type TestedMajor, testDatabase } from '../support/servers.ts';
+import { type SharedMajor, type TestDatabase, testDatabase } from '../support/servers.ts';
 
 interface World extends AsyncDisposable {
   readonly from: TestDatabase;
   readonly to: TestDatabase;
 }
 
-async function world(from: TestedMajor, to: TestedMajor, schema: string): Promise<World> {
+async function world(from: SharedMajor, to: SharedMajor, schema: string): Promise<World> {
   const databases = { from: await testDatabase(from), to: await testDatabase(to) };
   await databases.from.exec(schema);
   return {

