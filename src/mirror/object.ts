@@ -8,6 +8,7 @@ export type ObjectKind =
   | 'type'
   | 'sequence'
   | 'table'
+  | 'property'
   | 'primary key'
   | 'index'
   | 'unique constraint'

@@ -4,6 +4,8 @@ import { showTable, type Table, type TableName } from '../pg/table.ts';
 import { addColumn, attachPartition, createTable, type TableToMake } from './ddl.ts';
 import { type Before, planBefore } from './ddl-before.ts';
 import { missingLabels, tableDifferences, typeDifference } from './ddl-fit.ts';
+import { handedDown, heirOf } from './ddl-heirs.ts';
+import { leftOutOf } from './ddl-properties.ts';
 import {
   type Member,
   membersOf,
@@ -79,7 +81,7 @@ export function planSchema(input: PlanInput): SchemaPlan {
   }
   const made = new Set(toMake.flatMap((tree) => [tree.root.oid, ...tree.partitions.map((each) => each.oid)]));
   const before = planBefore(context, made);
-  const tables = rowTypesFirst(context, toMake).flatMap((tree) => planTree(context, tree, before));
+  const tables = inOrder(context, toMake).flatMap((tree) => planTree(context, tree, before));
   return {
     drop,
     steps: [...before.steps, ...tables.flatMap((each) => each.steps), ...additions],
@@ -97,11 +99,21 @@ function differencesOf(context: PlanContext, member: Member, there: Table): stri
   return [...tableDifferences(member.source, there, rules)];
 }
 
-// A column may have the row type of another table, which must then be made before.
-function rowTypesFirst(context: PlanContext, trees: readonly TableTree[]): readonly TableTree[] {
+// A column may have the row type of another table, which must then be made before; and so must parents.
+function inOrder(context: PlanContext, trees: readonly TableTree[]): readonly TableTree[] {
   const types = new Set(context.needs.types.filter((type) => type.composite?.table).map(showTable));
   const isType = (tree: TableTree) => types.has(showTable(tree.root));
-  return [...trees.filter(isType), ...trees.filter((tree) => !isType(tree))];
+  const byName = new Map(trees.map((tree) => [showTable(tree.root), tree]));
+  const ordered = new Set<TableTree>();
+  const visit = (tree: TableTree) => {
+    for (const parent of tree.root.inherits) {
+      const above = byName.get(showTable(parent));
+      if (above !== undefined) visit(above);
+    }
+    ordered.add(tree);
+  };
+  for (const tree of [...trees.filter(isType), ...trees.filter((tree) => !isType(tree))]) visit(tree);
+  return [...ordered];
 }
 
 interface TablePlan {
@@ -136,7 +148,18 @@ function makeStep(context: PlanContext, member: Member, before: Before): SchemaS
     // One that was there before belongs to whom it belongs.
     fresh: !context.target.sequences.has(showTable(sequenceTarget(context, sequence))),
   }));
+  const parents = heirOf(context, member);
+  const unable = leftOutOf(context, member, parents);
   const table: TableToMake = {
+    parents: { names: parents, columns: handedDown(context, source) },
+    ...{
+      typed: unable.typed,
+      options: unable.options,
+      lacksCompression: unable.compressions,
+      accessMethod: unable.accessMethod,
+      nullable: unable.nullable,
+      saysNoInherit: context.target.version >= 180_000,
+    },
     source,
     to,
     exclude,
@@ -153,6 +176,11 @@ function makeStep(context: PlanContext, member: Member, before: Before): SchemaS
   return {
     what: `table ${showTable(to)}`,
     id: `pg_class:${source.oid}`,
+    leftOut: unable.lines,
+    after: source.inherits.flatMap((parent) => {
+      const above = context.members.get(showTable(parent));
+      return above === undefined || parents.length === 0 ? [] : [`pg_class:${above.source.oid}`];
+    }),
     objects: [...withIt.map(({ sequence }) => sequenceObject(sequence)), tableObject(source)],
     statements: [
       ...withIt.map((each) => createSequence(each.sequence, each.name)),

@@ -1,5 +1,5 @@
 // What a schema plan works on: the mirrored tables with their partitions, the target's facts, and where each thing goes. Pure.
-import type { ObjectName } from '../mirror/object.ts';
+import type { ObjectLine, ObjectName } from '../mirror/object.ts';
 import type { MirroredTable } from '../mirror/work.ts';
 import type { Sql } from '../pg/sql.ts';
 import { showTable, type Table, type TableName } from '../pg/table.ts';
@@ -31,6 +31,10 @@ export interface SchemaStep {
   /** What it makes, by the names in the ledger; none for what only adds to something that stands. */
   readonly objects?: readonly ObjectName[];
   readonly statements: readonly Sql[];
+  /** Ids of steps that come before it. */
+  readonly after?: readonly string[];
+  /** What the target cannot hold of what is made. */
+  readonly leftOut?: readonly ObjectLine[];
 }
 
 /** The name in the ledger of a table of the source. */

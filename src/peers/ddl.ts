@@ -21,6 +21,20 @@ export interface TableToMake {
   readonly identity: ReadonlyMap<string, { readonly sequence: Sequence; readonly to: TableName | null }>;
   /** `'old'::regclass` in the source's defaults, and what stands there on the target. */
   readonly renamed: ReadonlyMap<string, string>;
+  /** Parents that it is made as the heir of, under their names on the target, with their columns by name. */
+  readonly parents?: { readonly names: readonly TableName[]; readonly columns: ReadonlyMap<string, readonly Column[]> };
+  /** Whether it may be made of the type that the source's is of. */
+  readonly typed?: boolean;
+  /** Storage parameters that the target knows. */
+  readonly options?: readonly string[];
+  /** Null: the default. */
+  readonly accessMethod?: string | null;
+  /** Columns that stay without their NOT NULL, which the target could not keep from heirs. */
+  readonly nullable?: ReadonlySet<string>;
+  /** Whether the target knows NOT NULL … NO INHERIT. */
+  readonly saysNoInherit?: boolean;
+  /** TOAST compression methods that the target's server was not built with. */
+  readonly lacksCompression?: ReadonlySet<string>;
 }
 
 /**
@@ -30,26 +44,66 @@ export interface TableToMake {
 export function createTable(table: TableToMake): readonly Sql[] {
   const { source, to } = table;
   const columns = source.columns.filter((column) => !table.exclude.includes(column.name));
-  const lines = [...columns.map((column) => columnLine(table, column)), ...table.added.map(addedLine)];
-  const unlogged = source.persistence === 'u' ? sql` unlogged` : sql``;
+  const parents = table.parents?.names ?? [];
+  const said = columns.filter((column) => column.local || parents.length === 0);
+  const lines = [...said.map((column) => columnLine(table, column)), ...table.added.map(addedLine)];
+  // A partitioned table has no rows that could be logged; older servers take the word and let it be.
+  const unlogged = source.persistence === 'u' && source.partitioning === null ? sql` unlogged` : sql``;
+  const inherits = parents.length === 0 ? sql`` : sql` inherits (${join(parents.map(name))})`;
   const partitioned = source.partitioning === null ? sql`` : sql` partition by ${trusted(source.partitioning.key)}`;
+  const method = table.accessMethod == null ? sql`` : sql` using ${ident(table.accessMethod)}`;
+  const options = table.options ?? source.options;
+  const stored = options.length === 0 ? sql`` : sql` with (${storageOptions(options)})`;
+  const identity = source.replicaIdentity === 'f' ? sql`full` : source.replicaIdentity === 'n' ? sql`nothing` : null;
   return [
-    sql`create${unlogged} table ${name(to)} (${join(lines)})${partitioned}`,
+    sql`create${unlogged} table ${name(to)} (${join(lines)})${inherits}${partitioned}${method}${stored}`,
+    ...(table.typed && source.ofType !== null ? [sql`alter table ${name(to)} of ${name(source.ofType)}`] : []),
+    ...(parents.length === 0 ? [] : columns.filter((column) => !column.local)).flatMap((each) => changed(table, each)),
     ...columns.flatMap((column) => columnSettings(to, column)),
     // So that it can itself be followed, on the way back.
-    ...(source.replicaIdentity === 'f' ? [sql`alter table ${name(to)} replica identity full`] : []),
+    ...(identity === null ? [] : [sql`alter table ${name(to)} replica identity ${identity}`]),
   ];
+}
+
+// What a column that comes from the parents has been given of its own.
+function changed(table: TableToMake, column: Column): readonly Sql[] {
+  const theirs = table.parents?.columns.get(column.name) ?? [];
+  const alter = sql`alter table only ${name(table.to)} alter column ${ident(column.name)}`;
+  const statements: Sql[] = [];
+  if (column.generated === '' && theirs.every((each) => each.default !== column.default)) {
+    const expression = column.default === null ? null : trusted(renamed(column.default, table.renamed));
+    statements.push(expression === null ? sql`${alter} drop default` : sql`${alter} set default ${expression}`);
+  }
+  if (saysNotNull(column, theirs) && !theirs.some((each) => each.notNull)) {
+    const { notNullName } = column;
+    const named = notNullName !== null && column.notNullLocal !== null;
+    statements.push(
+      named
+        ? sql`alter table only ${name(table.to)} add constraint ${ident(notNullName)} not null ${ident(column.name)}`
+        : sql`${alter} set not null`,
+    );
+  }
+  return statements;
+}
+
+// A server before 18 does not tell who says it: then it is the parents, if one of them does.
+function saysNotNull(column: Column, theirs: readonly Column[]): boolean {
+  return column.notNull && (column.notNullLocal ?? !theirs.some((each) => each.notNull));
 }
 
 // https://www.postgresql.org/docs/18/sql-createtable.html
 function columnLine(table: TableToMake, column: Column): Sql {
+  const method = { l: 'lz4', p: 'pglz', '': '' }[column.compression];
   const compression =
-    column.compression === '' ? sql`` : column.compression === 'l' ? sql` compression lz4` : sql` compression pglz`;
+    method === '' || table.lacksCompression?.has(method) ? sql`` : sql` compression ${trusted(method)}`;
   // A server before 18 takes the name and forgets it.
   const named = column.notNullName === null ? sql`` : sql` constraint ${ident(column.notNullName)}`;
-  const notNull = column.notNull ? sql`${named} not null` : sql``;
+  const theirs = table.parents?.names.length ? (table.parents.columns.get(column.name) ?? []) : [];
+  const said = theirs.length === 0 ? column.notNull : saysNotNull(column, theirs);
+  const notNull = said && !table.nullable?.has(column.name) ? sql`${named} not null` : sql``;
+  const noInherit = said && column.notNullNoInherit && table.saysNoInherit ? sql` no inherit` : sql``;
   const type = trusted(column.type.text);
-  return sql`${ident(column.name)} ${type}${compression}${collate(column.collation)}${columnValue(table, column)}${notNull}`;
+  return sql`${ident(column.name)} ${type}${compression}${collate(column.collation)}${columnValue(table, column)}${notNull}${noInherit}`;
 }
 
 function columnValue(table: TableToMake, column: Column): Sql {
@@ -85,6 +139,7 @@ function columnSettings(table: TableName, column: Column): readonly Sql[] {
   return [
     ...(storage === '' ? [] : [sql`${alter} set storage ${trusted(storage)}`]),
     ...(column.statisticsTarget < 0 ? [] : [sql`${alter} set statistics ${trusted(String(column.statisticsTarget))}`]),
+    ...(column.options.length === 0 ? [] : [sql`${alter} set (${storageOptions(column.options)})`]),
   ];
 }
 
@@ -135,7 +190,7 @@ export function withStorage(definition: string, options: readonly string[]): Sql
 export function storageOptions(options: readonly string[]): Sql {
   const list = options.map((option) => {
     const at = option.indexOf('=');
-    return sql`${ident(option.slice(0, at))} = ${literal(option.slice(at + 1))}`;
+    return sql`${ident(...option.slice(0, at).split('.'))} = ${literal(option.slice(at + 1))}`;
   });
   return join(list);
 }

@@ -86,6 +86,7 @@ export async function inspectSchema(
 ): Promise<SchemaNeeds> {
   const wanted = new Set<number>();
   for (const table of tables) {
+    if (table.ofType !== null) wanted.add(table.ofType.oid);
     for (const column of table.columns) if (!excluded(table, column.name)) wanted.add(column.type.oid);
   }
   const facts = await readTypes(db, [...wanted]);

@@ -19,6 +19,9 @@ export interface TargetFacts {
   readonly availableExtensions: ReadonlySet<string>;
   /** regprocedure texts, of those asked for. */
   readonly functions: ReadonlySet<string>;
+  /** TOAST compression methods that the server was built with. */
+  readonly compressions: ReadonlySet<string>;
+  readonly accessMethods: ReadonlySet<string>;
 }
 
 /** Looks for these names. A handful of round trips. */
@@ -38,6 +41,8 @@ export async function inspectTarget(
     extensions: readonly { readonly name: string; readonly schema: string }[];
     available: readonly string[];
     functions: readonly string[];
+    compressions: readonly string[];
+    access_methods: readonly string[];
   }>(sql`
     select pg_catalog.current_setting('server_version_num') as version,
       (select pg_catalog.json_agg(nspname) from pg_catalog.pg_namespace) as schemas,
@@ -49,6 +54,9 @@ export async function inspectTarget(
       (select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('name', e.extname, 'schema', n.nspname)), '[]')
         from pg_catalog.pg_extension e join pg_catalog.pg_namespace n on n.oid = e.extnamespace) as extensions,
       (select coalesce(pg_catalog.json_agg(name), '[]') from pg_catalog.pg_available_extensions) as available,
+      (select coalesce(pg_catalog.to_json(enumvals), '[]') from pg_catalog.pg_settings
+        where name = 'default_toast_compression') as compressions,
+      (select coalesce(pg_catalog.json_agg(amname), '[]') from pg_catalog.pg_am where amtype = 't') as access_methods,
       (select coalesce(pg_catalog.json_agg(signature), '[]')
         from (select p.oid::pg_catalog.regprocedure::text as signature from pg_catalog.pg_proc p) f
         where signature = any(${[...wanted.functions]}::text[])) as functions`);
@@ -63,6 +71,8 @@ export async function inspectTarget(
     extensions: new Map(facts.extensions.map((each) => [each.name, each.schema])),
     availableExtensions: new Set(facts.available),
     functions: new Set(facts.functions),
+    compressions: new Set(facts.compressions),
+    accessMethods: new Set(facts.access_methods),
   };
 }
 
@@ -71,11 +81,19 @@ const tablesPerTrip = 500;
 /** Those of the tables that hold a row. */
 export async function tablesWithRows(db: Connection, tables: readonly TableName[]): Promise<readonly TableName[]> {
   const found: TableName[] = [];
+  const partitioned = new Set(
+    (
+      await db.query<TableName>(sql`select n.nspname::text as schema, c.relname::text as name
+        from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.relkind = 'p'`)
+    ).map(showTable),
+  );
   for (let at = 0; at < tables.length; at += tablesPerTrip) {
     const some = tables.slice(at, at + tablesPerTrip);
-    const each = some.map(
-      (table, i) => sql`select ${literal(i)} as place where exists (select from ${ident(table.schema, table.name)})`,
-    );
+    // Rows of tables that inherit are not its own.
+    const each = some.map((table, i) => {
+      const only = partitioned.has(showTable(table)) ? sql`` : sql`only `;
+      return sql`select ${literal(i)} as place where exists (select from ${only}${ident(table.schema, table.name)})`;
+    });
     const rows = await db.query<{ place: number }>(join(each, ' union all '));
     for (const { place } of rows) {
       const table = some[place];

@@ -66,6 +66,10 @@ interface TableRow {
   readonly partition_key: string | null;
   readonly bound: string | null;
   readonly parents: readonly TableName[] | null;
+  readonly options: readonly string[];
+  readonly of_type: Table['ofType'];
+  readonly access_method: string | null;
+  readonly tablespace: string | null;
   readonly primary_key: (PrimaryKey & { readonly immediate: boolean }) | null;
   readonly identity_index: readonly string[] | null;
 }
@@ -96,6 +100,10 @@ async function inspectSome(db: Connection, names: readonly TableName[]): Promise
       partitioning: row.partition_key === null ? null : { key: row.partition_key },
       partitionOf: row.bound === null || parent === undefined ? null : { parent, bound: row.bound },
       inherits: row.bound === null ? parents : [],
+      options: row.options,
+      ofType: row.of_type,
+      accessMethod: row.access_method,
+      tablespace: row.tablespace,
       leaves: (leaves.get(row.oid) ?? []).map((leaf) => withEstimate(leaf, own)),
     };
   });
@@ -120,6 +128,15 @@ async function readTables(db: Connection, names: readonly TableName[]): Promise<
         from pg_catalog.pg_inherits i join pg_catalog.pg_class p on p.oid = i.inhparent
         join pg_catalog.pg_namespace pn on pn.oid = p.relnamespace
         where i.inhrelid = c.oid) as parents,
+      (select coalesce(pg_catalog.json_agg(option order by place), '[]') from (
+          select option, place from pg_catalog.unnest(c.reloptions) with ordinality as own(option, place)
+          union all select 'toast.' || option, 1000 + place from pg_catalog.pg_class toast
+            cross join lateral pg_catalog.unnest(toast.reloptions) with ordinality as own(option, place)
+            where toast.oid = c.reltoastrelid) set) as options,
+      (select pg_catalog.json_build_object('oid', t.oid::int8, 'schema', tn.nspname, 'name', t.typname)
+        from pg_catalog.pg_type t join pg_catalog.pg_namespace tn on tn.oid = t.typnamespace where t.oid = c.reloftype) as of_type,
+      (select m.amname::text from pg_catalog.pg_am m where m.oid = c.relam and m.amname <> 'heap') as access_method,
+      (select s.spcname::text from pg_catalog.pg_tablespace s where s.oid = c.reltablespace) as tablespace,
       (select pg_catalog.json_build_object('constraint', k.conname, 'definition', pg_catalog.pg_get_constraintdef(k.oid),
           'immediate', x.indimmediate,
           'columns', (select pg_catalog.json_agg(a.attname order by key.place)
@@ -161,6 +178,10 @@ interface ColumnRow {
   readonly storage: Column['storage'];
   readonly compression: Column['compression'];
   readonly statistics: number;
+  readonly options: readonly string[];
+  readonly local: boolean;
+  readonly not_null_local: boolean | null;
+  readonly not_null_no_inherit: boolean;
 }
 
 async function readColumns(db: Connection, oids: readonly number[]): Promise<ReadonlyMap<number, readonly Column[]>> {
@@ -180,7 +201,12 @@ async function readColumns(db: Connection, oids: readonly number[]): Promise<Rea
         join pg_catalog.pg_namespace cn on cn.oid = co.collnamespace where co.oid = a.attcollation) end as collation,
       case when a.attstorage <> t.typstorage then a.attstorage::text else '' end as storage,
       a.attcompression::text as compression,
-      coalesce(a.attstattarget, -1)::int as statistics
+      coalesce(a.attstattarget, -1)::int as statistics,
+      coalesce(pg_catalog.to_json(a.attoptions), '[]') as options, a.attislocal as local,
+      (select k.conislocal from pg_catalog.pg_constraint k
+        where k.conrelid = a.attrelid and k.contype = 'n' and k.conkey[1] = a.attnum) as not_null_local,
+      coalesce((select k.connoinherit from pg_catalog.pg_constraint k
+        where k.conrelid = a.attrelid and k.contype = 'n' and k.conkey[1] = a.attnum), false) as not_null_no_inherit
     from pg_catalog.pg_attribute a join pg_catalog.pg_type t on t.oid = a.atttypid
     left join pg_catalog.pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
     where a.attrelid = any(${[...oids]}::oid[]) and a.attnum > 0 and not a.attisdropped
@@ -227,6 +253,10 @@ function toColumn(row: ColumnRow, type: ColumnType): Column {
     storage: row.storage,
     compression: row.compression,
     statisticsTarget: row.statistics,
+    options: row.options,
+    local: row.local,
+    notNullLocal: row.not_null_local,
+    notNullNoInherit: row.not_null_no_inherit,
   };
 }
 

@@ -32,12 +32,16 @@ interface Wanted {
 }
 
 export function planConstraints(context: ObjectContext): readonly PlannedObject[] {
+  const heights = heightsOf(context);
   return context.source.constraints.flatMap((constraint) => {
     const member = context.members.get(constraint.table);
     if (member === undefined) return [];
     // A partition has it from its parent.
     if (!constraint.local && member.source.partitionOf !== null) return [];
     const place = context.places.get(constraint.table);
+    // What a parent hands down is as valid as it is there.
+    const better = constraint.type === 'n' && constraint.validated;
+    if (!constraint.local && !better && place !== undefined && isHeir(context, place)) return [];
     const name = constraintObject(constraint, member.source);
     const subject: Subject = {
       name,
@@ -45,6 +49,8 @@ export function planConstraints(context: ObjectContext): readonly PlannedObject[
       // Its statements lock the whole tree.
       table: member.tree.mapping.to,
       bytes: member.source.leaves.reduce((sum, leaf) => sum + leaf.bytes, 0),
+      // Those of heirs first: one of a parent then finds an heir's own of that name, and the other way round there is no way.
+      level: constraint.type === 'f' ? 0 : (heights.get(showTable(member.source)) ?? 0),
     };
     if (constraint.type === 'n') {
       if (place === undefined || context.target.version < 180_000) return [];
@@ -60,6 +66,27 @@ export function planConstraints(context: ObjectContext): readonly PlannedObject[
     if (excluded.length > 0) return [leaveOut(subject, excludedReason(excluded))];
     return [constraint.type === 'c' ? planCheck(wanted) : planForeignKey(wanted)];
   });
+}
+
+// Made as the heir of its parents, which hand down what they have.
+function isHeir(context: ObjectContext, { source, there }: Place): boolean {
+  const names = new Map([...context.members.values()].map((member) => [showTable(member.source), member.to]));
+  if (source.inherits.length === 0 || source.partitionOf !== null) return false;
+  const parents = new Set(there.inherits.map(showTable));
+  return source.inherits.every((parent) => parents.has(showTable(names.get(showTable(parent)) ?? parent)));
+}
+
+// How many floors of heirs are below each table that has some.
+function heightsOf({ members }: ObjectContext): ReadonlyMap<string, number> {
+  const heights = new Map<string, number>();
+  const byName = new Map([...members.values()].map(({ source }) => [showTable(source), source]));
+  const raise = (name: string, height: number) => {
+    if ((heights.get(name) ?? 0) >= height) return;
+    heights.set(name, height);
+    for (const parent of byName.get(name)?.inherits ?? []) raise(showTable(parent), height + 1);
+  };
+  for (const { source } of members.values()) for (const parent of source.inherits) raise(showTable(parent), 1);
+  return heights;
 }
 
 // What the server prints last of a constraint that was not validated, in every version.
@@ -105,7 +132,7 @@ function planCheck(wanted: Wanted): PlannedObject {
 function planNotNull(wanted: Wanted): readonly PlannedObject[] {
   const { constraint, place, subject, there } = wanted;
   const excluded = excludedOf(place, constraint.columns).length > 0;
-  if (excluded || (constraint.validated && !constraint.noInherit)) return [];
+  if (excluded || (constraint.validated && constraint.local && !constraint.noInherit)) return [];
   const stood = there !== undefined || place.there.columns.some((column) => column.notNullName === constraint.name);
   if (!stood) return [toMake(subject, [[addConstraint(place, constraint, trusted(constraint.definition))]])];
   const table = ident(place.to.schema, place.to.name);

@@ -53,7 +53,7 @@ export interface ConstraintFacts {
   readonly oid: number;
   readonly table: number;
   readonly name: string;
-  /** c check, f foreign key, n NOT NULL (18), if it is more than the column's clause says: not validated, not handed down, commented on. */
+  /** c check, f foreign key, n NOT NULL (18), if it is more than the column's clause says: not validated here or above, not handed down, commented on. */
   readonly type: 'c' | 'f' | 'n';
   /** pg_get_constraintdef */
   readonly definition: string;
@@ -201,6 +201,9 @@ function selectConstraints(tables: readonly number[]): Sql {
       from pg_catalog.pg_class r join pg_catalog.pg_namespace rn on rn.oid = r.relnamespace where r.oid = k.confrelid) head on true
     where k.conrelid = any(${[...tables]}::oid[]) and k.conparentid = 0
       and (k.contype in ('c', 'f') or k.contype = 'n' and (not k.convalidated or k.connoinherit
+        or not k.conislocal and exists (select from pg_catalog.pg_inherits i join pg_catalog.pg_constraint p
+          on p.conrelid = i.inhparent and p.contype = 'n' and p.conname = k.conname and not p.convalidated
+          where i.inhrelid = k.conrelid)
         or pg_catalog.obj_description(k.oid, 'pg_constraint') is not null))
     order by k.conrelid, k.conname`;
 }

@@ -56,6 +56,14 @@ export interface Column {
   readonly compression: '' | 'p' | 'l';
   /** -1 where it is the default. */
   readonly statisticsTarget: number;
+  /** attoptions, as stored: `n_distinct=5`. */
+  readonly options: readonly string[];
+  /** attislocal: defined on the table itself, whether or not a parent has it too. */
+  readonly local: boolean;
+  /** Whether NOT NULL is said on the table itself (18); null: the server does not tell. */
+  readonly notNullLocal: boolean | null;
+  /** Whether NOT NULL is not handed down to heirs (18). */
+  readonly notNullNoInherit: boolean;
 }
 
 export interface PrimaryKey {
@@ -97,6 +105,14 @@ export interface Table extends TableName {
   readonly partitionOf: PartitionOf | null;
   /** Names of the tables it inherits from (not partitions). */
   readonly inherits: readonly TableName[];
+  /** Storage parameters as stored (`fillfactor=70`), those of its TOAST table with `toast.` before. */
+  readonly options: readonly string[];
+  /** The type that a typed table is of. */
+  readonly ofType: (TableName & { readonly oid: number }) | null;
+  /** Table access method; null: heap, or none. */
+  readonly accessMethod: string | null;
+  /** Null: the database's own. */
+  readonly tablespace: string | null;
   /** Leaves of a partitioned table (itself, if it is plain), each with size; what a copy by ctid reads. */
   readonly leaves: readonly Leaf[];
 }

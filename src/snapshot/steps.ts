@@ -21,6 +21,10 @@ interface Item {
   /** Ledger keys of what must stand before; only of objects that may fail. */
   readonly needs: readonly string[];
   readonly mayFail: boolean;
+  /** What is made without, and why. */
+  readonly leftOut: readonly ObjectLine[];
+  /** Ids that come before, whatever the server says of them. */
+  readonly after: readonly string[];
 }
 
 const stepsPerTransaction = 50;
@@ -50,11 +54,11 @@ function ordered(steps: readonly SchemaStep[], database: DatabasePlan): readonly
   const objects = database.objects
     .filter(({ line, steps: made }) => line.stage === 'before' && line.state === 'waiting' && made.length > 0)
     .map(({ id, line, steps: made, needs }): Item => {
-      return { what: `${line.kind} ${line.name}`, id, lines: [line], steps: made, needs, mayFail: true };
+      return { what: `${line.kind} ${line.name}`, id, lines: [line], steps: made, needs, mayFail: true, leftOut: [], after: [] };
     });
-  const tables = steps.map(({ what, id, objects: made = [], statements }, i): Item => {
+  const tables = steps.map(({ what, id, objects: made = [], statements, leftOut = [], after = [] }, i): Item => {
     const lines = made.map((object) => createdLine(object));
-    return { what, id: id ?? `step:${i}`, lines, steps: [statements], needs: [], mayFail: false };
+    return { what, id: id ?? `step:${i}`, lines, steps: [statements], needs: [], mayFail: false, leftOut, after };
   });
   const isFirst = ({ id }: Item) => id.startsWith('step:') || id.startsWith('pg_namespace:');
   const first = [...objects, ...tables].filter(isFirst);
@@ -62,7 +66,10 @@ function ordered(steps: readonly SchemaStep[], database: DatabasePlan): readonly
   const byId = new Map(rest.map((item) => [item.id, item]));
   const turns = inOrder(
     rest.map(({ id }) => id),
-    database.needsOf,
+    (id) => {
+      const after = byId.get(id)?.after ?? [];
+      return after.length === 0 ? database.needsOf(id) : new Set([...database.needsOf(id), ...after]);
+    },
     () => false,
   );
   return [...first, ...turns.flatMap(({ id }) => byId.get(id) ?? [])];
@@ -89,7 +96,7 @@ async function makeSome(deps: SnapshotDeps, target: Connection, { items, failed 
   const lines: ObjectLine[] = [];
   try {
     await apply(items.flatMap((item) => item.steps));
-    lines.push(...items.flatMap((item) => item.lines.map(made)));
+    lines.push(...items.flatMap(madeLines));
   } catch (error) {
     const [only] = items;
     if (target.lost.aborted) throw during(`cannot make ${only?.what} on the target`, error);
@@ -115,13 +122,17 @@ async function makeOne(
   if (missing !== undefined) return item.lines.map((line) => gone(line, missing));
   try {
     for (const step of item.steps) await apply([step]);
-    return item.lines.map(made);
+    return madeLines(item);
   } catch (error) {
     const known = toSluiceError(error);
     if (!item.mayFail) throw during(`cannot make ${item.what} on the target`, error);
     throwTrouble(known, target);
     return item.lines.map((line) => refusedLine(line, known));
   }
+}
+
+function madeLines({ lines, leftOut }: Item): readonly ObjectLine[] {
+  return [...lines.map(made), ...leftOut];
 }
 
 function made(line: ObjectLine): ObjectLine {

@@ -241,6 +241,8 @@ const nothingThere: TargetFacts = {
   extensions: new Map(),
   availableExtensions: new Set(),
   functions: new Set(),
+  compressions: new Set(['pglz', 'lz4']),
+  accessMethods: new Set(['heap']),
 };
 
 function tree(root: Table, more: Partial<MirroredTable> = {}, partitions: readonly Table[] = []): TableTree {

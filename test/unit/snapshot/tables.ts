@@ -22,6 +22,10 @@ export function aColumn(
     storage: '',
     compression: '',
     statisticsTarget: -1,
+    options: [],
+    local: true,
+    notNullLocal: null,
+    notNullNoInherit: false,
     ...rest,
   };
 }
@@ -46,6 +50,10 @@ export function aTable(more: Partial<Table> = {}): Table {
     partitioning: null,
     partitionOf: null,
     inherits: [],
+    options: [],
+    ofType: null,
+    accessMethod: null,
+    tablespace: null,
     leaves: [aLeaf()],
     ...more,
   };
