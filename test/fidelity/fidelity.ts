@@ -1,0 +1,119 @@
+// Compares both sides of a mirror as pg_dump prints them, and holds each difference against the mirror's ledger.
+import type { RunningWorld } from '../support/running.ts';
+import { databaseOn, type ServerAddress, type TestDatabase } from '../support/servers.ts';
+import { type DumpedObject, dumpSchema, objectsOf, restorable } from './dump.ts';
+
+/** A line of sluice.objects. */
+export interface Line {
+  readonly kind: string;
+  readonly schema: string;
+  readonly name: string;
+  readonly source_table: string | null;
+  readonly state: string;
+  readonly reason: string | null;
+  readonly statement: string | null;
+}
+
+export interface Difference {
+  readonly key: string;
+  readonly object: DumpedObject;
+  readonly source: string | undefined;
+  readonly target: string | undefined;
+}
+
+/** Lines that say of an object that it is not there as it is on the source. */
+export async function exceptions(it: RunningWorld, mirror: string): Promise<readonly Line[]> {
+  return await it.world.database.exec<Line>(
+    `select kind, schema, name, source_table, state, reason, statement from sluice.objects
+     where mirror = '${mirror}' and state not in ('created', 'existed') order by kind, schema, name, source_table`,
+  );
+}
+
+/**
+ * What pg_dump prints of one side only, or otherwise. Two majors print some views, functions and constraints in other words:
+ * then the target's are right if they are what a dump of the source prints once it was restored on the target's server.
+ */
+export async function differences(
+  source: TestDatabase,
+  target: TestDatabase,
+  restoreOn?: ServerAddress,
+): Promise<readonly Difference[]> {
+  const dump = await dumpSchema(source);
+  const there = objectsOf(await dumpSchema(target));
+  const here = objectsOf(dump);
+  const restored = restoreOn === undefined ? here : await restoredObjects(dump, target, restoreOn);
+  const found: Difference[] = [];
+  for (const key of new Set([...here.keys(), ...there.keys()])) {
+    const [one, two] = [here.get(key), there.get(key)];
+    const object = one ?? two;
+    if (object === undefined || one?.text === two?.text || restored.get(key)?.text === two?.text) continue;
+    found.push({ key, object, source: one?.text, target: two?.text });
+  }
+  return found.toSorted((a, b) => (a.key < b.key ? -1 : 1));
+}
+
+async function restoredObjects(dump: string, target: TestDatabase, server: ServerAddress) {
+  await using copy = await databaseOn(server, target.major);
+  // What one server dumps is not always taken by another: then only the same words will do.
+  for (const part of restorable(dump)) await copy.exec(part).catch(() => []);
+  return objectsOf(await dumpSchema(copy));
+}
+
+export interface Verdict {
+  /** Differences that no line of the ledger explains. */
+  readonly unexplained: readonly string[];
+  /** Lines of the ledger that explain no difference. */
+  readonly idle: readonly string[];
+}
+
+/** Each difference needs one line of the ledger and each line a difference. */
+export function judge(found: readonly Difference[], lines: readonly Line[]): Verdict {
+  const used = new Set<Line>();
+  const unexplained = found.filter((difference) => {
+    const why = lines.filter((line) => explains(line, difference));
+    for (const line of why) used.add(line);
+    return why.length === 0;
+  });
+  return {
+    unexplained: unexplained.map(show),
+    idle: lines
+      .filter((line) => !used.has(line))
+      .map(
+        ({ kind, schema, name, source_table: of, state, reason }) =>
+          `${state} ${kind} ${schema}.${name} of ${of}: ${reason}`,
+      ),
+  };
+}
+
+function show({ key, source, target }: Difference): string {
+  const lines = (text: string | undefined) => (text ?? '').split('\n');
+  const only = (a: readonly string[], b: readonly string[], sign: string) =>
+    a.filter((line) => line.trim() !== '' && !b.includes(line)).map((line) => `  ${sign} ${line}`);
+  const [one, two] = [lines(source), lines(target)];
+  return [key, ...only(one, two, '-'), ...only(two, one, '+')].join('\n');
+}
+
+// What pg_dump calls the kinds of the ledger.
+const types: Readonly<Record<string, readonly string[]>> = {
+  'primary key': ['CONSTRAINT', 'INDEX ATTACH'],
+  'unique constraint': ['CONSTRAINT', 'INDEX ATTACH'],
+  'exclusion constraint': ['CONSTRAINT', 'INDEX ATTACH'],
+  'check constraint': ['CHECK CONSTRAINT', 'TABLE'],
+  'not-null constraint': ['CONSTRAINT', 'TABLE'],
+  'foreign key': ['FK CONSTRAINT'],
+  index: ['INDEX', 'INDEX ATTACH'],
+  table: ['TABLE', 'DEFAULT', 'SEQUENCE', 'TABLE ATTACH'],
+  column: ['TABLE', 'DEFAULT', 'SEQUENCE'],
+  inheritance: ['TABLE'],
+  cluster: ['INDEX', 'CONSTRAINT'],
+};
+
+function explains(line: Line, { object }: Difference): boolean {
+  const known = types[line.kind] ?? [line.kind.toUpperCase()];
+  if (!known.includes(object.type)) return false;
+  const plain = (name: string) => name.replaceAll('"', '').replaceAll(/[\r\n]/g, ' ');
+  const name = plain(object.name);
+  const own = plain(line.name);
+  const table = plain(line.source_table ?? '');
+  return name === own || name.endsWith(` ${own}`) || (table !== '' && name === table.slice(table.indexOf('.') + 1));
+}

@@ -1,0 +1,51 @@
+// Every kind of object from every major to 18 and back to 14: pg_dump prints both sides the same, or the ledger says what is not.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { databaseOn, type OwnServer, type TestedMajor } from '../support/servers.ts';
+import { pgDump } from './dump.ts';
+import { everything, filled, mirrorAll, serverWithRoles } from './world.ts';
+
+const faithful = { unexplained: [], idle: [], otherRows: [] };
+
+describe.skipIf(pgDump === undefined)('a database with objects of every kind and hostile names', () => {
+  let to18: OwnServer;
+  beforeAll(async () => {
+    to18 = await serverWithRoles(18);
+  });
+  afterAll(() => to18?.[Symbol.asyncDispose]());
+
+  test.each<TestedMajor>([14, 15, 16, 17])(
+    'is on PostgreSQL 18 what it was on %i, but for what the ledger lists',
+    async (major) => {
+      await using server = await serverWithRoles(major);
+      await using source = await filled(server, major, everything(major));
+      await using target = await databaseOn(to18.server.config(), 18);
+      const { lines, ...verdict } = await mirrorAll(source, target, { follow: false, restoreOn: to18 });
+      expect(verdict, JSON.stringify(lines, null, 1)).toEqual(faithful);
+    },
+  );
+
+  describe('from PostgreSQL 18', () => {
+    let from18: OwnServer;
+    beforeAll(async () => {
+      from18 = await serverWithRoles(18);
+    });
+    afterAll(() => from18?.[Symbol.asyncDispose]());
+
+    test('is the same on another, and the same while a mirror follows but for what waits for the cut-over', async () => {
+      await using source = await filled(from18, 18, everything(18));
+      for (const follow of [false, true]) {
+        await using target = await databaseOn(to18.server.config(), 18);
+        const { lines, ...verdict } = await mirrorAll(source, target, { follow });
+        expect(verdict, JSON.stringify(lines, null, 1)).toEqual(faithful);
+      }
+    });
+
+    test('goes back to PostgreSQL 14 with all that 14 knows', async () => {
+      await using to14 = await serverWithRoles(14);
+      await using source = await filled(from18, 18, everything(14));
+      await using target = await databaseOn(to14.server.config(), 14);
+      const { lines, ...verdict } = await mirrorAll(source, target, { follow: false, restoreOn: to14 });
+      expect(verdict, JSON.stringify(lines, null, 1)).toEqual(faithful);
+    });
+  });
+});

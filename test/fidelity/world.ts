@@ -1,0 +1,108 @@
+// Servers for the fidelity tests, the fixtures that fit them, and a mirror of everything with what both sides then are.
+import { readFileSync } from 'node:fs';
+import { running } from '../support/running.ts';
+import { databaseOn, type OwnServer, ownServer, type TestDatabase, type TestedMajor } from '../support/servers.ts';
+import { until } from '../support/wait.ts';
+import { differences, exceptions, judge, type Line, type Verdict } from './fidelity.ts';
+
+const read = (file: string) => readFileSync(new URL(file, import.meta.url), 'utf8');
+
+/** What a server of that major can hold of every kind, in order. */
+export function everything(major: TestedMajor): readonly { readonly file: string; readonly text: string }[] {
+  const since = [15, 16, 17, 18].filter((each) => each <= major).map((each) => `v${each}`);
+  return ['tables', 'routines', 'views', ...since].map((file) => ({ file, text: read(`sql/${file}.sql`) }));
+}
+
+export const sample = (name: string): string => read(`samples/${name}.sql`);
+
+export const rolesOfBoth: string = read('sql/roles.sql');
+
+/** A server with the roles that the fixtures grant to. */
+export async function serverWithRoles(major: TestedMajor, more = ''): Promise<OwnServer> {
+  const own = await ownServer({ major, settings: { max_connections: 100, shared_buffers: '32MB' } });
+  await using postgres = await databaseOn(own.server.config(), major);
+  await postgres.exec(rolesOfBoth + more);
+  return own;
+}
+
+/** A database filled with these texts; the error says in which. */
+export async function filled(
+  own: OwnServer,
+  major: TestedMajor,
+  texts: readonly { readonly file: string; readonly text: string }[],
+): Promise<TestDatabase> {
+  const db = await databaseOn(own.server.config(), major);
+  try {
+    for (const { file, text } of texts) {
+      await db.exec(text).catch((cause: { message: string; position?: string }) => {
+        const at = Number(cause.position ?? 1) - 1;
+        throw new Error(`${file}: ${cause.message} at: ${text.slice(at, at + 80)}`, { cause });
+      });
+    }
+    return db;
+  } catch (error) {
+    await db[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+export interface Mirrored extends Verdict {
+  readonly lines: readonly Line[];
+  /** Tables whose rows are not the same, and sequences that do not stand the same. */
+  readonly otherRows: readonly string[];
+}
+
+let mirrors = 0;
+
+/** Mirrors everything from one database to the other, and compares them. */
+export async function mirrorAll(
+  source: TestDatabase,
+  target: TestDatabase,
+  how: { readonly follow: boolean; readonly restoreOn?: OwnServer },
+): Promise<Mirrored> {
+  await using it = await running(source, target);
+  const name = `faithful_${process.pid}_${++mirrors}`;
+  await it.world.say(`create mirror ${name} from src to dst for all tables with (initial_copy_only = ${!how.follow})`);
+  await until(
+    'it has copied everything',
+    async () => (await it.status()) === (how.follow ? 'running' : 'completed'),
+    60_000,
+  );
+  const lines = await exceptions(it, name);
+  const found = await differences(source, target, how.restoreOn?.server.config());
+  const otherRows = [...(await otherLines(source, target, rowsOf)), ...(await otherLines(source, target, sequencesOf))];
+  await it.world.say(`drop mirror ${name}`);
+  return { ...judge(found, lines), lines, otherRows };
+}
+
+async function otherLines(
+  source: TestDatabase,
+  target: TestDatabase,
+  ask: (db: TestDatabase) => Promise<readonly string[]>,
+): Promise<readonly string[]> {
+  const [here, there] = [await ask(source), await ask(target)];
+  return here.filter((line) => !there.includes(line)).map((line) => `${line} on the source`);
+}
+
+const ours = `n.nspname !~ '^pg_' and n.nspname not in ('information_schema', '_sluice')`;
+
+async function unionOf(db: TestDatabase, kinds: string, each: string): Promise<readonly string[]> {
+  const [text] = await db.exec<{ text: string | null }>(
+    `select string_agg(format(${each}, quote_ident(n.nspname) || '.' || quote_ident(c.relname), n.nspname, c.relname), ' union all ') as text
+     from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.relkind in (${kinds}) and ${ours}
+     and (c.relkind <> 'm' or c.relispopulated)`,
+  );
+  if (text?.text == null) return [];
+  return (await db.exec<{ line: string }>(text.text)).map(({ line }) => line);
+}
+
+// Rows by their text, which is the same for the same values on every server.
+const rowsOf = (db: TestDatabase) =>
+  unionOf(
+    db,
+    "'r', 'm'",
+    `$$select %1$L || ': ' || count(*) || ' rows of ' || coalesce(sum(hashtextextended(t::text, 0)), 0) as line from only %2$I.%3$I t$$`,
+  );
+
+const sequencesOf = (db: TestDatabase) =>
+  unionOf(db, "'S'", `$$select %1$L || ': ' || last_value || ' ' || is_called as line from %2$I.%3$I$$`);
