@@ -115,7 +115,11 @@ function columnValue(table: TableToMake, column: Column): Sql {
     const named = identity.to === null ? sql`` : sql`sequence name ${name(identity.to)} `;
     return sql` generated ${kind} as identity (${named}${sequenceOptions(identity.sequence)})`;
   }
-  if (column.default === null) return sql``;
+  if (column.default === null) {
+    // Said aloud where it would else come from a parent.
+    const theirs = table.parents?.names.length ? (table.parents.columns.get(column.name) ?? []) : [];
+    return theirs.some((each) => each.default !== null && each.generated === '') ? sql` default null` : sql``;
+  }
   const expression = trusted(renamed(column.default, table.renamed));
   if (column.generated === '') return sql` default ${expression}`;
   return sql` generated always as (${expression}) ${column.generated === 's' ? sql`stored` : sql`virtual`}`;
