@@ -54,7 +54,16 @@ function ordered(steps: readonly SchemaStep[], database: DatabasePlan): readonly
   const objects = database.objects
     .filter(({ line, steps: made }) => line.stage === 'before' && line.state === 'waiting' && made.length > 0)
     .map(({ id, line, steps: made, needs }): Item => {
-      return { what: `${line.kind} ${line.name}`, id, lines: [line], steps: made, needs, mayFail: true, leftOut: [], after: [] };
+      return {
+        what: `${line.kind} ${line.name}`,
+        id,
+        lines: [line],
+        steps: made,
+        needs,
+        mayFail: true,
+        leftOut: [],
+        after: [],
+      };
     });
   const tables = steps.map(({ what, id, objects: made = [], statements, leftOut = [], after = [] }, i): Item => {
     const lines = made.map((object) => createdLine(object));

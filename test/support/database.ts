@@ -4,7 +4,7 @@ import type { ObjectLine } from '../../src/mirror/object.ts';
 import type { MirroredTable, MirrorWork, ObjectScope } from '../../src/mirror/work.ts';
 import { listTables } from '../../src/peers/inspect.ts';
 import { copyAll, mirrorWork, pinned, type Told, table } from './copied.ts';
-import { type TestDatabase, type TestedMajor, testDatabase } from './servers.ts';
+import { type SharedMajor, type TestDatabase, testDatabase } from './servers.ts';
 
 export interface Sides extends AsyncDisposable {
   readonly from: TestDatabase;
@@ -15,7 +15,7 @@ export interface Sides extends AsyncDisposable {
 export async function sides(
   source: string,
   target = 'select 1',
-  majors: readonly [TestedMajor, TestedMajor] = [18, 18],
+  majors: readonly [SharedMajor, SharedMajor] = [18, 18],
 ): Promise<Sides> {
   const from = await testDatabase(majors[0]);
   const to = await testDatabase(majors[1]);
