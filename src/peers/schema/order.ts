@@ -38,7 +38,10 @@ export function inOrder(
       const groups = circles(open, needs);
       const next = groups.every((group) => group.length === 1) ? undefined : able.shift();
       if (next !== undefined) shells.push(next);
-      else return [...shells.map((id): Turn => ({ id, part: 'shell' })), ...groups.flat().map(all)];
+      else {
+        const given = groups.flatMap((group) => (group.length === 1 ? group : open.filter((id) => group.includes(id))));
+        return [...shells.map((id): Turn => ({ id, part: 'shell' })), ...given.map(all)];
+      }
     }
   });
 }
