@@ -263,6 +263,11 @@ export async function askForObjects(db: Connection, id: string): Promise<void> {
     where id = ${id}`);
 }
 
+/** What ALTER MIRROR … SET leaves of the options; only that calls this, with the mirror locked. */
+export async function writeOptions(db: Connection, id: string, options: MirrorOptions): Promise<void> {
+  await db.run(sql`update sluice_private.mirrors set options = ${JSON.stringify(options)} where id = ${id}`);
+}
+
 /** What the runner says of a mirror that it owns; every statement compares the owner's token. */
 export interface Owned {
   readonly id: string;

@@ -4,7 +4,7 @@ import { formatLsn, type Lsn } from '../pg/lsn.ts';
 import { sql } from '../pg/sql.ts';
 import { writeJournal } from './journal.ts';
 import { writeObjects } from './objects.ts';
-import type { Gathered } from './progress.ts';
+import type { Gathered, TimedEstimate } from './progress.ts';
 
 /** Writes what gathered, in the caller's transaction, and lets batches go that are more than `keptBatches` old. */
 export async function writeProgress(
@@ -14,17 +14,73 @@ export async function writeProgress(
 ): Promise<void> {
   const { taken } = what;
   if (taken.planned.size > 0) await writePlans(db, mirrorId, taken.planned);
+  if (taken.begun.size > 0) await writeBegun(db, mirrorId, taken.begun);
   if (taken.parts.size > 0) await writeParts(db, mirrorId, taken.parts);
   if (taken.finished.size > 0) await writeFinished(db, mirrorId, taken.finished);
   const latestBatch = taken.batches.length > 0 ? await writeBatches(db, mirrorId, what) : '0';
   if (taken.counts.size > 0) await writeCounts(db, mirrorId, { counts: taken.counts, latestBatch });
   if (taken.position !== undefined || taken.batches.length > 0) await writePosition(db, mirrorId, taken);
   if (taken.objects.size > 0) await writeObjects(db, mirrorId, [...taken.objects.values()]);
+  if (taken.waits !== undefined) await writeWaits(db, mirrorId, taken.waits);
+  if (taken.estimate !== undefined) await writeEstimate(db, mirrorId, taken.estimate);
   await writeJournal(db, taken.journal);
 }
 
+async function writeWaits(db: Connection, mirrorId: string, waits: NonNullable<Gathered['waits']>): Promise<void> {
+  const [lines, at] = [JSON.stringify(waits.lines).replaceAll('\\u0000', ''), waits.at.toISOString()];
+  await db.run(sql`insert into sluice_private.copy_progress (mirror_id, waits_for, waits_seen_at)
+    values (${mirrorId}, ${lines}, ${at})
+    on conflict (mirror_id) do update set waits_for = excluded.waits_for, waits_seen_at = excluded.waits_seen_at`);
+}
+
+async function writeEstimate(db: Connection, mirrorId: string, now: TimedEstimate): Promise<void> {
+  const whole = {
+    began: new Date(now.at.getTime() - now.seconds * 1_000).toISOString(),
+    at: now.at.toISOString(),
+    rows_left: now.rowsTotal - now.rows,
+    bytes_left: now.bytesTotal - now.bytes,
+    rows_per_second: now.rowsPerSecond,
+    bytes_per_second: now.bytesPerSecond,
+    load: now.loadSecondsLeft,
+    finish: now.finishSecondsLeft,
+    made: now.objectsMade,
+    total: now.objectsTotal,
+  };
+  await db.run(sql`insert into sluice_private.copy_progress as c (mirror_id, began_at, estimated_at, rows_left, bytes_left,
+      rows_per_second, bytes_per_second, load_seconds_left, finish_seconds_left, objects_made, objects_total)
+    select ${mirrorId}, v.* from jsonb_to_record(${JSON.stringify(whole)}::jsonb) as v (began timestamptz, at timestamptz,
+      rows_left bigint, bytes_left bigint, rows_per_second float8, bytes_per_second float8, load float8, finish float8,
+      made integer, total integer)
+    on conflict (mirror_id) do update set began_at = excluded.began_at, estimated_at = excluded.estimated_at,
+      rows_left = excluded.rows_left, bytes_left = excluded.bytes_left, rows_per_second = excluded.rows_per_second,
+      bytes_per_second = excluded.bytes_per_second, load_seconds_left = excluded.load_seconds_left,
+      finish_seconds_left = excluded.finish_seconds_left, objects_made = excluded.objects_made,
+      objects_total = excluded.objects_total`);
+  if (now.tables.size === 0) return;
+  const tables = [...now.tables].map(([table, pace]) => ({ table, ...pace }));
+  const parts = [...now.parts].flatMap(([table, of]) => [...of].map(([part, pace]) => ({ table, part, ...pace })));
+  await db.run(sql`update sluice_private.table_progress g set rows_per_second = v."rowsPerSecond",
+      bytes_per_second = v."bytesPerSecond", seconds_left = v."secondsLeft"
+    from jsonb_to_recordset(${JSON.stringify(tables)}::jsonb)
+      as v ("table" text, "rowsPerSecond" float8, "bytesPerSecond" float8, "secondsLeft" float8)
+    where g.mirror_id = ${mirrorId} and g.source_table = v."table"`);
+  await db.run(sql`update sluice_private.parts p set rows_per_second = v."rowsPerSecond",
+      bytes_per_second = v."bytesPerSecond", seconds_left = v."secondsLeft"
+    from jsonb_to_recordset(${JSON.stringify(parts)}::jsonb)
+      as v ("table" text, part integer, "rowsPerSecond" float8, "bytesPerSecond" float8, "secondsLeft" float8)
+    where p.mirror_id = ${mirrorId} and p.source_table = v."table" and p.part = v.part`);
+}
+
+// A planned table waits until its first part begins.
+async function writeBegun(db: Connection, mirrorId: string, begun: Gathered['begun']): Promise<void> {
+  const rows = [...begun].map(([table, at]) => ({ table, at }));
+  await db.run(sql`update sluice_private.table_progress g set state = 'copying', started_at = v.at, changed_at = now()
+    from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as v ("table" text, at timestamptz)
+    where g.mirror_id = ${mirrorId} and g.source_table = v."table" and g.state = 'waiting'`);
+}
+
 async function writePlans(db: Connection, mirrorId: string, planned: Gathered['planned']): Promise<void> {
-  const tables = [...planned].map(([table, { rows, bytes, at }]) => ({ table, rows: Math.round(rows), bytes, at }));
+  const tables = [...planned].map(([table, { rows, bytes }]) => ({ table, rows: Math.round(rows), bytes }));
   const parts = [...planned].flatMap(([table, plan]) =>
     plan.parts.map(({ part, what, rows }) => ({ table, part, what, rows: Math.round(rows) })),
   );
@@ -33,10 +89,9 @@ async function writePlans(db: Connection, mirrorId: string, planned: Gathered['p
   await db.run(sql`insert into sluice_private.parts (mirror_id, source_table, part, what, rows_estimated)
     select ${mirrorId}, v."table", v.part, v.what, v.rows
     from jsonb_to_recordset(${JSON.stringify(parts)}::jsonb) as v ("table" text, part integer, what text, rows bigint)`);
-  await db.run(sql`update sluice_private.table_progress g set state = 'copying', rows_estimated = v.rows,
-      bytes_estimated = v.bytes, started_at = v.at, finished_at = null, changed_at = now()
-    from jsonb_to_recordset(${JSON.stringify(tables)}::jsonb)
-      as v ("table" text, rows bigint, bytes bigint, at timestamptz)
+  await db.run(sql`update sluice_private.table_progress g set state = 'waiting', rows_estimated = v.rows,
+      bytes_estimated = v.bytes, started_at = null, finished_at = null, changed_at = now()
+    from jsonb_to_recordset(${JSON.stringify(tables)}::jsonb) as v ("table" text, rows bigint, bytes bigint)
     where g.mirror_id = ${mirrorId} and g.source_table = v."table"`);
 }
 
@@ -146,8 +201,9 @@ export interface ObservedSlot {
 /** One look at a slot, which is also a look at the source's end; looks older than a week go. */
 export async function writeObservedSlot(db: Connection, mirrorId: string, slot: ObservedSlot): Promise<void> {
   const lsn = (value: Lsn | null) => (value === null ? null : formatLsn(value));
-  const sourceLsn =
-    slot.confirmedLsn === null || slot.lagBytes === null ? null : slot.confirmedLsn + BigInt(slot.lagBytes);
+  // While a slot is being made it holds the log back already, and nothing is confirmed.
+  const from = slot.confirmedLsn ?? slot.restartLsn;
+  const sourceLsn = from === null || slot.lagBytes === null ? null : from + BigInt(slot.lagBytes);
   await db.run(sql`insert into sluice_private.slots
       (mirror_id, slot, active, wal_status, safe_wal_bytes, lag_bytes, restart_lsn, confirmed_lsn, source_lsn)
     values (${mirrorId}, ${slot.slot}, ${slot.active}, ${slot.walStatus}, ${slot.safeWalBytes}, ${slot.lagBytes},

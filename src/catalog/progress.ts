@@ -2,6 +2,8 @@
 import { toSluiceError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { pause } from '../base/retry.ts';
+import { type CopyEstimate, type CopyLimits, CopyTally } from '../mirror/copy-tally.ts';
+import type { LaterObject } from '../mirror/finish-tally.ts';
 import { type ObjectLine, objectKey } from '../mirror/object.ts';
 import type { Lsn } from '../pg/lsn.ts';
 import type { JournalEntry } from './journal.ts';
@@ -12,7 +14,12 @@ import { writeProgress } from './progress-write.ts';
 export interface PlannedTable {
   readonly rows: number;
   readonly bytes: number;
-  readonly parts: readonly { readonly part: number; readonly what: string; readonly rows: number }[];
+  readonly parts: readonly {
+    readonly part: number;
+    readonly what: string;
+    readonly rows: number;
+    readonly bytes: number;
+  }[];
 }
 
 export interface PartProgress {
@@ -74,12 +81,23 @@ export interface Gathered {
   /** The ledger's lines, by objectKey. */
   readonly objects: Map<string, TimedLine>;
   readonly journal: JournalEntry[];
+  /** Tables of which a first part began, and when. */
+  readonly begun: Map<string, Date>;
   position: TimedPosition | undefined;
+  estimate: TimedEstimate | undefined;
+  /** What the copy waits for now. */
+  waits: { readonly lines: readonly string[]; readonly at: Date } | undefined;
+}
+
+export interface TimedEstimate extends CopyEstimate {
+  readonly at: Date;
 }
 
 // The history that is kept; older batches go.
 const keptBatches = 10_000;
 const writeEveryMs = 250;
+// Reckoned from memory, written with all else: one row, and those of the parts that are being copied.
+const estimateEveryMs = 1_000;
 const mostPoints = 500;
 
 function nothing(): Gathered {
@@ -91,15 +109,20 @@ function nothing(): Gathered {
     batches: [],
     objects: new Map(),
     journal: [],
+    begun: new Map(),
     position: undefined,
+    estimate: undefined,
+    waits: undefined,
   };
 }
 
 function isEmpty(gathered: Gathered): boolean {
-  const { planned, parts, finished, counts, batches, objects, journal, position } = gathered;
+  const { planned, parts, finished, counts, batches, objects, journal, position, estimate, waits } = gathered;
   const sizes = [planned, parts, finished, counts, objects].reduce((sum, each) => sum + each.size, 0);
-  return sizes + batches.length + journal.length === 0 && !position;
+  return sizes + batches.length + journal.length === 0 && !position && !estimate && !waits;
 }
+
+const anyLimits: CopyLimits = { workers: 1, partsPerTable: 1, builders: 1, throttle: null };
 
 /** Takes progress in at any speed and writes it behind. While the catalog is away it gathers, in bounded memory. */
 export class Progress {
@@ -110,6 +133,9 @@ export class Progress {
   readonly #started = new Map<string, Map<number, Date>>();
   /** What had been received at what time, as far as it is not durable. */
   #received: readonly { readonly lsn: Lsn; readonly at: Date }[] = [];
+  #limits = anyLimits;
+  #tally = new CopyTally(anyLimits);
+  #estimatedAt = Number.NEGATIVE_INFINITY;
   #gathered: Gathered = nothing();
   #writing: Promise<void> = Promise.resolve();
 
@@ -122,14 +148,42 @@ export class Progress {
   planned(table: string, plan: PlannedTable): void {
     this.#gathered.parts.delete(table);
     this.#gathered.finished.delete(table);
-    this.#gathered.planned.set(table, { ...plan, at: new Date() });
+    const at = new Date();
+    this.#gathered.planned.set(table, { ...plan, at });
     this.#started.delete(table);
+    this.#tally.planned(table, plan.parts, at.getTime());
+  }
+
+  /** How the copy may go about it, which its end depends on. */
+  limits(limits: CopyLimits): void {
+    this.#limits = limits;
+    this.#tally.limit(limits);
+  }
+
+  /** What will be made after the load. */
+  later(objects: readonly LaterObject[]): void {
+    this.#tally.later(objects);
+  }
+
+  /** What the copy waits for at this moment; nothing: it goes on. */
+  waits(lines: readonly string[]): void {
+    this.#gathered.waits = { lines, at: new Date() };
+  }
+
+  /** Everything is copied and made: there is nothing more to reckon. */
+  copyEnds(): void {
+    this.#tally = new CopyTally(this.#limits);
   }
 
   part(table: string, part: number, now: PartProgress): void {
     const at = new Date();
-    const started = this.#started.get(table) ?? new Map<number, Date>();
-    this.#started.set(table, started);
+    this.#tally.part(table, part, { ...now, at: at.getTime() });
+    const before = this.#started.get(table);
+    const started = before ?? new Map<number, Date>();
+    if (before === undefined) {
+      this.#started.set(table, started);
+      this.#gathered.begun.set(table, at);
+    }
     const startedAt = started.get(part) ?? at;
     started.set(part, startedAt);
     const parts = this.#gathered.parts.get(table) ?? new Map<number, TimedPart>();
@@ -160,6 +214,7 @@ export class Progress {
   objects(lines: readonly ObjectLine[]): void {
     const at = new Date();
     const { objects } = this.#gathered;
+    this.#tally.objects(lines, at.getTime());
     for (const line of lines) {
       const key = objectKey(line);
       objects.set(key, afterLine(objects.get(key), { ...line, at }));
@@ -175,8 +230,17 @@ export class Progress {
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await pause(writeEveryMs, signal).catch(() => undefined);
+      this.#estimate();
       await this.flush();
     }
+  }
+
+  #estimate(): void {
+    const at = new Date();
+    if (!this.#tally.begun || at.getTime() - this.#estimatedAt < estimateEveryMs) return;
+    this.#estimatedAt = at.getTime();
+    const estimate = this.#tally.estimate(at.getTime());
+    if (estimate !== null) this.#gathered.estimate = { ...estimate, at };
   }
 
   /** Writes what has gathered; keeps it for the next time if the catalog is away. */
@@ -227,6 +291,9 @@ function together(older: Gathered, newer: Gathered): Gathered {
     batches: [...older.batches, ...newer.batches].slice(-keptBatches),
     objects,
     journal: [...older.journal, ...newer.journal].slice(-1_000),
+    begun: new Map([...older.begun, ...newer.begun]),
     position: newer.position ?? older.position,
+    estimate: newer.estimate ?? older.estimate,
+    waits: newer.waits ?? older.waits,
   };
 }

@@ -5,10 +5,11 @@ import type { Catalog } from '../catalog/open.ts';
 import { PeerTable } from '../catalog/peers.ts';
 import { UserTable } from '../catalog/users.ts';
 import { quoteName } from '../pg/sql.ts';
-import { commandTag, type Statement } from '../sql/statement.ts';
+import { type AlterMirror, commandTag, type Statement } from '../sql/statement.ts';
 import { notBuilt, refuseAlter, refuseCutover, refuseResync } from './later.ts';
+import { setMirrorOptions } from './mirror-alter.ts';
 import { createMirror, explainMirror } from './mirror-create.ts';
-import { dropMirror, pauseMirror, resumeMirror } from './mirror-lifecycle.ts';
+import { dropMirror, type LifecycleDeps, pauseMirror, resumeMirror } from './mirror-lifecycle.ts';
 import { retryMirror } from './mirror-retry.ts';
 import { showMirror, showMirrors } from './mirror-show.ts';
 import { alterPeer, createPeer, dropPeer, showPeer, showPeers, validatePeer } from './peers.ts';
@@ -44,6 +45,21 @@ async function tellMirrors({ pool }: Catalog, peer: string, result: CommandResul
       return `mirror "${name}" is at work with the old settings; to make it take the new: PAUSE MIRROR ${quoted}; RESUME MIRROR ${quoted};`;
     });
   return { ...result, notices: [...result.notices, ...told] };
+}
+
+function alterMirror(deps: LifecycleDeps, statement: AlterMirror, context: CommandContext): Promise<CommandResult> {
+  const { change } = statement;
+  switch (change.kind) {
+    case 'retry':
+      return retryMirror(deps, statement, context);
+    case 'set':
+      return setMirrorOptions(deps, { ...statement, change }, context);
+    case 'add_tables':
+    case 'drop_tables':
+      return refuseAlter(change);
+    default:
+      return change satisfies never;
+  }
 }
 
 async function run({ catalog }: CommandDeps, statement: Statement, context: CommandContext): Promise<CommandResult> {
@@ -82,9 +98,7 @@ async function run({ catalog }: CommandDeps, statement: Statement, context: Comm
     case 'cutover_mirror':
       return refuseCutover(statement);
     case 'alter_mirror':
-      return statement.change.kind === 'retry'
-        ? retryMirror({ pool }, statement, context)
-        : refuseAlter(statement.change);
+      return alterMirror({ pool }, statement, context);
     case 'verify_mirror':
     case 'repair_mirror':
     case 'reverse_mirror':

@@ -1,7 +1,7 @@
 // Statements whose engines are not built in: their options are checked all the same, then they name themselves.
 import { SluiceError } from '../base/errors.ts';
 import { readOptions, type WrittenOption } from '../base/options.ts';
-import { cutoverOptions, type MirrorOptions, readMirrorChanges, resyncOptions } from '../mirror/options.ts';
+import { cutoverOptions, type MirrorOptions, resyncOptions } from '../mirror/options.ts';
 import type { CutoverMirror, MirrorChange, ResyncMirror } from '../sql/statement.ts';
 
 // What to do meanwhile.
@@ -30,10 +30,9 @@ export function refuseCutover(statement: CutoverMirror): never {
   throw notBuilt('CUTOVER MIRROR');
 }
 
-/** @throws `invalid_option`, else `unsupported` */
-export function refuseAlter(change: Exclude<MirrorChange, { readonly kind: 'retry' }>): never {
-  if (change.kind === 'set') readMirrorChanges(change.options);
-  const words = { add_tables: 'ADD TABLE', drop_tables: 'DROP TABLE', set: 'SET' } as const;
+/** @throws `unsupported` */
+export function refuseAlter(change: Extract<MirrorChange, { readonly kind: 'add_tables' | 'drop_tables' }>): never {
+  const words = { add_tables: 'ADD TABLE', drop_tables: 'DROP TABLE' } as const;
   throw notBuilt(`ALTER MIRROR … ${words[change.kind]}`);
 }
 

@@ -4,6 +4,8 @@ import { sql } from '../pg/sql.ts';
 import { noSuchMirror } from './mirror-lifecycle.ts';
 import type { CommandResult, ResultColumn } from './result.ts';
 import { objectRows } from './show-objects.ts';
+import { progressRows } from './show-progress.ts';
+import { grouped, shownSeconds } from './words.ts';
 
 const listColumns = [
   { name: 'name', type: 'text' },
@@ -79,6 +81,10 @@ export interface TableFacts {
   readonly rows_copied: string;
   /** Of the copy, to now or to its end. */
   readonly seconds: string | null;
+  /** While it is copied, as reckoned a moment ago. */
+  readonly seconds_left: string | null;
+  readonly parts: string;
+  readonly parts_copied: string;
   readonly inserts: string;
   readonly updates: string;
   readonly deletes: string;
@@ -90,19 +96,21 @@ const mostTables = 500;
 
 /** One row per fact, then one per table; those that are being copied first. @throws `undefined_object` */
 export async function showMirror(pool: Pool, name: string): Promise<CommandResult> {
-  const { mirror, tables, objects } = await pool.use(async (db) => {
+  const { mirror, tables, objects, progress } = await pool.use(async (db) => {
     const [found] = await db.query<MirrorFacts>(sql`select *,
       extract(epoch from now() - lag_observed_at) as lag_age from sluice.mirrors where name = ${name}`);
     if (found === undefined) throw noSuchMirror(name);
     const list = await db.query<TableFacts>(sql`select source_table, target_table, state, rows_estimated, rows_copied,
-        extract(epoch from coalesce(finished_at, now()) - started_at) as seconds, inserts, updates, deletes, truncates
+        extract(epoch from coalesce(finished_at, now()) - started_at) as seconds, seconds_left, parts, parts_copied, inserts, updates, deletes, truncates
       from sluice.tables where mirror = ${name}
       order by array_position(array['copying', 'waiting', 'copied'], state), source_table limit ${mostTables}`);
-    return { mirror: found, tables: list, objects: await objectRows(db, name) };
+    const objects = await objectRows(db, name);
+    return { mirror: found, tables: list, objects, progress: await progressRows(db, name) };
   });
   const more = Number(mirror.tables) - tables.length;
   const rows: [string, string | null][] = [
     ...facts(name, mirror),
+    ...progress,
     ...objects,
     ...tables.map((table): [string, string] => [`table ${table.source_table}`, tableLine(table)]),
     ...(more > 0 ? [['tables not shown', `${more}; select * from sluice.tables has them`] as [string, string]] : []),
@@ -156,7 +164,7 @@ export function tableLine(table: TableFacts): string {
   const parts = [`${table.state} to ${table.target_table}`];
   if (table.state !== 'waiting') {
     const line = copiedLine(table.rows_copied, table.state === 'copying' ? table.rows_estimated : null);
-    parts.push(`${line} rows`, ...speed(table));
+    parts.push(`${line} rows`, ...partsOf(table), ...speed(table));
   }
   const changes = [
     [table.inserts, 'inserts'],
@@ -169,12 +177,17 @@ export function tableLine(table: TableFacts): string {
     .replace(', ', ': ');
 }
 
+function partsOf({ state, parts, parts_copied: copied }: TableFacts): readonly string[] {
+  return state === 'copying' && Number(parts) > 1 ? [`${copied} of ${parts} parts`] : [];
+}
+
 function speed(table: TableFacts): readonly string[] {
   const [rows, seconds] = [Number(table.rows_copied), Number(table.seconds ?? 0)];
   if (seconds < 0.1 || rows === 0) return [];
   const rate = rows / seconds;
-  const left = (Number(table.rows_estimated ?? 0) - rows) / rate;
-  const eta = table.state === 'copying' && left > 0 ? [`${Math.ceil(left)} s left`] : [];
+  const left =
+    table.seconds_left !== null ? Number(table.seconds_left) : (Number(table.rows_estimated ?? 0) - rows) / rate;
+  const eta = table.state === 'copying' && left > 0 ? [`${shownSeconds(left)} left`] : [];
   return [`${grouped(String(Math.round(rate)))} rows/s`, ...eta];
 }
 
@@ -182,8 +195,4 @@ function copiedLine(copied: string, estimated: string | null): string {
   if (estimated === null || Number(estimated) <= Number(copied)) return grouped(copied);
   const percent = Math.floor((100 * Number(copied)) / Number(estimated));
   return `${grouped(copied)} of about ${grouped(estimated)} (${percent} %)`;
-}
-
-function grouped(digits: string): string {
-  return digits.replaceAll(/\B(?=(\d{3})+$)/g, ',');
 }

@@ -1,6 +1,7 @@
 // The ledger as SHOW MIRROR tells it: counts, what is being built, and by name what has failed or was left out.
 import type { Connection } from '../pg/client.ts';
 import { sql } from '../pg/sql.ts';
+import { grouped } from './words.ts';
 
 export interface ObjectFacts {
   readonly kind: string;
@@ -43,7 +44,7 @@ export function countsLine(counts: readonly { readonly state: string; readonly n
   const order = ['waiting', 'making', 'created', 'existed', 'left_out', 'failed'];
   return order
     .flatMap((state) => counts.filter((each) => each.state === state))
-    .map(({ state, number }) => `${number.replaceAll(/\B(?=(\d{3})+$)/g, ',')} ${state.replace('_', ' ')}`)
+    .map(({ state, number }) => `${grouped(number)} ${state.replace('_', ' ')}`)
     .join(', ');
 }
 

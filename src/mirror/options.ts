@@ -2,6 +2,8 @@
 import { SluiceError } from '../base/errors.ts';
 import type { OptionDeclarations, Options, WrittenOption } from '../base/options.ts';
 import { optionNotices, readGivenOptions, readOptions } from '../base/options.ts';
+import type { CopyLimits } from './copy-tally.ts';
+import { readRate } from './rate.ts';
 
 const maxInteger = 2_147_483_647;
 /** NAMEDATALEN - 1. */
@@ -76,6 +78,10 @@ const snapshotOptions = {
     default: 4,
     doc: 'Tables that are copied at the same time.',
   },
+  snapshot_throttle: {
+    type: 'text',
+    doc: 'Most that the copy reads from the source, all its connections together: 20 or 20 MB/s, 512 kB/s, 1.5 GB/s; 0 is no limit. A change takes hold while parts are copied.',
+  },
 } as const satisfies OptionDeclarations;
 
 const schemaOptions = {
@@ -128,7 +134,7 @@ const compatibleOptions = {
 export const mirrorOptions = { ...followOptions, ...snapshotOptions, ...schemaOptions, ...compatibleOptions } as const;
 export type MirrorOptions = Options<typeof mirrorOptions>;
 
-/** What ALTER MIRROR … SET may change: it takes hold with the next batch or the next copied part. */
+/** What ALTER MIRROR … SET may change: the throttle at once, the rest when the step that uses it begins (again). */
 export const alterableMirrorOptions = [
   'max_batch_size',
   'sync_interval',
@@ -136,6 +142,7 @@ export const alterableMirrorOptions = [
   'snapshot_num_partitions_override',
   'snapshot_max_parallel_workers',
   'snapshot_num_tables_in_parallel',
+  'snapshot_throttle',
   'schema_changes',
   'truncate',
 ] as const satisfies readonly (keyof typeof mirrorOptions)[];
@@ -162,6 +169,7 @@ export function readMirrorOptions(written: readonly WrittenOption[]): MirrorOpti
     synced_at_col_name: read.synced_at_col_name || undefined,
     snapshot_num_partitions_override: read.snapshot_num_partitions_override || undefined,
   };
+  checkThrottle(options, written);
   checkMirrorOptions(options, written);
   return options;
 }
@@ -179,8 +187,37 @@ export function readMirrorChanges(written: readonly WrittenOption[]): Partial<Mi
       position: option.namePosition,
     });
   }
+  checkThrottle(changes, written);
   if (changes.snapshot_num_partitions_override !== 0) return changes;
   return { ...changes, snapshot_num_partitions_override: undefined };
+}
+
+function checkThrottle(options: Partial<MirrorOptions>, written: readonly WrittenOption[]): void {
+  const option = written.findLast(({ name }) => name === 'snapshot_throttle');
+  readRate('snapshot_throttle', options.snapshot_throttle, option?.valuePosition ?? option?.namePosition);
+}
+
+const followedBy = ['max_batch_size', 'sync_interval', 'truncate'] as const;
+
+/** Whether changes are followed in another way by these options. */
+export function followsOtherwise(before: MirrorOptions, now: MirrorOptions): boolean {
+  return followedBy.some((name) => before[name] !== now[name]);
+}
+
+/** How a copy may go about it. */
+export function copyLimits(options: MirrorOptions): CopyLimits {
+  const { snapshot_num_tables_in_parallel: tables, snapshot_max_parallel_workers: partsPerTable } = options;
+  return {
+    workers: Math.max(tables, partsPerTable),
+    partsPerTable,
+    builders: tables,
+    throttle: throttleOf(options),
+  };
+}
+
+/** Bytes per second that a copy may read; null: no limit. */
+export function throttleOf(options: Pick<MirrorOptions, 'snapshot_throttle'>): number | null {
+  return readRate('snapshot_throttle', options.snapshot_throttle);
 }
 
 /** Refuses options that contradict each other. @throws `invalid_option` at the later one's place */

@@ -15,6 +15,8 @@ export interface PeerFacts {
   readonly user: string;
   readonly walLevel: string;
   readonly isStandby: boolean;
+  /** hot_standby_feedback: the primary keeps rows that a standby's queries and slots still need. */
+  readonly feedback: boolean;
   readonly superuser: boolean;
   /** May use replication connections: the attribute, or what stands for it at a managed provider. */
   readonly replicationRole: boolean;
@@ -50,7 +52,8 @@ export async function checkPeer(db: Connection): Promise<PeerFacts> {
     select current_setting('server_version_num')::int as version,
       split_part(current_setting('server_version'), ' ', 1) as "versionText",
       current_database()::text as database, current_user::text as user,
-      current_setting('wal_level') as "walLevel", pg_is_in_recovery() as "isStandby", r.rolsuper as superuser,
+      current_setting('wal_level') as "walLevel", pg_is_in_recovery() as "isStandby",
+      current_setting('hot_standby_feedback')::boolean as feedback, r.rolsuper as superuser,
       r.rolsuper or r.rolreplication or exists (select from pg_catalog.pg_roles p
         where p.rolname = 'rds_replication' and pg_has_role(current_user, p.oid, 'member')) as "replicationRole",
       current_setting('max_replication_slots')::int as "maxSlots",
@@ -210,11 +213,18 @@ function retentionCheck({ maxSlotWalKeepSize }: PeerFacts): PeerCheck {
   );
 }
 
-function standbyCheck({ isStandby, version }: PeerFacts): PeerCheck | null {
+function standbyCheck({ isStandby, version, feedback }: PeerFacts): PeerCheck | null {
   if (!isStandby) return null;
-  const follow = version >= 160_000 ? 'can be followed only with a given publication' : 'can only be copied from';
-  return warning('standby', `the server is a standby: ${follow}, and cannot be a target`, 'Give the primary.');
+  const follow =
+    version >= 160_000
+      ? 'can be followed with a publication that was made on its primary (publication_name)'
+      : 'can only be copied from (initial_copy_only)';
+  const remedy = feedback ? 'Give the primary where that does not do.' : `${feedbackRemedy} Or give the primary.`;
+  return warning('standby', `the server is a standby: ${follow}, and cannot be a target`, remedy);
 }
+
+/** Without it the primary removes rows that a copy still reads (the copy is cancelled) or a slot still needs (it is lost). */
+export const feedbackRemedy = 'On the standby: ALTER SYSTEM SET hot_standby_feedback = on; SELECT pg_reload_conf();';
 
 function createCheck({ createOnDatabase, user, database }: PeerFacts): PeerCheck {
   if (createOnDatabase) return ok('target: create', `role ${user} may create schemas in ${database}`);

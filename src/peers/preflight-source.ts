@@ -1,6 +1,8 @@
 // Checks of the source server for a mirror: log level, rights, free slots, and the slot and publication that are to be.
 import type { Connection } from '../pg/client.ts';
+import { quoteLiteral } from '../pg/sql.ts';
 import {
+  feedbackRemedy,
   newestVersion,
   noSlotsRemedy,
   noWalSendersRemedy,
@@ -11,8 +13,8 @@ import {
   walSendersRemedy,
 } from './checks.ts';
 import { type Finding, type MirrorPlan, ok, problem, warning } from './preflight-finding.ts';
-import { checkPublication, type Publication, type PublishedTable } from './publication.ts';
-import { readSlot, type SlotBlocker, type SlotState, showBlocker, slotBlockers } from './slot.ts';
+import { checkPublication, type Publication, type PublishedTable, publicationText } from './publication.ts';
+import { logStandbySnapshot, readSlot, type SlotBlocker, type SlotState, showBlocker, slotBlockers } from './slot.ts';
 
 // Shorter ones are over before anybody has read their names.
 const blockerSeconds = 5;
@@ -53,14 +55,19 @@ export function checkVersion(side: 'source' | 'target', facts: PeerFacts): Findi
 }
 
 /** Whether the server can be followed. Pure. */
-export function checkSourceServer(plan: MirrorPlan, facts: PeerFacts): readonly Finding[] {
-  if (plan.slot === null) return [ok('source server', 'a copy needs no slot')];
+export function checkSourceServer(
+  plan: MirrorPlan,
+  facts: PeerFacts,
+  tables: readonly PublishedTable[],
+): readonly Finding[] {
+  if (plan.slot === null) return [ok('source server', 'a copy needs no slot'), ...checkFeedback(facts)];
   return [
     checkWalLevel(facts),
     checkReplication(facts),
     ...(plan.slot.made ? [checkFreeSlot(facts)] : []),
     checkFreeWalSender(facts),
-    ...checkStandby(plan, facts),
+    ...checkStandby(plan, facts, tables),
+    ...checkFeedback(facts),
   ];
 }
 
@@ -110,18 +117,46 @@ function checkFreeWalSender({ freeWalSenders, maxWalSenders }: PeerFacts): Findi
   });
 }
 
-function checkStandby(plan: MirrorPlan, { isStandby, version }: PeerFacts): readonly Finding[] {
+// https://www.postgresql.org/docs/18/logicaldecoding-explanation.html#LOGICALDECODING-REPLICATION-SLOTS
+function checkStandby(
+  plan: MirrorPlan,
+  { isStandby, version }: PeerFacts,
+  tables: readonly PublishedTable[],
+): readonly Finding[] {
   if (!isStandby) return [];
+  const check = 'standby';
   if (version < 160_000) {
     const message = 'the source is a standby, which can be followed only from PostgreSQL 16 on';
-    return [problem('standby', 'not_ready', { message, hint: 'Give the primary, or set initial_copy_only = true.' })];
+    return [problem(check, 'not_ready', { message, hint: 'Give the primary, or set initial_copy_only = true.' })];
   }
   if (plan.publication.made) {
     const message = 'the source is a standby, where no publication can be made';
-    const hint = 'Make one on the primary and give its name: publication_name = …';
-    return [problem('standby', 'not_ready', { message, hint })];
+    const { name } = plan.publication;
+    const { create } = publicationText({ name, tables, version });
+    const hint = `Run on the primary: ${create.text}; and give its name: publication_name = ${quoteLiteral(name)}.`;
+    return [problem(check, 'not_ready', { message, hint })];
   }
-  return [ok('standby', 'the source is a standby with a given publication')];
+  const slot = warning(
+    check,
+    'the source is a standby: its slot can be made when its primary has written what runs there',
+    {
+      hint: `An idle primary does so only when asked: ${logStandbySnapshot} on the primary, while SHOW MIRROR says that the slot waits.`,
+    },
+  );
+  return plan.slot?.made ? [slot] : [ok(check, 'the source is a standby with a given slot and publication')];
+}
+
+// A copy that reads rows that the primary has removed is cancelled, and a slot that needs them is lost.
+function checkFeedback({ isStandby, feedback }: PeerFacts): readonly Finding[] {
+  if (!isStandby) return [];
+  if (feedback) return [ok('hot_standby_feedback', 'hot_standby_feedback of the source is on')];
+  return [
+    warning('hot_standby_feedback', 'hot_standby_feedback of the source, a standby, is off', {
+      detail:
+        'The primary may remove rows that are still needed: then the copy is cancelled and begins again, or the slot is lost.',
+      hint: feedbackRemedy,
+    }),
+  ];
 }
 
 /** The slot that is to be made, or is given. Pure. */
@@ -188,8 +223,8 @@ function checkBlockers(blockers: readonly SlotBlocker[]): readonly Finding[] {
 /** The publication that is to be made, or is given. Pure. */
 export function checkSourcePublication(
   plan: MirrorPlan,
-  publication: Publication | null,
-  tables: readonly PublishedTable[],
+  facts: Pick<PeerFacts, 'isStandby'>,
+  { publication, tables }: { readonly publication: Publication | null; readonly tables: readonly PublishedTable[] },
 ): readonly Finding[] {
   if (plan.slot === null) return [];
   const check = 'publication';
@@ -202,7 +237,10 @@ export function checkSourcePublication(
   }
   if (publication === null) {
     const message = `publication "${name}" does not exist on the source`;
-    return [problem(check, 'undefined_object', { message, hint: 'Make it, or leave publication_name out.' })];
+    const hint = facts.isStandby
+      ? 'The source is a standby: make it on the primary; it is here when the standby has replayed that.'
+      : 'Make it, or leave publication_name out.';
+    return [problem(check, 'undefined_object', { message, hint })];
   }
   const problems = checkPublication(publication, tables, plan.options);
   if (problems.length === 0) return [ok(check, `publication "${name}" covers every table`)];

@@ -39,11 +39,13 @@ export async function preflight(source: Connection, target: Connection, plan: Mi
     plan.tables.map(({ from }) => from),
   );
   const found = findTables(plan, tables, await readRelations(source, tables));
-  findings.push(...checkSourceServer(plan, sourceFacts));
+  findings.push(...checkSourceServer(plan, sourceFacts, publishedTables(found)));
   findings.push(...checkSourceTables(plan, found, sourceFacts));
   const objects = await readSourceObjects(source, plan, readPublication);
   findings.push(...checkSlot(plan, sourceFacts, objects));
-  findings.push(...checkSourcePublication(plan, objects.publication, publishedTables(found)));
+  findings.push(
+    ...checkSourcePublication(plan, sourceFacts, { publication: objects.publication, tables: publishedTables(found) }),
+  );
   if (!findings.some((finding) => finding.state === 'error'))
     findings.push(...(await checkFilters(source, plan, found)));
   // What a plan would do that cannot be is not worth looking at: onto itself, every table has rows.

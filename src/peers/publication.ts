@@ -92,14 +92,11 @@ async function writePublication(db: Connection, plan: Plan): Promise<void> {
       },
     );
   }
-  const list = joinSql(tables.map((each) => publishedTable(each, version)));
   const [found] = await db.query(sql`select 1 as found from pg_catalog.pg_publication where pubname = ${name}`);
-  const generated = version >= 180_000 && needsGenerated(tables);
-  const options = sql`publish_via_partition_root = true${generated ? sql`, publish_generated_columns = stored` : sql``}`;
+  const { list, options, create } = publicationText(plan);
   try {
     if (found === undefined) {
-      const what = tables.length === 0 ? sql`` : sql` for table ${list}`;
-      await runAlone(db, sql`create publication ${ident(name)}${what} with (${options})`);
+      await runAlone(db, create);
       await db.run(
         sql`comment on publication ${ident(name)} is ${literal('Made by Sluice; dropped with its mirror.')}`,
       );
@@ -111,6 +108,19 @@ async function writePublication(db: Connection, plan: Plan): Promise<void> {
     throw publicationError(error, name);
   }
   if (filtered !== undefined) await checkFilters(db, name);
+}
+
+/** The statements of a publication; `create` for a person as well, where it cannot be made from here. Pure. */
+export function publicationText({ name, tables, version }: Plan): {
+  readonly list: Sql;
+  readonly options: Sql;
+  readonly create: Sql;
+} {
+  const list = joinSql(tables.map((each) => publishedTable(each, version)));
+  const generated = version >= 180_000 && needsGenerated(tables);
+  const options = sql`publish_via_partition_root = true${generated ? sql`, publish_generated_columns = stored` : sql``}`;
+  const what = tables.length === 0 ? sql`` : sql` for table ${list}`;
+  return { list, options, create: sql`create publication ${ident(name)}${what} with (${options})` };
 }
 
 /**

@@ -65,9 +65,10 @@ function slotError(error: unknown, name: string): unknown {
         hint: 'Drop one that nobody needs (pg_replication_slots), or raise max_replication_slots (it takes a restart).',
       });
     case '55000':
+      // A standby decodes only what its primary has written for it.
       return new SluiceError('not_ready', `the source cannot make a logical slot: ${error.message}`, {
         ...details,
-        hint: 'Set wal_level = logical (it takes a restart).',
+        hint: 'Set wal_level = logical (it takes a restart); where the source is a standby, on its primary as well.',
       });
     case '42501':
       return new SluiceError('forbidden', `the source does not let this role make a slot: ${error.message}`, {
@@ -230,6 +231,23 @@ export async function slotBlockers(db: Connection): Promise<readonly SlotBlocker
     seconds: Math.max(0, Number(row.seconds ?? 0)),
   }));
 }
+
+/**
+ * What a slot on a standby waits for. It cannot be made before the primary writes which transactions it runs, which an idle
+ * one never does by itself; and those must end, of which the standby knows no more than their numbers.
+ * @returns null on a primary
+ */
+export async function standbyBlocker(db: Connection): Promise<string | null> {
+  const row = await db.one<{ standby: boolean; running: readonly string[] }>(sql`
+    select pg_catalog.pg_is_in_recovery() as standby, coalesce((select pg_catalog.json_agg(x.xid::text order by x.xid)
+      from pg_catalog.txid_snapshot_xip(pg_catalog.txid_current_snapshot()) as x(xid)), '[]') as running`);
+  if (!row.standby) return null;
+  const running = row.running.length === 0 ? '' : `; transactions open there: ${row.running.join(', ')}`;
+  return `the primary to write which transactions it runs: ${logStandbySnapshot} on the primary makes it do so at once${running}`;
+}
+
+/** What an idle primary must be asked for (16 and later). */
+export const logStandbySnapshot = 'select pg_log_standby_snapshot();';
 
 /** One blocker in words: `process 4711 (user app, database shop, application worker, idle in transaction for 35 s)`. */
 export function showBlocker(blocker: SlotBlocker): string {

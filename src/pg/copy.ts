@@ -89,6 +89,8 @@ export interface CopyRelay {
   readonly targetSql: Sql;
   /** Called as bytes pass: bytes and messages since the last call. A message is a row, give or take one. */
   readonly onBytes?: (bytes: number, messages: number) => void;
+  /** Asked as bytes pass; while what it gives is not settled, no more are read. */
+  readonly pace?: ((bytes: number) => Promise<void> | undefined) | undefined;
 }
 
 // A target's socket may hold that much before the source has to wait.
@@ -137,7 +139,11 @@ function startRelay(relay: CopyRelay, outcome: Outcome): void {
   let bytes = 0;
   let from: Duplex | undefined;
   let to: Duplex | undefined;
-  const resume = () => from?.resume();
+  const gate = new Gate(
+    () => from?.pause(),
+    () => from?.resume(),
+  );
+  const resume = () => gate.resume();
 
   const target = new CopyQuery(relay.targetSql.text, 'target', {
     submitted: () => {},
@@ -169,11 +175,14 @@ function startRelay(relay: CopyRelay, outcome: Outcome): void {
         bytes += run.bytes.length;
         relay.onBytes?.(run.bytes.length, run.frames);
         to?.write(run.bytes);
-        if ((to?.writableLength ?? 0) > mostBuffered) from?.pause();
+        if ((to?.writableLength ?? 0) > mostBuffered) gate.pause();
+        gate.hold(relay.pace?.(run.bytes.length));
       });
     },
     copyIn: () => outcome.reject(new SluiceError('internal', 'the source statement is not COPY TO STDOUT')),
     completed: (rows) => {
+      // All rows are through: what the server says next must not wait, and the next COPY must find the stream as it wants it.
+      gate.open();
       sent = rows;
       to?.write(copyDone);
     },
@@ -181,6 +190,49 @@ function startRelay(relay: CopyRelay, outcome: Outcome): void {
   });
   relay.target.client.query(target);
   relay.source.client.query(source);
+}
+
+/** Two reasons why the source has to wait: the target is full, or the pace is over; it goes on when neither holds. */
+class Gate {
+  readonly #pause: () => void;
+  readonly #resume: () => void;
+  #full = false;
+  #holds = 0;
+  #open = false;
+
+  constructor(pause: () => void, resume: () => void) {
+    this.#pause = pause;
+    this.#resume = resume;
+  }
+
+  pause(): void {
+    this.#full = true;
+    this.#pause();
+  }
+
+  resume(): void {
+    this.#full = false;
+    if (this.#holds === 0) this.#resume();
+  }
+
+  hold(until: Promise<void> | undefined): void {
+    if (until === undefined || this.#open) return;
+    this.#holds++;
+    this.#pause();
+    const end = () => {
+      this.#holds--;
+      if (!this.#open && !this.#full && this.#holds === 0) this.#resume();
+    };
+    // Its failure is that of whoever stopped it, who ends the relay as well.
+    until.then(end, end);
+  }
+
+  /** For good: nothing is held any more. */
+  open(): void {
+    this.#open = true;
+    this.#full = false;
+    this.#resume();
+  }
 }
 
 /** Takes CopyData out of the stream until the query ended; all else goes to pg's parser as before. */

@@ -1,5 +1,6 @@
 // What engines say on their way, handed to the catalog's progress; every word is also a sign of life.
 import type { BatchProgress, PartProgress, PlannedTable, Position, Progress } from '../catalog/progress.ts';
+import type { LaterObject } from '../mirror/finish-tally.ts';
 import type { ObjectLine } from '../mirror/object.ts';
 import type { MirroredTable } from '../mirror/work.ts';
 import { showTable } from '../pg/table.ts';
@@ -28,6 +29,14 @@ export function snapshotReport({ progress, alive }: ReportDeps) {
     async objects(lines: readonly ObjectLine[]): Promise<void> {
       alive();
       progress.objects(lines);
+    },
+    async later(objects: readonly LaterObject[]): Promise<void> {
+      alive();
+      progress.later(objects);
+    },
+    async waits(lines: readonly string[]): Promise<void> {
+      alive();
+      progress.waits(lines);
     },
     async note(message: string): Promise<void> {
       alive();

@@ -3,6 +3,7 @@ import { SluiceError, toSluiceError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { backoffMs, pause } from '../base/retry.ts';
 import { Scope } from '../base/scope.ts';
+import { Throttle } from '../base/throttle.ts';
 import {
   finishDrop,
   type Mirror,
@@ -18,6 +19,8 @@ import {
 import type { PeerTable } from '../catalog/peers.ts';
 import type { Pool } from '../catalog/pool.ts';
 import { Progress } from '../catalog/progress.ts';
+import type { CopyLimits } from '../mirror/copy-tally.ts';
+import { copyLimits, followsOtherwise, throttleOf } from '../mirror/options.ts';
 import type { MirrorWork } from '../mirror/work.ts';
 import type { Bell } from './bell.ts';
 import { lookOf, type StepName, situation, troubleOf } from './situation.ts';
@@ -69,6 +72,7 @@ class Runner {
   /** Failures since the last sign of life; the wait grows with them. */
   #failures = 0;
   #inTrouble = false;
+  readonly #throttle = new Throttle(null);
 
   constructor(parts: RunnerParts) {
     this.#parts = parts;
@@ -116,6 +120,7 @@ class Runner {
       await pool.use((db) => writeRetriesSeen(db, owned, mirror.retriesAsked));
     }
     this.#inTrouble = mirror.trouble !== null;
+    this.#limit(copyLimits(mirror.options));
     await using attempt = new Scope(signal);
     attempt.run((stop) => this.#watch(mirror, { attempt, step }, stop));
     const started = Date.now();
@@ -137,11 +142,16 @@ class Runner {
     await this.#fail(failure);
   }
 
+  #limit(limits: CopyLimits): void {
+    this.#throttle.set(limits.throttle);
+    this.#parts.progress.limits(limits);
+  }
+
   #context(mirror: Mirror, work: MirrorWork, attempt: Scope) {
     const { pool, owned, progress, log } = this.#parts;
     const state = { phase: mirror.phase };
     return {
-      ...{ mirror, work, pool, progress, log },
+      ...{ mirror, work, pool, progress, log, throttle: this.#throttle },
       move: async (to: Mirror['phase']) => {
         await pool.use((db) => moveMirror(db, owned, { from: state.phase, to }));
         log.info({ from: state.phase, to }, 'moved');
@@ -165,7 +175,7 @@ class Runner {
     await pool.use((db) => writeTrouble(db, owned, { trouble: null, journal: true }));
   }
 
-  // Ends the attempt when the wish is another one than the one it began with.
+  // Ends the attempt when the wish is another one than the one it began with, or the options that it follows by.
   async #watch(
     before: Mirror,
     { attempt, step }: { readonly attempt: Scope; readonly step: StepName },
@@ -176,6 +186,9 @@ class Runner {
     let now = before;
     while (!signal.aborted) {
       if (now.wanted !== before.wanted) attempt.stop();
+      if (step === 'follow' && followsOtherwise(before.options, now.options)) attempt.stop();
+      // What else was altered holds for a copy that begins.
+      this.#limit({ ...copyLimits(before.options), throttle: throttleOf(now.options) });
       if (step === 'follow' && !making && lookOf(now).objectsAsked) {
         making = true;
         attempt.run(async (stop) => {

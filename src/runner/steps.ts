@@ -1,5 +1,6 @@
 // Which engine does a phase's work, and which phase comes after it: the only place that knows that cdc follows snapshot.
 import type { Log } from '../base/log.ts';
+import type { Throttle } from '../base/throttle.ts';
 import { type Leftover, type Mirror, writeObjectsDone } from '../catalog/mirrors.ts';
 import { unmadeObjects } from '../catalog/objects.ts';
 import type { Pool } from '../catalog/pool.ts';
@@ -25,6 +26,8 @@ export interface StepContext {
   readonly pool: Pool;
   readonly progress: Progress;
   readonly log: Log;
+  /** Set anew while the step runs, when ALTER MIRROR says so. */
+  readonly throttle: Throttle;
   /** Moves the mirror; throws `fenced` if it is not ours any more. */
   readonly move: (to: Phase) => Promise<void>;
   readonly finishDrop: (leftovers: readonly Leftover[]) => Promise<void>;
@@ -55,7 +58,8 @@ export async function runStep(step: StepName, context: StepContext, signal: Abor
 }
 
 function deps(context: StepContext) {
-  return { work: context.work, report: snapshotReport(context), log: context.log };
+  const { work, log, throttle } = context;
+  return { work, report: snapshotReport(context), log, throttle };
 }
 
 // Before any write: the target learns our token, and an owner from before is shut out there.
@@ -85,7 +89,9 @@ async function finish(context: StepContext, signal: AbortSignal): Promise<void> 
   await finishSnapshot(deps(context), signal);
   // Whoever sees the next phase sees the ledger as it is.
   await context.progress.flush();
-  if (!signal.aborted) await context.move(context.work.slot === null ? 'completed' : 'catching_up');
+  if (signal.aborted) return;
+  context.progress.copyEnds();
+  await context.move(context.work.slot === null ? 'completed' : 'catching_up');
 }
 
 async function follow(context: StepContext, signal: AbortSignal): Promise<void> {
@@ -109,6 +115,7 @@ async function objects(context: StepContext, signal: AbortSignal): Promise<void>
   if (unmade.size > 0) await retryObjects(deps(context), unmade, signal);
   if (signal.aborted) return;
   await progress.flush();
+  progress.copyEnds();
   context.alive();
   await pool.use((db) => writeObjectsDone(db, work, mirror.objectsAsked));
 }

@@ -4,6 +4,7 @@ import type { MirroredTable } from '../mirror/work.ts';
 import { partitionTarget } from '../peers/ddl.ts';
 import { type TableTree, targetNames } from '../peers/ddl-tree.ts';
 import { inspectTables } from '../peers/inspect.ts';
+import { readLaterObjects } from '../peers/later-objects.ts';
 import { runAlone } from '../peers/publication.ts';
 import { type Memory, remember, shapeLeaves, shapeOf } from '../peers/shape.ts';
 import type { Connection } from '../pg/client.ts';
@@ -56,6 +57,7 @@ export async function cutSource(
   }
   // The stream, which begins here, compares with what the tables were now.
   if (deps.work.slot !== null) await remember(target, deps.work, memories);
+  await deps.report.later(await readLaterObjects(source, trees, deps.work.options.schema));
   throwIfStopped(signal);
   const bounds = await readBounds(deps, { source, held: copy.held, trees });
   const tables = trees.map((tree) =>

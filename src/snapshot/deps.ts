@@ -1,5 +1,7 @@
 // What the steps of a snapshot are given, and what they tell on their way.
 import type { Log } from '../base/log.ts';
+import type { Throttle } from '../base/throttle.ts';
+import type { LaterObject } from '../mirror/finish-tally.ts';
 import type { ObjectLine } from '../mirror/object.ts';
 import type { MirroredTable, MirrorWork } from '../mirror/work.ts';
 
@@ -7,7 +9,12 @@ export interface PlannedParts {
   /** Estimates. */
   readonly rows: number;
   readonly bytes: number;
-  readonly parts: readonly { readonly part: number; readonly what: string; readonly rows: number }[];
+  readonly parts: readonly {
+    readonly part: number;
+    readonly what: string;
+    readonly rows: number;
+    readonly bytes: number;
+  }[];
 }
 
 export interface PartNow {
@@ -19,11 +26,15 @@ export interface PartNow {
 export interface SnapshotReport {
   /** Called anew when a table begins anew. */
   planned(table: MirroredTable, plan: PlannedParts): Promise<void>;
-  /** A few times a second while it is copied, and when it is. */
+  /** When it begins, a few times a second while it is copied, when all its rows are through, and when they are committed. */
   part(table: MirroredTable, part: number, now: PartNow): Promise<void>;
   finished(table: MirroredTable): Promise<void>;
   /** Lines of the ledger, each as it is now. */
   objects(lines: readonly ObjectLine[]): Promise<void>;
+  /** What will be made after the load, so that its time can be told. */
+  later(objects: readonly LaterObject[]): Promise<void>;
+  /** What keeps the copy from beginning, a line each; told again and again while it waits, and empty when it goes on. */
+  waits(lines: readonly string[]): Promise<void>;
   /** A line for the journal: waiting for transactions, begun anew under a new snapshot. */
   note(message: string): Promise<void>;
 }
@@ -32,4 +43,6 @@ export interface SnapshotDeps {
   readonly work: MirrorWork;
   readonly report: SnapshotReport;
   readonly log: Log;
+  /** What the copy may read of the source, all workers together; it may change meanwhile. None: as much as there is. */
+  readonly throttle?: Throttle;
 }

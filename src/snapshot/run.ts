@@ -93,7 +93,7 @@ function plannedParts(parts: readonly Part[]) {
   return {
     rows: parts.reduce((sum, part) => sum + part.rows, 0),
     bytes: parts.reduce((sum, part) => sum + part.bytes, 0),
-    parts: parts.map((part) => ({ part: part.number, what: showPart(part), rows: part.rows })),
+    parts: parts.map((part) => ({ part: part.number, what: showPart(part), rows: part.rows, bytes: part.bytes })),
   };
 }
 

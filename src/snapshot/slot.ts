@@ -6,7 +6,14 @@ import { Scope } from '../base/scope.ts';
 import { applicationName, type SourceObject } from '../mirror/work.ts';
 import { advanceCheckpoint, readCheckpoint } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
-import { createSlotWithSnapshot, dropSlot, readSlot, showBlocker, slotBlockers } from '../peers/slot.ts';
+import {
+  createSlotWithSnapshot,
+  dropSlot,
+  readSlot,
+  showBlocker,
+  slotBlockers,
+  standbyBlocker,
+} from '../peers/slot.ts';
 import type { Connection } from '../pg/client.ts';
 import type { Lsn } from '../pg/lsn.ts';
 import { sql } from '../pg/sql.ts';
@@ -106,26 +113,36 @@ async function exportBySlot(
 const firstLookMs = 1_000;
 const nextLookMs = 5_000;
 
-/** While a slot waits for transactions to end, says for which; again only when they are others. */
+/** While a slot waits for transactions to end, says for which, again and again; in the journal only when they are others. */
 async function tellBlockers(
   deps: SnapshotDeps,
   watch: { readonly source: Connection; readonly pid: number },
   signal: AbortSignal,
 ): Promise<void> {
   let told = '';
+  let waits = false;
   try {
     for (let wait = firstLookMs; ; wait = nextLookMs) {
       await pause(wait, signal);
+      const standby = await standbyBlocker(watch.source);
       const blockers = (await slotBlockers(watch.source)).filter((each) => each.pid !== watch.pid);
+      const lines = [...(standby === null ? [] : [standby]), ...blockers.map(showBlocker)];
+      waits = lines.length > 0;
+      await deps.report.waits(lines);
       const who = blockers.map((each) => each.pid ?? each.prepared).join();
-      if (blockers.length === 0 || who === told) continue;
-      told = who;
+      const news = `${standby === null ? '' : 'standby'} ${who}`;
+      if (!waits || news === told) continue;
+      told = news;
       await deps.report.note(
-        `the slot waits for transactions that are open on the source: ${blockers.map(showBlocker).join('; ')}`,
+        standby === null ? `${openOnSource}: ${lines.join('; ')}` : `the slot waits for ${standby}`,
       );
     }
   } catch (error) {
     // What keeps us from looking is not what matters; the making of the slot will say it.
     if (!signal.aborted) deps.log.warn({ err: error }, 'cannot see what the slot waits for');
+  } finally {
+    if (waits) await deps.report.waits([]);
   }
 }
+
+const openOnSource = 'the slot waits for transactions that are open on the source';

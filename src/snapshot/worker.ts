@@ -2,6 +2,7 @@
 import { SluiceError } from '../base/errors.ts';
 import { applicationName, type MirrorWork } from '../mirror/work.ts';
 import { finishCopiedTables, holdToken, recordParts } from '../peers/checkpoint.ts';
+import { feedbackRemedy } from '../peers/checks.ts';
 import { connectPeer } from '../peers/connect.ts';
 import type { Connection } from '../pg/client.ts';
 import { relayCopy } from '../pg/copy.ts';
@@ -92,7 +93,8 @@ export async function copyJob(
         done.push({ part, ...(await copyPart(deps, pair, { part, state, signal })) });
       } catch (error) {
         const what = `table ${showTable(part.mapping.from)}, part ${part.number} (${showPart(part)})`;
-        throw during(what, error, newLabelHint(state.columns.get(showTable(part.mapping.from)), error));
+        const hint = recoveryHint(error) ?? newLabelHint(state.columns.get(showTable(part.mapping.from)), error);
+        throw during(what, error, hint);
       }
     }
     const read = job.parts.map((part) => part.from);
@@ -119,6 +121,12 @@ export async function copyJob(
   for (const { part, rows, bytes } of done)
     await report.part(part.mapping, part.number, { state: 'copied', rows, bytes });
   for (const table of [...finished, ...late]) await report.finished(table);
+}
+
+// Who only reads is refused as a serialization failure by a standby alone, whose replay would take away rows that it reads.
+function recoveryHint(error: unknown): string | undefined {
+  if (!(error instanceof SluiceError) || error.kind !== 'upstream' || error.sqlstate !== '40001') return undefined;
+  return `The source is a standby, and its primary has removed rows that the copy still reads: it begins again by itself. ${feedbackRemedy}`;
 }
 
 // An enum of the source may have been given a label after the target's was made or looked at.
@@ -158,13 +166,14 @@ async function copyPart(
   let bytes = 0;
   let told = Date.now();
   let telling: Promise<void> | undefined;
+  const tell = () => deps.report.part(part.mapping, part.number, { state: 'copying', rows, bytes });
+  await tell();
   const onBytes = (more: number, messages: number) => {
     bytes += more;
     rows += messages;
     if (telling !== undefined || Date.now() - told < reportEveryMs) return;
     told = Date.now();
-    telling = deps.report
-      .part(part.mapping, part.number, { state: 'copying', rows, bytes })
+    telling = tell()
       .catch((error: unknown) => deps.log.warn({ err: error }, 'progress was not taken'))
       .finally(() => {
         telling = undefined;
@@ -177,10 +186,13 @@ async function copyPart(
       target: pair.target,
       targetSql: copyIn(part, columns),
       onBytes,
+      pace: (passed) => deps.throttle?.pass(passed, signal),
     },
     signal,
   );
   await telling;
+  ({ rows, bytes } = result);
+  await tell();
   return result;
 }
 

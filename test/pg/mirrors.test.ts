@@ -237,7 +237,7 @@ test('statements whose engines are not there name themselves', async () => {
   await using world = await testCatalog();
   for (const [text, name] of [
     ['resync mirror m', 'RESYNC MIRROR'],
-    ['alter mirror m set (max_batch_size = 5)', 'ALTER MIRROR'],
+    ['alter mirror m drop table public.a', 'ALTER MIRROR'],
     ['verify mirror m', 'VERIFY MIRROR'],
     ['repair mirror m', 'REPAIR MIRROR'],
     ['cutover mirror m dry run', 'CUTOVER MIRROR'],

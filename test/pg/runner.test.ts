@@ -248,7 +248,7 @@ test('progress arrives in the views: parts, batches, counts, positions', async (
   it.supervise({
     snapshot: async (context) => {
       const { progress } = context;
-      progress.planned('public.a', { rows: 10, bytes: 100, parts: [{ part: 0, what: 'all', rows: 10 }] });
+      progress.planned('public.a', { rows: 10, bytes: 100, parts: [{ part: 0, what: 'all', rows: 10, bytes: 0 }] });
       progress.part('public.a', 0, { state: 'copied', rows: 9, bytes: 90 });
       progress.finished('public.a');
       await context.move('finishing');

@@ -65,12 +65,13 @@ export interface Told {
   readonly copied: { readonly table: string; readonly part: number; readonly rows: number }[];
   readonly finished: string[];
   readonly notes: string[];
+  readonly waits: (readonly string[])[];
   /** The ledger, each object as it was told of last. */
   readonly objects: Map<string, ObjectLine>;
 }
 
 export function listening(work: MirrorWork): SnapshotDeps & { readonly told: Told } {
-  const told: Told = { planned: new Map(), copied: [], finished: [], notes: [], objects: new Map() };
+  const told: Told = { planned: new Map(), copied: [], finished: [], notes: [], waits: [], objects: new Map() };
   return {
     work,
     log: silentLog,
@@ -93,6 +94,10 @@ export function listening(work: MirrorWork): SnapshotDeps & { readonly told: Tol
           const before = told.objects.get(objectKey(line));
           told.objects.set(objectKey(line), line.state === 'existed' && before?.state === 'created' ? before : line);
         }
+      },
+      async later() {},
+      async waits(lines) {
+        told.waits.push(lines);
       },
       async note(message) {
         told.notes.push(message);

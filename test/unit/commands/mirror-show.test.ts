@@ -9,6 +9,9 @@ const table: TableFacts = {
   rows_estimated: null,
   rows_copied: '0',
   seconds: null,
+  seconds_left: null,
+  parts: '1',
+  parts_copied: '0',
   inserts: '0',
   updates: '0',
   deletes: '0',
@@ -22,6 +25,16 @@ test('a table that waits says where it will go', () => {
 test('a table that is copied tells how far, how fast and how long', () => {
   const now = { ...table, state: 'copying', rows_copied: '1200', rows_estimated: '4800', seconds: '2' };
   expect(tableLine(now)).toBe('copying to shop.orders: 1,200 of about 4,800 (25 %) rows, 600 rows/s, 6 s left');
+});
+
+test('a table of many parts tells how many of them are copied, and what was reckoned is believed', () => {
+  const now = {
+    ...{ ...table, state: 'copying', rows_copied: '1200', rows_estimated: '4800', seconds: '2' },
+    ...{ seconds_left: '185', parts: '12', parts_copied: '3' },
+  };
+  expect(tableLine(now)).toBe(
+    'copying to shop.orders: 1,200 of about 4,800 (25 %) rows, 3 of 12 parts, 600 rows/s, 3 min 05 s left',
+  );
 });
 
 test('a copied table tells its rows and what changed since', () => {

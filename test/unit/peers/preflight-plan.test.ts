@@ -106,7 +106,7 @@ test('the first error is thrown; the others stand in its detail', () => {
 test('a server that has no slots at all says so, and the remedies name the role', () => {
   const none = { freeSlots: 0, maxSlots: 0, freeWalSenders: 0, maxWalSenders: 0, idleSlots: [] };
   const facts = { ...here, ...none, walLevel: 'logical', replicationRole: false, user: 'a"b' };
-  const errors = checkSourceServer(plan([['a', 'a']]), facts).filter((each) => each.state === 'error');
+  const errors = checkSourceServer(plan([['a', 'a']]), facts, []).filter((each) => each.state === 'error');
   expect(errors.map((each) => each.message)).toEqual([
     'role a"b of the source may not replicate',
     'max_replication_slots of the source is 0',

@@ -1,0 +1,424 @@
+// What a copy has done so far and how fast, table by table, so that the time which is left can be told. Pure: time is handed in.
+import { FinishTally, type LaterObject } from './finish-tally.ts';
+import type { ObjectLine } from './object.ts';
+
+/** How a copy may go about it. */
+export interface CopyLimits {
+  /** Parts that are copied at the same time, and parts of one table. */
+  readonly workers: number;
+  readonly partsPerTable: number;
+  /** Objects that are made at the same time after the load. */
+  readonly builders: number;
+  /** Bytes per second; null: no limit. */
+  readonly throttle: number | null;
+}
+
+export interface TalliedPart {
+  readonly part: number;
+  readonly rows: number;
+  /** What it takes on the source's disk. */
+  readonly bytes: number;
+}
+
+export interface Pace {
+  readonly rowsPerSecond: number;
+  readonly bytesPerSecond: number;
+  readonly secondsLeft: number | null;
+}
+
+export interface CopyEstimate {
+  /** Since the copy began. */
+  readonly seconds: number;
+  /** Those copied, and all that there will be. */
+  readonly rows: number;
+  readonly rowsTotal: number;
+  readonly bytes: number;
+  readonly bytesTotal: number;
+  /** Over the last seconds. */
+  readonly rowsPerSecond: number;
+  readonly bytesPerSecond: number;
+  readonly loadSecondsLeft: number;
+  /** For keys, indexes and constraints after the load. */
+  readonly finishSecondsLeft: number;
+  readonly objectsMade: number;
+  readonly objectsTotal: number;
+  /** Of what is being copied now. */
+  readonly tables: ReadonlyMap<string, Pace>;
+  readonly parts: ReadonlyMap<string, ReadonlyMap<number, Pace>>;
+}
+
+// Speeds are rather those of late, as beginnings are slow and a machine's load changes; of a long copy, those of a longer while.
+const leastMemoryMs = 15_000;
+const mostMemoryMs = 600_000;
+const memoryShare = 0.3;
+const rateWindowMs = 10_000;
+// A row costs about as much as that many bytes, whatever is in it; until tables with wide and narrow rows have told how many.
+const usualBytesPerRow = 100;
+const mostBytesPerRow = 1_000;
+const smallBytes = 256 * 1024;
+const smallSeconds = 0.004;
+// Wire bytes per byte on the source's disk, as long as nothing is known.
+const usualRatio = 0.9;
+
+interface PartState extends TalliedPart {
+  copiedRows: number;
+  copiedBytes: number;
+  /** Of `bytes`, how much is through. */
+  through: number;
+  startedAt: number;
+  lastAt: number;
+}
+
+interface TableState {
+  readonly waiting: Map<number, TalliedPart>;
+  readonly copying: Map<number, PartState>;
+  /** Parts that are copied: what they took on the disk, and what came. */
+  done: { bytes: number; wire: number; rows: number; estimated: number; parts: number };
+  /** Of those that wait. */
+  left: { bytes: number; rows: number; largest: number };
+  speed: Speed;
+}
+
+/** Seconds of a worker and what it did in them, of which the past counts less and less. */
+class Speed {
+  seconds = 0;
+  work = 0;
+  #at: number;
+  readonly #beganAt: number;
+
+  constructor(at: number) {
+    this.#at = at;
+    this.#beganAt = at;
+  }
+
+  add(seconds: number, work: number, at: number): void {
+    this.fade(at);
+    this.seconds += seconds;
+    this.work += work;
+  }
+
+  fade(at: number): void {
+    const memoryMs = Math.min(mostMemoryMs, Math.max(leastMemoryMs, (at - this.#beganAt) * memoryShare));
+    const share = 0.5 ** (Math.max(0, at - this.#at) / memoryMs);
+    this.seconds *= share;
+    this.work *= share;
+    this.#at = at;
+  }
+
+  /** As if it were long ago: what comes now counts, and until then this does. */
+  doubt(): void {
+    this.seconds *= 0.02;
+    this.work *= 0.02;
+  }
+
+  get cost(): number | null {
+    return this.work > 0 && this.seconds > 0 ? this.seconds / this.work : null;
+  }
+}
+
+export class CopyTally {
+  readonly #tables = new Map<string, TableState>();
+  readonly #finish = new FinishTally();
+  #limits: CopyLimits;
+  #beganAt: number | null = null;
+  #small = new Speed(0);
+  /** Of the parts that are copied: what they took on the disk, and what came. */
+  #done = { bytes: 0, wire: 0 };
+  #rows = 0;
+  #bytes = 0;
+  #samples: { readonly at: number; readonly rows: number; readonly bytes: number }[] = [];
+
+  constructor(limits: CopyLimits) {
+    this.#limits = limits;
+  }
+
+  /** Whether anything was planned. */
+  get begun(): boolean {
+    return this.#beganAt !== null;
+  }
+
+  limit(limits: CopyLimits): void {
+    if (limits.throttle !== this.#limits.throttle) {
+      for (const { speed } of this.#tables.values()) speed.doubt();
+      this.#samples = this.#samples.slice(-1);
+    }
+    this.#limits = limits;
+  }
+
+  /** A table that is to be copied, or anew. */
+  planned(table: string, parts: readonly TalliedPart[], at: number): void {
+    if (this.#beganAt === null) {
+      this.#beganAt = at;
+      this.#small = new Speed(at);
+    }
+    const before = this.#tables.get(table);
+    if (before !== undefined) {
+      const copying = [...before.copying.values()];
+      this.#rows -= before.done.rows + copying.reduce((sum, part) => sum + part.copiedRows, 0);
+      this.#bytes -= before.done.wire + copying.reduce((sum, part) => sum + part.copiedBytes, 0);
+      this.#samples = [];
+    }
+    this.#tables.set(table, {
+      waiting: new Map(parts.map((part) => [part.part, part])),
+      copying: new Map(),
+      done: { bytes: 0, wire: 0, rows: 0, estimated: 0, parts: 0 },
+      left: {
+        bytes: parts.reduce((sum, part) => sum + part.bytes, 0),
+        rows: parts.reduce((sum, part) => sum + part.rows, 0),
+        largest: parts.reduce((most, part) => Math.max(most, part.bytes), 0),
+      },
+      speed: new Speed(this.#beganAt),
+    });
+  }
+
+  part(
+    table: string,
+    number: number,
+    now: { readonly state: 'copying' | 'copied'; readonly rows: number; readonly bytes: number; readonly at: number },
+  ): void {
+    const state = this.#tables.get(table);
+    if (state === undefined) return;
+    const part = state.copying.get(number) ?? this.#start(state, number, now.at);
+    if (part === undefined) return;
+    this.#rows += now.rows - part.copiedRows;
+    this.#bytes += now.bytes - part.copiedBytes;
+    part.copiedRows = now.rows;
+    part.copiedBytes = now.bytes;
+    const before = part.through;
+    part.through = now.state === 'copied' ? part.bytes : throughOf(state, part, this.#ratio(state));
+    const seconds = Math.max(0, now.at - part.lastAt) / 1_000;
+    this.#learn(state, part, { seconds, before, copied: now.state === 'copied', at: now.at });
+    part.lastAt = now.at;
+    if (now.state !== 'copied') return;
+    state.copying.delete(number);
+    const { done } = state;
+    for (const sum of [done, this.#done]) {
+      sum.bytes += part.bytes;
+      sum.wire += now.bytes;
+    }
+    done.rows += now.rows;
+    done.estimated += part.rows;
+    done.parts++;
+  }
+
+  /** What is to be made after the load, as far as the source tells before it. */
+  later(objects: readonly LaterObject[]): void {
+    this.#finish.later(objects);
+  }
+
+  /** Lines of the ledger, as they come. */
+  objects(lines: readonly ObjectLine[], at: number): void {
+    // A process that takes over after the load.
+    if (lines.some(({ stage }) => stage !== 'before')) this.#beganAt ??= at;
+    this.#finish.objects(lines, at);
+  }
+
+  /** Null before there is anything to judge by. */
+  estimate(at: number): CopyEstimate | null {
+    if (this.#beganAt === null) return null;
+    for (const { speed } of this.#tables.values()) speed.fade(at);
+    const price = priceOf([...this.#tables.values()]);
+    const left = [...this.#tables].map(([name, state]) => ({ name, state, ...this.#left(state, price) }));
+    const bytes = left.reduce((sum, each) => sum + each.wire, 0);
+    const pace = this.#pace(at);
+    if (price === null && left.some(({ seconds }) => seconds === null)) return null;
+    const load = this.#load(left, { bytes, pace });
+    const loadCost = this.#limits.throttle === null ? (price?.perByte ?? null) : null;
+    const finish = this.#finish.left(at, { builders: this.#limits.builders, loadCost });
+    const active = left.filter(({ state }) => state.copying.size > 0);
+    return {
+      seconds: (at - this.#beganAt) / 1_000,
+      rows: this.#rows,
+      rowsTotal: this.#rows + Math.round(left.reduce((sum, each) => sum + each.rows, 0)),
+      bytes: this.#bytes,
+      bytesTotal: this.#bytes + Math.round(bytes),
+      ...pace,
+      loadSecondsLeft: load,
+      finishSecondsLeft: finish.seconds,
+      objectsMade: finish.made,
+      objectsTotal: finish.total,
+      tables: new Map(active.map((each) => [each.name, tablePace(each, at)])),
+      parts: new Map(active.map((each) => [each.name, partPaces(each, at)])),
+    };
+  }
+
+  #start(state: TableState, number: number, at: number): PartState | undefined {
+    const planned = state.waiting.get(number);
+    if (planned === undefined) return undefined;
+    state.waiting.delete(number);
+    state.left.bytes -= planned.bytes;
+    state.left.rows -= planned.rows;
+    const part = { ...planned, copiedRows: 0, copiedBytes: 0, through: 0, startedAt: at, lastAt: at };
+    state.copying.set(number, part);
+    return part;
+  }
+
+  #learn(
+    state: TableState,
+    part: PartState,
+    now: { seconds: number; before: number; copied: boolean; at: number },
+  ): void {
+    const through = Math.max(0, part.through - now.before);
+    if (part.bytes > smallBytes) {
+      state.speed.add(now.seconds, through, now.at);
+      return;
+    }
+    // Small tables that travel together are copied when the last of them is: till then they only wait.
+    const waited = now.copied && now.before > 0;
+    const share = part.bytes > 0 ? through / part.bytes : Number(now.copied);
+    this.#small.add(waited ? 0 : now.seconds, share, now.at);
+  }
+
+  #ratio(state: TableState): number {
+    const { done } = state.done.bytes > 0 ? state : { done: this.#done };
+    return done.bytes > 0 ? done.wire / done.bytes : usualRatio;
+  }
+
+  /** What is left of a table: seconds of one worker, and what will come. */
+  #left(state: TableState, price: Price | null): TableLeft {
+    const { waiting, copying, done, left } = state;
+    const open = [...copying.values()].map((part) => Math.max(part.bytes - part.through, part.bytes * 0.01));
+    const opened = open.reduce((sum, bytes) => sum + bytes, 0);
+    const own = done.parts > 0 || state.speed.seconds > 1 ? state.speed.cost : null;
+    const cost = own ?? (price === null ? null : price.perByte + price.perRow * densityOf(state));
+    const small = left.largest <= smallBytes;
+    const seconds = small
+      ? waiting.size * Math.max(0.001, this.#small.cost ?? smallSeconds)
+      : cost === null
+        ? null
+        : (left.bytes + opened) * cost;
+    const bytes = left.bytes + opened;
+    const ratio = this.#wireRatio(state);
+    const density = done.bytes > 0 ? done.rows / done.bytes : null;
+    const rows =
+      density === null
+        ? left.rows + [...copying.values()].reduce((sum, part) => sum + Math.max(0, part.rows - part.copiedRows), 0)
+        : density * bytes;
+    const largest = Math.max(waiting.size > 0 ? left.largest : 0, ...open) * (cost ?? 0);
+    return { seconds, wire: bytes * ratio, rows, largest: small ? 0 : largest };
+  }
+
+  #wireRatio(state: TableState): number {
+    if (state.done.bytes > 0) return this.#ratio(state);
+    const parts = [...state.copying.values()];
+    const through = parts.reduce((sum, part) => sum + part.through, 0);
+    const wire = parts.reduce((sum, part) => sum + part.copiedBytes, 0);
+    return through > smallBytes ? wire / through : this.#ratio(state);
+  }
+
+  #load(left: readonly TableLeft[], now: { readonly bytes: number; readonly pace: Rates }): number {
+    const { workers, partsPerTable, throttle } = this.#limits;
+    const all = left.reduce((sum, each) => sum + (each.seconds ?? 0), 0) / workers;
+    const ofOne = Math.min(workers, partsPerTable);
+    const longest = left.reduce((most, each) => Math.max(most, (each.seconds ?? 0) / ofOne, each.largest), 0);
+    const free = Math.max(all, longest);
+    if (throttle === null) return free;
+    const held = now.bytes / throttle;
+    // Where the limit holds the workers up, their own speed says nothing.
+    return now.pace.bytesPerSecond > 0.75 * throttle ? held : Math.max(free, held);
+  }
+
+  #pace(at: number): Rates {
+    this.#samples.push({ at, rows: this.#rows, bytes: this.#bytes });
+    while (this.#samples.length > 2 && (this.#samples[1]?.at ?? at) <= at - rateWindowMs) this.#samples.shift();
+    const [first] = this.#samples;
+    const seconds = first === undefined ? 0 : (at - first.at) / 1_000;
+    if (first === undefined || seconds < 0.2) return { rowsPerSecond: 0, bytesPerSecond: 0 };
+    return {
+      rowsPerSecond: Math.max(0, this.#rows - first.rows) / seconds,
+      bytesPerSecond: Math.max(0, this.#bytes - first.bytes) / seconds,
+    };
+  }
+}
+
+interface Rates {
+  readonly rowsPerSecond: number;
+  readonly bytesPerSecond: number;
+}
+
+interface TableLeft {
+  /** Null: nothing is known of any table. */
+  readonly seconds: number | null;
+  readonly wire: number;
+  readonly rows: number;
+  readonly largest: number;
+}
+
+/** Rows per byte of the disk. Until parts have told, the statistics are believed as far as they can be true. */
+function densityOf({ done, left, copying }: TableState): number {
+  if (done.bytes > 0) return done.rows / done.bytes;
+  const open = [...copying.values()];
+  const bytes = left.bytes + open.reduce((sum, part) => sum + part.bytes, 0);
+  const rows = left.rows + open.reduce((sum, part) => sum + part.rows, 0);
+  return bytes > 0 ? Math.min(rows / bytes, 1 / 28) : 0;
+}
+
+interface Price {
+  readonly perByte: number;
+  readonly perRow: number;
+}
+
+/** What a byte and a row cost, from the tables that were begun: a line through their costs over how narrow their rows are. */
+function priceOf(tables: readonly TableState[]): Price | null {
+  const seen = tables.flatMap((state) => {
+    const cost = state.speed.cost;
+    return cost === null ? [] : [{ cost, density: densityOf(state), weight: state.speed.work }];
+  });
+  const weights = seen.reduce((sum, each) => sum + each.weight, 0);
+  if (weights === 0) return null;
+  const mean = (of: (each: (typeof seen)[number]) => number) =>
+    seen.reduce((sum, each) => sum + each.weight * of(each), 0) / weights;
+  const [density, cost] = [mean((each) => each.density), mean((each) => each.cost)];
+  const spread = mean((each) => (each.density - density) ** 2);
+  const slope = spread > 0 ? mean((each) => (each.density - density) * (each.cost - cost)) / spread : 0;
+  // Of tables that are all alike the line says nothing.
+  const said = spread / (spread + (0.3 * density) ** 2 + 1e-12);
+  const perByte = Math.max(cost - slope * density, cost * 0.01);
+  const bytesPerRow = said * Math.min(mostBytesPerRow, Math.max(0, slope / perByte)) + (1 - said) * usualBytesPerRow;
+  const base = cost / (1 + bytesPerRow * density);
+  return { perByte: base, perRow: base * bytesPerRow };
+}
+
+/**
+ * How much of a part that is being copied is through, in bytes of the disk. By the bytes that came, once other parts of the table
+ * have told how many come of one on the disk; else by rows, unless what came shows that the statistics are wrong.
+ */
+function throughOf(state: TableState, part: PartState, ratio: number): number {
+  if (part.bytes === 0) return 0;
+  const byBytes = part.copiedBytes / ratio;
+  if (state.done.bytes > 0 || part.rows <= 0 || part.copiedRows === 0) return Math.min(byBytes, part.bytes * 0.99);
+  const wirePerRow = part.copiedBytes / part.copiedRows;
+  const diskPerRow = part.bytes / part.rows;
+  // More may come than lies on the disk, which is compressed; much less can only be because the rows are more than we are told.
+  const plausible = wirePerRow > diskPerRow * 0.4 && wirePerRow < diskPerRow * 12;
+  const through = plausible ? (part.copiedRows / part.rows) * part.bytes : byBytes;
+  return Math.min(through, part.bytes * 0.99);
+}
+
+function tablePace(
+  { state, seconds }: { readonly state: TableState; readonly seconds: number | null },
+  at: number,
+): Pace {
+  const parts = [...state.copying.values()].map((part) => partRate(part, at));
+  return {
+    rowsPerSecond: parts.reduce((sum, part) => sum + part.rowsPerSecond, 0),
+    bytesPerSecond: parts.reduce((sum, part) => sum + part.bytesPerSecond, 0),
+    secondsLeft: seconds === null ? null : seconds / Math.max(1, parts.length),
+  };
+}
+
+function partPaces({ state }: { readonly state: TableState }, at: number): ReadonlyMap<number, Pace> {
+  return new Map(
+    [...state.copying].map(([number, part]) => {
+      const seconds = (at - part.startedAt) / 1_000;
+      const left = part.through > 0 ? (seconds * (part.bytes - part.through)) / part.through : null;
+      return [number, { ...partRate(part, at), secondsLeft: left }];
+    }),
+  );
+}
+
+function partRate(part: PartState, at: number): Rates {
+  const seconds = (at - part.startedAt) / 1_000;
+  if (seconds <= 0) return { rowsPerSecond: 0, bytesPerSecond: 0 };
+  return { rowsPerSecond: part.copiedRows / seconds, bytesPerSecond: part.copiedBytes / seconds };
+}

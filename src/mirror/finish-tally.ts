@@ -1,0 +1,157 @@
+// What is to be made after the load and how fast it goes, so that its time can be told before the first index is begun. Pure.
+import { type ObjectLine, type ObjectName, type ObjectState, objectKey } from './object.ts';
+
+/** An object that the source tells of before the load. */
+export interface LaterObject extends ObjectName {
+  /** Of an index, as it is on the source; 0 for others. */
+  readonly bytes: number;
+  /** Of the table that is read for it; 0 where none is. */
+  readonly tableBytes: number;
+  /** Access method of an index. */
+  readonly method: string | null;
+}
+
+// How much longer than a btree an index of the same size takes to build.
+const methodFactor: Readonly<Record<string, number>> = { gin: 3, gist: 4, spgist: 3, hash: 1.3, brin: 0.2 };
+// Work per byte of the table that is read, and per byte of the index that is written.
+const readWork = 0.3;
+const writeWork = 1;
+const checkWork = 0.3;
+const foreignKeyWork = 0.6;
+// A worker's seconds for one unit of work, per seconds for one byte of the load; and where the load does not tell, in seconds.
+const perLoad = 1;
+const usualCost = 6e-9;
+// That much of the work must be done before its own speed counts as much as the guess.
+const trustAfter = 0.05;
+// What is being built tells less than what is: how much of it a phase is, we only guess.
+const doubt = 0.3;
+const smallWork = 1024 * 1024;
+const smallSeconds = 0.005;
+
+interface Item {
+  readonly work: number;
+  state: ObjectState;
+  startedAt: number | null;
+  seconds: number;
+  /** As the server says of an index build. */
+  share: number | null;
+}
+
+export interface FinishLeft {
+  readonly seconds: number;
+  readonly made: number;
+  readonly total: number;
+}
+
+export class FinishTally {
+  readonly #items = new Map<string, Item>();
+
+  later(objects: readonly LaterObject[]): void {
+    for (const object of objects) {
+      const key = objectKey(object);
+      if (!this.#items.has(key)) this.#items.set(key, item(workOf(object)));
+    }
+  }
+
+  /** Lines of the ledger, as they come. */
+  objects(lines: readonly ObjectLine[], at: number): void {
+    for (const line of lines) {
+      if (line.stage === 'before') continue;
+      const key = objectKey(line);
+      const known = this.#items.get(key) ?? item(workOfLine(line));
+      this.#items.set(key, known);
+      if (line.state === 'making') {
+        known.startedAt ??= at;
+        known.share = shareOf(line.doing, line.percent) ?? known.share;
+      } else if (known.startedAt !== null && known.state === 'making') {
+        known.seconds = (at - known.startedAt) / 1_000;
+      }
+      known.state = line.state;
+    }
+  }
+
+  /**
+   * @param how.loadCost a worker's seconds for a byte of the load; null: not known, or not the machine's own
+   */
+  left(at: number, how: { readonly builders: number; readonly loadCost: number | null }): FinishLeft {
+    const items = [...this.#items.values()];
+    const cost = costOf(items, how.loadCost, at);
+    let seconds = 0;
+    let longest = 0;
+    let made = 0;
+    for (const each of items) {
+      if (isOver(each.state)) {
+        made++;
+        continue;
+      }
+      const left = secondsLeft(each, cost, at);
+      seconds += left;
+      longest = Math.max(longest, left);
+    }
+    return { seconds: Math.max(seconds / how.builders, longest), made, total: items.length };
+  }
+}
+
+function item(work: number): Item {
+  return { work, state: 'waiting', startedAt: null, seconds: 0, share: null };
+}
+
+function isOver(state: ObjectState): boolean {
+  return state !== 'waiting' && state !== 'making';
+}
+
+function workOf({ kind, bytes, tableBytes, method }: LaterObject): number {
+  switch (kind) {
+    case 'foreign key':
+      return foreignKeyWork * tableBytes;
+    case 'check constraint':
+    case 'not-null constraint':
+      return checkWork * tableBytes;
+    default:
+      return readWork * tableBytes + writeWork * (methodFactor[method ?? ''] ?? 1) * bytes;
+  }
+}
+
+// Of an index the ledger has the size of the index; of a constraint that of its table.
+function workOfLine({ kind, bytes = 0 }: ObjectLine): number {
+  return workOf({ kind, bytes, tableBytes: bytes, method: null, schema: '', name: '', table: '' });
+}
+
+function costOf(items: readonly Item[], loadCost: number | null, at: number): number {
+  const guess = loadCost === null ? usualCost : loadCost * perLoad;
+  const all = items.reduce((sum, each) => sum + each.work, 0);
+  let seconds = guess * all * trustAfter;
+  let work = all * trustAfter;
+  for (const each of items) {
+    if (each.work < smallWork) continue;
+    const now = each.state === 'making' && each.startedAt !== null ? (at - each.startedAt) / 1_000 : null;
+    if (each.seconds > 0 && isOver(each.state)) {
+      seconds += each.seconds;
+      work += each.work;
+    } else if (now !== null && each.share !== null && each.share > 0.05) {
+      seconds += now * doubt;
+      work += each.work * each.share * doubt;
+    }
+  }
+  return work > 0 ? seconds / work : guess;
+}
+
+function secondsLeft(each: Item, cost: number, at: number): number {
+  const whole = Math.max(each.work * cost, smallSeconds);
+  if (each.state !== 'making' || each.startedAt === null) return whole;
+  const now = (at - each.startedAt) / 1_000;
+  if (each.share === null) return Math.max(whole - now, whole * 0.1);
+  // How long its phases take beside each other differs: its share and its time each tell half. Late, only the share does.
+  if (now >= whole) return each.share > 0.1 ? (now * (1 - each.share)) / each.share : whole * 0.5;
+  return (whole * (1 - each.share) + (whole - now)) / 2;
+}
+
+// https://www.postgresql.org/docs/18/progress-reporting.html#CREATE-INDEX-PHASES
+function shareOf(doing: string | undefined, percent: number | undefined): number | null {
+  if (doing === undefined) return null;
+  const share = (percent ?? 0) / 100;
+  if (/scanning table/.test(doing)) return 0.5 * share;
+  if (/sorting/.test(doing)) return 0.55;
+  if (/loading tuples/.test(doing)) return 0.7 + 0.3 * share;
+  return null;
+}

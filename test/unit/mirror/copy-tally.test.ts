@@ -1,0 +1,156 @@
+// How long a copy will take, told while it runs: within a tenth of the truth after its first minute, whatever the tables are like.
+import { describe, expect, test } from 'vitest';
+import { CopyTally } from '../../../src/mirror/copy-tally.ts';
+import { FinishTally } from '../../../src/mirror/finish-tally.ts';
+import { type Simulated, type SimulatedTable, simulate, type World } from './simulated-copy.ts';
+
+const GB = 1024 ** 3;
+const MB = 1024 ** 2;
+
+function table(name: string, gb: number, rowBytes: number, more: Partial<SimulatedTable> = {}): SimulatedTable {
+  const rows = (gb * GB) / rowBytes;
+  const bytes = gb * GB;
+  const indexes = [{ bytes: bytes * 0.1 }, { bytes: bytes * 0.15 }];
+  return { name, parts: Math.ceil(rows / 250_000), rows, bytes, indexes, ...more };
+}
+
+const even = Array.from({ length: 8 }, (_, n) => table(`even_${n}`, 10, 300));
+const narrowAndWide = [table('usual', 60, 300), table('narrow', 20, 80), table('wide', 20, 1_000)];
+
+/** By how much of the whole the told end was off, at worst; from a second on. */
+function worst(simulated: Simulated, from = 60): number {
+  const { total, moments } = simulated;
+  const late = moments.filter(({ second }) => second >= from && second < total);
+  expect(late.length).toBeGreaterThan(30);
+  return Math.max(...late.map(({ second, left }) => Math.abs(second + (left ?? Number.NaN) - total) / total));
+}
+
+describe('the end that is told after the first minute is within a tenth of the whole time', () => {
+  const worlds: Readonly<Record<string, World>> = {
+    'tables that are alike': { tables: even },
+    'one table larger than all others, and many of all sizes': {
+      tables: [
+        table('huge', 60, 300),
+        ...Array.from({ length: 30 }, (_, n) => table(`t${n}`, 0.5 + n * 0.05, 60 + n * 40)),
+      ],
+    },
+    'rows that cost little beside their bytes': { tables: narrowAndWide, perRow: 3e-7 },
+    'rows that cost much beside their bytes': { tables: narrowAndWide, perRow: 1.2e-6 },
+    'statistics that tell four times too many rows of one table and five times too few of another': {
+      tables: [table('huge', 60, 300, { rowsTold: 4 }), table('narrow', 20, 150, { rowsTold: 0.2 })],
+    },
+    'a beginning at a fifth of the speed': {
+      tables: [table('huge', 60, 300), table('narrow', 20, 80)],
+      speed: (second) => (second < 30 ? 0.2 + second / 40 : 1),
+    },
+    'a speed that goes up and down by a tenth': { tables: even, speed: (second) => 1 + 0.1 * Math.sin(second / 20) },
+    'a throttle': { tables: [table('large', 3, 300), table('narrow', 1, 80)], throttle: 20 * MB },
+    'a throttle, large parts and statistics that tell a third of the rows': {
+      tables: [table('large', 3, 300, { rowsTold: 0.3, parts: 12 }), table('narrow', 1, 80)],
+      throttle: 20 * MB,
+    },
+    'a large table that is one part': {
+      tables: [table('huge', 60, 300, { parts: 1 }), ...Array.from({ length: 5 }, (_, n) => table(`t${n}`, 5, 100))],
+    },
+    'a large table and two thousand small ones': {
+      tables: [
+        table('huge', 30, 300),
+        ...Array.from({ length: 2_000 }, (_, n) => ({
+          ...{ name: `s${n}`, parts: 1, rows: 100, bytes: 8_192, indexes: [{ bytes: 16_384 }] },
+        })),
+      ],
+    },
+    'text, which is twice what lies on the disk': { tables: even.map((each) => ({ ...each, wire: 1.9 })) },
+    'compressed values': {
+      tables: [table('huge', 60, 3_000, { wire: 2.5, parts: 30 }), table('usual', 20, 150)],
+    },
+    'a GIN index': {
+      tables: [table('huge', 40, 300, { indexes: [{ bytes: 2 * GB, method: 'gin' }, { bytes: 4 * GB }] })],
+    },
+    'one worker': { tables: narrowAndWide, workers: 1, partsPerTable: 1 },
+    'one part of a table at a time': { tables: narrowAndWide, partsPerTable: 1 },
+  };
+
+  test.each(Object.entries(worlds))('with %s', (_, world) => {
+    for (const seed of [1, 2]) expect(worst(simulate(world, seed)), `seed ${seed}`).toBeLessThan(0.1);
+  });
+});
+
+test('rows and bytes of the whole are known within a tenth after the first minute, where statistics are right', () => {
+  for (const world of [{ tables: even }, { tables: narrowAndWide }]) {
+    const { moments, bytes, rows } = simulate(world);
+    for (const moment of moments.filter(({ second }) => second >= 60)) {
+      expect(Math.abs(moment.bytesTotal / bytes - 1)).toBeLessThan(0.1);
+      expect(Math.abs(moment.rowsTotal / rows - 1)).toBeLessThan(0.1);
+    }
+  }
+});
+
+test('indexes that are built slower or faster than the load lets expect put the guess right as soon as some are built', () => {
+  for (const build of [0.5, 2]) {
+    const simulated = simulate({ tables: even, build });
+    const loaded = simulated.moments.find(({ bytesTotal, second }) => second > 60 && bytesTotal > 0)!.second;
+    const load = simulate({ tables: even.map((each) => ({ ...each, indexes: [] })) }).total;
+    expect(loaded).toBeLessThan(load);
+    expect(worst(simulated, load + (simulated.total - load) / 3)).toBeLessThan(0.1);
+  }
+});
+
+test('a new limit counts at once', () => {
+  const limits = { workers: 2, partsPerTable: 2, builders: 2 };
+  const tally = new CopyTally({ ...limits, throttle: MB });
+  tally.planned('t', [{ part: 0, rows: 1_000_000, bytes: 100 * MB }], 0);
+  for (let second = 0; second <= 20; second++) {
+    tally.part('t', 0, { state: 'copying', rows: second * 10_000, bytes: second * MB, at: second * 1_000 });
+    tally.estimate(second * 1_000);
+  }
+  expect(tally.estimate(20_000)?.loadSecondsLeft).toBeCloseTo(80, -1);
+  tally.limit({ ...limits, throttle: 4 * MB });
+  expect(tally.estimate(20_000)?.loadSecondsLeft).toBeLessThan(85);
+  for (let second = 21; second <= 25; second++) {
+    const bytes = (20 + (second - 20) * 4) * MB;
+    tally.part('t', 0, { state: 'copying', rows: bytes / 100, bytes, at: second * 1_000 });
+    tally.estimate(second * 1_000);
+  }
+  const now = tally.estimate(25_000);
+  expect(now?.bytesPerSecond).toBeGreaterThan(3.5 * MB);
+  expect(now?.loadSecondsLeft).toBeCloseTo(15, -1);
+});
+
+test('a table that begins anew is counted once', () => {
+  const tally = new CopyTally({ workers: 1, partsPerTable: 1, builders: 1, throttle: null });
+  const parts = [0, 1].map((part) => ({ part, rows: 100_000, bytes: 10 * MB }));
+  tally.planned('t', parts, 0);
+  tally.part('t', 0, { state: 'copying', rows: 0, bytes: 0, at: 0 });
+  tally.part('t', 0, { state: 'copied', rows: 100_000, bytes: 9 * MB, at: 1_000 });
+  expect(tally.estimate(1_000)).toMatchObject({ rows: 100_000, rowsTotal: 200_000, bytes: 9 * MB });
+  tally.planned('t', parts, 2_000);
+  tally.part('t', 0, { state: 'copying', rows: 0, bytes: 0, at: 2_000 });
+  tally.part('t', 0, { state: 'copying', rows: 50_000, bytes: 4.5 * MB, at: 2_500 });
+  const now = tally.estimate(2_500);
+  expect(now).toMatchObject({ rows: 50_000, bytes: 4.5 * MB });
+  expect(now?.parts.get('t')?.get(0)).toMatchObject({ rowsPerSecond: 100_000 });
+  expect(now?.loadSecondsLeft).toBeCloseTo(1.5, 0);
+});
+
+test('objects that the ledger has and the source did not tell of count as well, and those that failed are over', () => {
+  const tally = new FinishTally();
+  const line = { kind: 'index', schema: 's', name: 'i', table: 's.t', stage: 'indexes', bytes: 100 * MB } as const;
+  tally.objects(
+    [
+      { ...line, state: 'waiting' },
+      { ...line, name: 'j', state: 'failed' },
+    ],
+    0,
+  );
+  const before = tally.left(0, { builders: 1, loadCost: null });
+  expect(before).toMatchObject({ made: 1, total: 2 });
+  expect(before.seconds).toBeGreaterThan(0);
+  tally.objects([{ ...line, state: 'making' }], 0);
+  tally.objects([{ ...line, state: 'making', doing: 'building index: scanning table', percent: 50 }], 4_000);
+  const making = tally.left(4_000, { builders: 1, loadCost: null }).seconds;
+  expect(making).toBeGreaterThan(before.seconds);
+  expect(making).toBeLessThan(14);
+  tally.objects([{ ...line, state: 'created' }], 9_000);
+  expect(tally.left(9_000, { builders: 1, loadCost: null })).toEqual({ seconds: 0, made: 2, total: 2 });
+});
