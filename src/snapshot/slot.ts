@@ -111,7 +111,7 @@ async function exportBySlot(
 }
 
 const firstLookMs = 1_000;
-const nextLookMs = 5_000;
+const nextLookMs = 2_000;
 
 /** While a slot waits for transactions to end, says for which, again and again; in the journal only when they are others. */
 async function tellBlockers(

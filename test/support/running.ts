@@ -14,12 +14,16 @@ export interface RunningWorld extends AsyncDisposable {
 }
 
 /** A catalog with both peers, and a supervisor that runs whatever is said. */
-export async function running(source: TestDatabase, target: TestDatabase): Promise<RunningWorld> {
+export async function running(
+  source: TestDatabase,
+  target: TestDatabase,
+  more: { readonly slotLookSeconds?: number } = {},
+): Promise<RunningWorld> {
   const world = await testCatalog();
   await world.peer('src', source);
   await world.peer('dst', target);
   const scope = new Scope();
-  scope.run((signal) => runSupervisor({ catalog: world.catalog, log: silentLog, runStep }, signal));
+  scope.run((signal) => runSupervisor({ catalog: world.catalog, log: silentLog, runStep, ...more }, signal));
   return {
     ...{ world, source, target },
     status: async () => {
