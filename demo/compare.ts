@@ -1,5 +1,6 @@
 // Compares a table on two servers row by row: order does not matter, every value counts as its exact text.
 import { to as copyTo } from 'pg-copy-streams';
+import { mirroredColumns, mirroredRows, type Selection } from '../src/mirror/selection.ts';
 import type { Connection } from '../src/pg/client.ts';
 import { ident, join, type Sql, sql } from '../src/pg/sql.ts';
 import { showTable, type TableName } from '../src/pg/table.ts';
@@ -9,6 +10,8 @@ export interface TablePair {
   readonly to: TableName;
   /** Columns that the mirror leaves out. */
   readonly exclude?: readonly string[];
+  /** Rows that the mirror takes; those that others hold on the target are surplus. */
+  readonly where?: string | null;
 }
 
 export interface Comparison {
@@ -26,10 +29,10 @@ const mostExamples = 6;
 
 /** Reads both tables once, in the order of their rows' digests, in bounded memory. Both sides must be at rest. */
 export async function compareTable(source: Connection, target: Connection, pair: TablePair): Promise<Comparison> {
-  const excluded = new Set(pair.exclude ?? []);
-  const columns = (await columnNames(source, pair.from)).filter((name) => !excluded.has(name));
-  const left = rowsByDigest(source, pair.from, columns);
-  const right = rowsByDigest(target, pair.to, columns);
+  const { from, to, exclude = [], where = null } = pair;
+  const names = mirroredColumns({ exclude }, await columnNames(source, from)).map((column) => column.name);
+  const left = rowsByDigest(source, { from, exclude, where }, names);
+  const right = rowsByDigest(target, { from: to, exclude: [], where: null }, names);
   const count = { sourceRows: 0, targetRows: 0, missing: 0, surplus: 0 };
   const examples: string[] = [];
   const example = (what: string, row: string) => {
@@ -75,11 +78,10 @@ export function isEqual(comparison: Comparison): boolean {
 }
 
 /** Columns that hold data, in their order. */
-async function columnNames(db: Connection, table: TableName): Promise<readonly string[]> {
-  const rows = await db.query<{ name: string }>(sql`select a.attname::text as name
+async function columnNames(db: Connection, table: TableName): Promise<readonly { readonly name: string }[]> {
+  return await db.query<{ name: string }>(sql`select a.attname::text as name
     from pg_catalog.pg_attribute a where a.attrelid = ${ident(table.schema, table.name).text}::regclass
       and a.attnum > 0 and not a.attisdropped order by a.attnum`);
-  return rows.map((row) => row.name);
 }
 
 function compareDigests(a: string, b: string): number {
@@ -90,12 +92,12 @@ function compareDigests(a: string, b: string): number {
 // Lines of `digest TAB row`, sorted by digest: the two streams can be merged, whatever order the tables have.
 async function* rowsByDigest(
   db: Connection,
-  table: TableName,
+  selection: Selection,
   columns: readonly string[],
 ): AsyncGenerator<string, void> {
-  const row: Sql = sql`row(${join(columns.map((name) => ident('t', name)))})::text`;
+  const row: Sql = sql`row(${join(columns.map((name) => ident(selection.from.name, name)))})::text`;
   const query = sql`copy (select pg_catalog.md5(r.line), r.line
-    from (select ${row} as line from ${ident(table.schema, table.name)} t) r
+    from (select ${row} as line from ${mirroredRows(selection, { from: selection.from, only: false })}) r
     order by pg_catalog.md5(r.line) collate "C") to stdout`;
   await db.run(sql`set work_mem = '64MB'`);
   const stream = db.client.query(copyTo(query.text));

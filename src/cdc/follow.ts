@@ -2,6 +2,7 @@
 import { SluiceError } from '../base/errors.ts';
 import type { AppliedTable } from '../peers/apply-table.ts';
 import type { TableCounts } from '../peers/apply-walk.ts';
+import { judgeSteps } from '../peers/row-filter.ts';
 import type { Lsn } from '../pg/lsn.ts';
 import { showTable } from '../pg/table.ts';
 import { type Batch, Gatherer, type Stop } from './batch.ts';
@@ -179,8 +180,9 @@ class Follower {
   }
 
   async #applyBatch(batch: Batch): Promise<void> {
-    const { applier } = this.#deps.session;
-    const counts = await applier.apply(batch); // 1. the target has it, crash or no crash
+    const { applier, source, filtered } = this.#deps.session;
+    const judged = filtered ? { ...batch, steps: await judgeSteps(source, batch.steps) } : batch;
+    const counts = await applier.apply(judged); // 1. the target has it, crash or no crash
     addCounts(this.#counts, counts);
     if (batch.endLsn === null) return;
     await this.#reached(batch.endLsn); // 2. only now may the source forget

@@ -5,6 +5,7 @@ import { type AppliedTable, appliedTable, binaryFits, showName } from '../peers/
 import type { CopiedTable } from '../peers/checkpoint.ts';
 import { inspectTables } from '../peers/inspect.ts';
 import type { Relation } from '../peers/pgoutput.ts';
+import { type FilterWish, ownFilter, type RowFilter } from '../peers/row-filter.ts';
 import type { Shape } from '../peers/shape.ts';
 import type { Connection } from '../pg/client.ts';
 import { sql } from '../pg/sql.ts';
@@ -73,6 +74,8 @@ export interface RelationsDeps {
   readonly copied: ReadonlyMap<string, CopiedTable>;
   /** What the sides were when they last agreed, by showTable of the source's name. */
   readonly shapes: ReadonlyMap<string, Shape>;
+  /** Predicates that we decide ourselves, by showTable of the source's name; the publication decides the others. */
+  readonly filters: ReadonlyMap<string, FilterWish>;
   readonly source: Connection;
   readonly target: Connection;
   readonly note: (message: string) => Promise<void>;
@@ -148,9 +151,16 @@ export class RelationBook {
       snapshotLsn,
       agreed: isNew ? agreed.shape : null,
       steadyKey: JSON.stringify(stored.key) === JSON.stringify(now.key) ? now.key : null,
+      filter: this.#filter({ mirrored, relation, types, source }),
     });
     this.#last.set(relation.oid, { message, seen, table });
     return binary && !binaryFits(agreed.relation, mirrored, { source, target }) ? 'text' : table;
+  }
+
+  #filter(of: Parameters<typeof ownFilter>[1]): RowFilter {
+    const wish = this.#deps.filters.get(showTable(of.mirrored.from));
+    if (wish !== undefined) return ownFilter(wish, of);
+    return of.mirrored.where === null ? null : { by: 'source' };
   }
 
   async #mirrored(relation: Relation): Promise<MirroredTable | undefined> {

@@ -4,6 +4,7 @@ import { applicationName, type MirrorWork } from '../mirror/work.ts';
 import { Applier } from '../peers/apply.ts';
 import { advanceCheckpoint, readCheckpoint, readCopiedTables } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
+import { ownFilters } from '../peers/publication-filter.ts';
 import { type Memory, type Remembered, readRemembered, remember, shapeLeaves, shapeOf } from '../peers/shape.ts';
 import { endWalsender, readSlot } from '../peers/slot.ts';
 import { ChangeStream } from '../peers/stream.ts';
@@ -29,6 +30,8 @@ export interface Session {
   /** The target is one consistent state from here on. */
   readonly consistentAt: Lsn;
   readonly version: number;
+  /** Whether a table of the mirror has a row filter. */
+  readonly filtered: boolean;
 }
 
 export interface SessionDeps {
@@ -57,11 +60,12 @@ export async function openSession(deps: SessionDeps, signal: AbortSignal): Promi
   const remembered = await rememberAll({ work, target: applier.connection, inspection });
   const watcher = new Watcher(work, remembered, (message) => report.note(message));
   await watcher.look({ source, target: applier.connection, reached: checkpoint });
-  const binary = !deps.text && mayBeBinary(work, inspection);
+  const filters = await ownFilters(source, work);
+  // The source decides about values in the form that people write them.
+  const binary = !deps.text && filters.size === 0 && mayBeBinary(work, inspection);
   const { version } = await source.one<{ version: number }>(
     sql`select pg_catalog.current_setting('server_version_num')::int as version`,
   );
-  refuseFilters(work, version);
   const repl = await connectPeer(
     work.source,
     { application: applicationName('stream', work), replication: 'database' },
@@ -77,10 +81,11 @@ export async function openSession(deps: SessionDeps, signal: AbortSignal): Promi
   );
   const { connection: target } = applier;
   const note = (message: string) => report.note(message);
-  const relations = new RelationBook({ work, binary, inspection, copied, shapes, source, target, note });
+  const relations = new RelationBook({ work, binary, inspection, copied, shapes, filters, source, target, note });
+  const filtered = work.tables.some((table) => table.where !== null);
   const snapshots = [...copied.values()].map((table) => table.snapshotLsn ?? 0n);
   const consistentAt = snapshots.reduce((most, lsn) => laterLsn(most, lsn), 0n);
-  return { work, report, source, applier, stream, relations, watcher, checkpoint, consistentAt, version };
+  return { work, report, source, applier, stream, relations, watcher, checkpoint, consistentAt, version, filtered };
 }
 
 // Where nothing is remembered (no copy was made, or an older version made it), what is there now is taken for agreed.
@@ -143,12 +148,4 @@ async function agreeOnStart(deps: {
     });
   }
   return checkpoint;
-}
-
-function refuseFilters(work: MirrorWork, version: number): void {
-  const filtered = work.tables.find((table) => table.where !== null);
-  if (filtered === undefined || version >= 150_000) return;
-  throw new SluiceError('unsupported', 'following changes with a row filter needs PostgreSQL 15 on the source', {
-    hint: 'Leave "where" out, or copy only.',
-  });
 }

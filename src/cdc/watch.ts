@@ -24,6 +24,8 @@ interface Leaf extends ShapeLeaf {
 interface SeenTable extends TableName {
   readonly oid: number;
   readonly leaves: readonly Leaf[] | null;
+  /** Those that a stream may carry. */
+  readonly columns: readonly string[];
 }
 
 interface Emptied {
@@ -40,6 +42,8 @@ export class Watcher {
   readonly #tables = new Map<number, MirroredTable>();
   readonly #leaves = new Map<string, readonly ShapeLeaf[]>();
   readonly #emptied = new Map<number, Emptied>();
+  /** Row filters of the publication when this began to look. */
+  #filters: ReadonlyMap<string, string | null> | undefined;
 
   constructor(work: MirrorWork, remembered: ReadonlyMap<string, Remembered>, note: (message: string) => Promise<void>) {
     this.#work = work;
@@ -64,7 +68,15 @@ export class Watcher {
       const now = byOid.get(oid);
       if (now === undefined || !sameTable(now, mirrored.from)) throw moved(mirrored, now ?? null);
     }
-    checkPublished(this.#work, tables, await readPublication(sides.source, this.#work.publication.name));
+    const publication = await readPublication(sides.source, this.#work.publication.name);
+    checkPublished(this.#work, tables, publication);
+    const filters = new Map(publication?.tables.map((table) => [showTable(table), table.filter]));
+    this.#filters ??= filters;
+    for (const [oid, mirrored] of this.#tables) {
+      const name = showTable(mirrored.from);
+      checkColumns(mirrored, byOid.get(oid), publication);
+      if (this.#filters.get(name) !== filters.get(name)) throw filterChanged(this.#work, mirrored);
+    }
     const memories = new Map<string, Memory>();
     for (const table of tables) {
       const mirrored = this.#tables.get(table.oid);
@@ -145,7 +157,9 @@ async function seeTables(
           'node', pg_catalog.pg_relation_filenode(l.oid)::text,
           'empty', l.relkind = 'r' and pg_catalog.pg_relation_size(l.oid) = 0) order by l.oid), '[]')
         from pg_catalog.pg_partition_tree(c.oid) tree join pg_catalog.pg_class l on l.oid = tree.relid
-        join pg_catalog.pg_namespace ln on ln.oid = l.relnamespace where l.relkind <> 'p') end as leaves
+        join pg_catalog.pg_namespace ln on ln.oid = l.relnamespace where l.relkind <> 'p') end as leaves,
+      (select coalesce(pg_catalog.json_agg(a.attname order by a.attnum), '[]') from pg_catalog.pg_attribute a
+        where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = '') as columns
     from pg_catalog.unnest(${[...oids]}::oid[]) as wanted(oid)
     join pg_catalog.pg_class c on c.oid = wanted.oid join pg_catalog.pg_namespace n on n.oid = c.relnamespace`);
   // After the look, so that all that it saw is before it.
@@ -180,6 +194,29 @@ function checkPublished(work: MirrorWork, tables: readonly SeenTable[], publicat
   throw new SluiceError('wrong_state', `publication "${name}" has lost tables of the mirror`, {
     detail: `Lost: ${list.join(', ')}.`,
     hint: `On the source run ALTER PUBLICATION ${quoted} ADD TABLE ${list.join(', ')}; then RESUME MIRROR. ${resync}`,
+  });
+}
+
+// A publication that lists columns is silent about one that came later.
+function checkColumns(mirrored: MirroredTable, seen: SeenTable | undefined, publication: Publication | null): void {
+  const published = publication?.tables.find((table) => sameTable(table, mirrored.from))?.columns ?? null;
+  const silent = (seen?.columns ?? []).filter(
+    (name) => published !== null && !published.includes(name) && !mirrored.exclude.includes(name),
+  );
+  if (silent.length === 0 || publication === null) return;
+  const [from, name] = [showTable(mirrored.from), ident(publication.name).text];
+  const list = (seen?.columns ?? []).filter((column) => !mirrored.exclude.includes(column));
+  throw new SluiceError('wrong_state', `publication "${publication.name}" does not publish all columns of ${from}`, {
+    detail: `Missing: ${silent.join(', ')}. Values that they were given meanwhile are not in the stream.`,
+    hint: `Drop the columns again, or: stop the writers, on the source run ALTER PUBLICATION ${name} DROP TABLE ${from}; ALTER PUBLICATION ${name} ADD TABLE ONLY ${from} (${list.map((column) => ident(column).text).join(', ')})${mirrored.where === null ? '' : ` WHERE (${mirrored.where})`}; add the columns with their values on the target; then RESUME MIRROR.`,
+  });
+}
+
+function filterChanged(work: MirrorWork, mirrored: MirroredTable): SluiceError {
+  const what = `the row filter of ${showTable(mirrored.from)} in publication "${work.publication.name}" was changed`;
+  return new SluiceError('wrong_state', what, {
+    detail: 'Rows that it let through or held back meanwhile may be missing on the target or too many.',
+    hint: 'Make it what it was and compare the rows; then RESUME MIRROR. Or drop the mirror and create it anew.',
   });
 }
 

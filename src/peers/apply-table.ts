@@ -4,6 +4,7 @@ import type { MirroredTable } from '../mirror/work.ts';
 import type { Lsn } from '../pg/lsn.ts';
 import { type Column, sameTable, showTable, type Table, type TableName } from '../pg/table.ts';
 import type { Relation, RelationColumn } from './pgoutput.ts';
+import type { RowFilter } from './row-filter.ts';
 import type { Shape } from './shape.ts';
 
 export interface AppliedColumn {
@@ -42,6 +43,7 @@ export interface AppliedTable {
   readonly snapshotLsn: Lsn | null;
   /** What the two sides are now, to be remembered with the first rows; null: as it is remembered. */
   readonly agreed: Shape | null;
+  readonly filter: RowFilter;
 }
 
 export interface Meeting {
@@ -56,6 +58,7 @@ export interface Meeting {
   readonly agreed: Shape | null;
   /** The source's primary key, if it has been the same since the two sides agreed. */
   readonly steadyKey: readonly string[] | null;
+  readonly filter: RowFilter;
 }
 
 /**
@@ -95,6 +98,7 @@ export function appliedTable(meeting: Meeting): AppliedTable {
     partitions: sameTable(relation, mirrored.from) ? null : source.leaves.length,
     snapshotLsn: meeting.snapshotLsn,
     agreed: meeting.agreed,
+    filter: meeting.filter,
   };
 }
 

@@ -19,7 +19,15 @@ export interface ChangesStep {
   readonly relations: Relations;
   /** Commit position of the transaction that the first span is in the middle of. */
   readonly finalLsn: Lsn;
+  /** What row filters of ours make of changes; those that are not in it stay as they are. */
+  readonly verdicts?: Verdicts;
 }
+
+/** What becomes of a change: another one, or null for nothing. */
+export type Judged = { readonly change: Change; readonly buffer: Buffer } | null;
+
+/** By the buffer that a change was received in and the place of its message there. */
+export type Verdicts = ReadonlyMap<Buffer, ReadonlyMap<number, Judged>>;
 
 export interface TruncateStep {
   readonly kind: 'truncate';
@@ -48,10 +56,10 @@ export const messageOffset = 30;
 /** 'w': the frame holds a message of the stream. */
 export const walData = 0x77;
 
-/** Calls `visit` for each change of a table of ours that its copy does not hold already. */
+/** Calls `visit` for each change of a table of ours that its copy does not hold already and that its row filter lets through. */
 export function eachChange(
   step: ChangesStep,
-  visit: (table: AppliedTable, change: Change, buffer: Buffer) => void,
+  visit: (table: AppliedTable, change: Change, buffer: Buffer, at: number) => void,
 ): void {
   let finalLsn = step.finalLsn;
   for (const { buffer, start, end } of step.spans) {
@@ -72,7 +80,9 @@ export function eachChange(
           const table = step.relations.get(change.relation);
           if (table === undefined || table === null) break;
           if (table.snapshotLsn !== null && finalLsn < table.snapshotLsn) break;
-          visit(table, change, buffer);
+          const judged = table.filter === null ? undefined : step.verdicts?.get(buffer)?.get(at);
+          if (judged === undefined) visit(table, change, buffer, at);
+          else if (judged !== null) visit(table, judged.change, judged.buffer, at);
           break;
         }
         default:

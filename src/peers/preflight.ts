@@ -1,8 +1,7 @@
 // The doctor's list: everything that would keep a mirror from being made or from running, found before anything is made.
 import { toSluiceError } from '../base/errors.ts';
 import type { Connection } from '../pg/client.ts';
-import { ident, sql, trusted } from '../pg/sql.ts';
-import type { Table } from '../pg/table.ts';
+import { sameTable, type Table } from '../pg/table.ts';
 import { checkPeer } from './checks.ts';
 import { inspectTables } from './inspect.ts';
 import { type Finding, type MirrorPlan, ok, problem } from './preflight-finding.ts';
@@ -17,7 +16,8 @@ import {
 } from './preflight-source.ts';
 import { checkSourceTables, type FoundTable, findTables, publishedTables, readRelations } from './preflight-tables.ts';
 import { checkTarget, readTargetObjects } from './preflight-target.ts';
-import { readPublication, rehearsePublication, runAlone } from './publication.ts';
+import { type Publication, readPublication, rehearsePublication } from './publication.ts';
+import { checkOwnFilter, checkReadable, filterDifference } from './publication-filter.ts';
 
 export interface Preflight {
   readonly findings: readonly Finding[];
@@ -47,7 +47,7 @@ export async function preflight(source: Connection, target: Connection, plan: Mi
     ...checkSourcePublication(plan, sourceFacts, { publication: objects.publication, tables: publishedTables(found) }),
   );
   if (!findings.some((finding) => finding.state === 'error'))
-    findings.push(...(await checkFilters(source, plan, found)));
+    findings.push(...(await checkFilters(source, plan, { found, publication: objects.publication })));
   // What a plan would do that cannot be is not worth looking at: onto itself, every table has rows.
   if (ofPlan.some((finding) => finding.state === 'error')) return { findings, tables };
   const standing = await inspectTables(
@@ -64,18 +64,20 @@ export async function preflight(source: Connection, target: Connection, plan: Mi
 async function checkFilters(
   source: Connection,
   plan: MirrorPlan,
-  found: readonly FoundTable[],
+  { found, publication }: { readonly found: readonly FoundTable[]; readonly publication: Publication | null },
 ): Promise<readonly Finding[]> {
   const filtered = publishedTables(found).filter((each) => each.where !== null);
-  if (filtered.length === 0) return [];
   try {
+    if (plan.slot !== null && !plan.publication.made) {
+      const differences = await givenFilters(source, found, publication);
+      if (differences.length > 0) return [differentFilters(plan, differences)];
+    }
+    if (filtered.length === 0) return [];
     if (plan.slot !== null && plan.publication.made) {
       await rehearsePublication(source, plan.publication.name, filtered);
-    } else {
+    } else if (plan.slot === null) {
       for (const { table, where } of filtered) {
-        const name = ident(table.schema, table.name);
-        // The newline ends a comment that the predicate may end with.
-        await runAlone(source, sql`explain select from ${name} where (${trusted(`${where}\n`)})`);
+        if (where !== null) await checkReadable(source, table, where);
       }
     }
     return [ok('filters', 'every filter can be used')];
@@ -91,4 +93,27 @@ async function checkFilters(
       }),
     ];
   }
+}
+
+// What a given publication filters otherwise than the mapping; what it does not filter at all is ours to filter.
+async function givenFilters(
+  source: Connection,
+  found: readonly FoundTable[],
+  publication: Publication | null,
+): Promise<readonly string[]> {
+  const differences: string[] = [];
+  for (const { mapping, table } of found) {
+    const filter = publication?.tables.find((each) => sameTable(each, table))?.filter ?? null;
+    if (filter === null) await checkOwnFilter(source, { table, where: mapping.where });
+    else differences.push(...[(await filterDifference(source, mapping, filter)) ?? []].flat());
+  }
+  return differences;
+}
+
+function differentFilters(plan: MirrorPlan, differences: readonly string[]): Finding {
+  return problem('filters', 'wrong_state', {
+    message: `publication "${plan.publication.name}" filters rows otherwise than the mirror: ${differences[0]}`,
+    detail: differences.join('\n'),
+    hint: 'Give the mapping the same "where", or the publication none: then the mirror filters by itself.',
+  });
 }

@@ -1,16 +1,18 @@
 // Publications on the source: made whole in one transaction, refused where they would make the source refuse its own updates.
-import type { QueryConfig } from 'pg';
-import { SluiceError, toSluiceError } from '../base/errors.ts';
+import { SluiceError } from '../base/errors.ts';
+import { rowPredicate } from '../mirror/selection.ts';
 import type { Connection } from '../pg/client.ts';
-import { ident, join as joinSql, literal, names as nameList, type Sql, sql, trusted } from '../pg/sql.ts';
+import { ident, join as joinSql, literal, names as nameList, type Sql, sql } from '../pg/sql.ts';
 import { sameTable, showTable, type Table, type TableName } from '../pg/table.ts';
+import { checkFilters, checkOwnFilter, checkReadable } from './publication-filter.ts';
+import { runAlone } from './run-alone.ts';
 
 /** A table as a mirror wants it published. */
 export interface PublishedTable {
   readonly table: Pick<Table, 'schema' | 'name' | 'kind' | 'columns' | 'replicaIdentity' | 'identityColumns'>;
   /** Columns that stay on the source. */
   readonly exclude: readonly string[];
-  /** Rows that are mirrored; needs PostgreSQL 15. */
+  /** Rows that are mirrored. Published so from PostgreSQL 15 on; before, we filter. */
   readonly where: string | null;
 }
 
@@ -37,7 +39,7 @@ export interface TableOfPublication extends TableName {
  * Makes the publication of a mirror, or makes an earlier one of ours right: a step that was killed calls again. Nothing is
  * left of a publication that would make the source refuse updates or deletes of its own.
  * https://www.postgresql.org/docs/18/sql-createpublication.html
- * @throws `forbidden`, `unsupported` (row filter before 15), `not_ready` (filter outside the identity), `upstream`
+ * @throws `forbidden`, `invalid_option` (a filter that no publication takes), `not_ready` (filter outside the identity), `upstream`
  */
 export async function createPublication(
   db: Connection,
@@ -45,6 +47,7 @@ export async function createPublication(
   tables: readonly PublishedTable[],
 ): Promise<void> {
   const version = await serverVersion(db);
+  await checkOwnFilters(db, tables, version);
   await db.transaction(() => writePublication(db, { name, tables, version }));
 }
 
@@ -55,6 +58,7 @@ export async function rehearsePublication(
   tables: readonly PublishedTable[],
 ): Promise<void> {
   const version = await serverVersion(db);
+  await checkOwnFilters(db, tables, version);
   const done = new Error('taken back');
   try {
     await db.transaction(async () => {
@@ -73,6 +77,15 @@ async function serverVersion(db: Connection): Promise<number> {
   return row.version;
 }
 
+// Before 15 we filter ourselves; by the same rules, so that a mirror means the same whatever the source's version is.
+async function checkOwnFilters(db: Connection, tables: readonly PublishedTable[], version: number): Promise<void> {
+  for (const { table, where } of tables) {
+    if (where === null) continue;
+    await checkReadable(db, table, where);
+    if (version < 150_000) await checkOwnFilter(db, { table, where });
+  }
+}
+
 interface Plan {
   readonly name: string;
   readonly tables: readonly PublishedTable[];
@@ -81,17 +94,6 @@ interface Plan {
 
 async function writePublication(db: Connection, plan: Plan): Promise<void> {
   const { name, tables, version } = plan;
-  const filtered = tables.find((each) => each.where !== null);
-  if (filtered !== undefined && version < 150_000) {
-    throw new SluiceError(
-      'unsupported',
-      `${showTable(filtered.table)}: a mirror that follows changes cannot filter rows`,
-      {
-        detail: 'PostgreSQL filters the rows of a publication from version 15 on.',
-        hint: 'Leave "where" out, or set initial_copy_only = true.',
-      },
-    );
-  }
   const [found] = await db.query(sql`select 1 as found from pg_catalog.pg_publication where pubname = ${name}`);
   const { list, options, create } = publicationText(plan);
   try {
@@ -107,7 +109,7 @@ async function writePublication(db: Connection, plan: Plan): Promise<void> {
   } catch (error) {
     throw publicationError(error, name);
   }
-  if (filtered !== undefined) await checkFilters(db, name);
+  if (version >= 150_000 && tables.some((each) => each.where !== null)) await checkFilters(db, name);
 }
 
 /** The statements of a publication; `create` for a person as well, where it cannot be made from here. Pure. */
@@ -123,30 +125,13 @@ export function publicationText({ name, tables, version }: Plan): {
   return { list, options, create: sql`create publication ${ident(name)}${what} with (${options})` };
 }
 
-/**
- * Runs a statement that holds text of a person (a predicate): the extended protocol takes one statement, so that the text
- * cannot bring a second one along. @throws `upstream`
- */
-export async function runAlone(db: Connection, { text }: Sql): Promise<void> {
-  const query: ExtendedQuery = { text, values: [], queryMode: 'extended' };
-  try {
-    await db.client.query(query);
-  } catch (error) {
-    throw toSluiceError(error);
-  }
-}
-
-// pg knows queryMode; its published types do not.
-type ExtendedQuery = QueryConfig<never[]> & { readonly queryMode: 'extended' };
-
 function publishedTable({ table, exclude, where }: PublishedTable, version: number): Sql {
   const columns = version >= 150_000 ? columnList(table, exclude) : null;
-  // The newline ends a comment that the predicate may end with.
   return joinSql(
     [
       sql`only ${ident(table.schema, table.name)}`,
       ...(columns === null ? [] : [sql`(${nameList(columns)})`]),
-      ...(where === null ? [] : [sql`where (${trusted(`${where}\n`)})`]),
+      ...(where === null || version < 150_000 ? [] : [sql`where ${rowPredicate(where)}`]),
     ],
     ' ',
   );
@@ -167,29 +152,6 @@ function needsGenerated(tables: readonly PublishedTable[]): boolean {
   return tables.some(
     ({ table }) => table.replicaIdentity === 'f' && table.columns.some((column) => column.generated === 's'),
   );
-}
-
-// Which columns a filter uses, PostgreSQL knows once the publication is there: its expression names each as `:varattno n`.
-// One outside the identity has the source refuse updates: https://www.postgresql.org/docs/18/logical-replication-row-filter.html
-async function checkFilters(db: Connection, publication: string): Promise<void> {
-  const rows = await db.query<{ schema: string; name: string; columns: readonly string[] }>(sql`
-    select n.nspname::text as schema, c.relname::text as name,
-      pg_catalog.json_agg(distinct coalesce(a.attname, '(the whole row)')) as columns
-    from pg_catalog.pg_publication p join pg_catalog.pg_publication_rel r on r.prpubid = p.oid
-    join pg_catalog.pg_class c on c.oid = r.prrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-    cross join lateral pg_catalog.regexp_matches(r.prqual::text, ':varattno (\\d+)', 'g') as used(attnum)
-    left join pg_catalog.pg_attribute a on a.attrelid = r.prrelid and a.attnum = used.attnum[1]::int and a.attnum > 0
-    where p.pubname = ${publication} and c.relreplident <> 'f'
-      and not exists (select from pg_catalog.pg_index x
-        where x.indexrelid = pg_catalog.pg_get_replica_identity_index(r.prrelid)
-          and used.attnum[1]::int = any(x.indkey[0:x.indnkeyatts - 1]))
-    group by 1, 2 order by 1, 2`);
-  if (rows.length === 0) return;
-  const list = rows.map((row) => `${showTable(row)} (${row.columns.join(', ')})`);
-  throw new SluiceError('not_ready', 'a filter uses columns that do not identify a row', {
-    detail: `The source would refuse updates and deletes of: ${list.join('; ')}.`,
-    hint: rows.map((row) => `ALTER TABLE ${ident(row.schema, row.name).text} REPLICA IDENTITY FULL;`).join(' '),
-  });
 }
 
 function publicationError(error: unknown, name: string): unknown {
@@ -256,7 +218,7 @@ export function checkPublication(
 ): readonly string[] {
   const kinds = ['insert', 'update', 'delete', ...(wants.truncate ? (['truncate'] as const) : [])] as const;
   const problems = kinds.filter((kind) => !publication[kind]).map((kind) => `it does not publish ${kind}`);
-  for (const { table, exclude, where } of tables) {
+  for (const { table, exclude } of tables) {
     if (table.kind === 'p' && !publication.viaRoot) {
       problems.push(`${showTable(table)} is partitioned and publish_via_partition_root is off`);
       continue;
@@ -274,9 +236,6 @@ export function checkPublication(
     if (missing.length > 0) {
       problems.push(`of ${showTable(table)} it leaves out ${missing.map(({ name }) => name).join(', ')}`);
     }
-    if (where === null && found.filter !== null)
-      problems.push(`it filters the rows of ${showTable(table)}: ${found.filter}`);
-    if (where !== null && found.filter === null) problems.push(`it does not filter the rows of ${showTable(table)}`);
   }
   return problems;
 }

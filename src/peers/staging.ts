@@ -114,7 +114,7 @@ function deleteKey({ keys }: TableEffect, { key, buffer, row }: Keyed): boolean 
 }
 
 /** 'O' before an old row: all of it, not only its key. */
-const wholeRow = 0x4f;
+export const wholeRow = 0x4f;
 
 function updateKey(effect: TableEffect, change: Change & { kind: 'update' }, buffer: Buffer): boolean {
   const { table, keys } = effect;

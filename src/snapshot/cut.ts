@@ -5,7 +5,7 @@ import { partitionTarget } from '../peers/ddl.ts';
 import { type TableTree, targetNames } from '../peers/ddl-tree.ts';
 import { inspectTables } from '../peers/inspect.ts';
 import { readLaterObjects } from '../peers/later-objects.ts';
-import { runAlone } from '../peers/publication.ts';
+import { runAlone } from '../peers/run-alone.ts';
 import { type Memory, remember, shapeLeaves, shapeOf } from '../peers/shape.ts';
 import type { Connection } from '../pg/client.ts';
 import { literal, sql } from '../pg/sql.ts';

@@ -1,6 +1,7 @@
 // The statements of a part: COPY out of the source, COPY into the target, and the count for rows without columns. Pure.
+import { mirroredRows, rowPredicate } from '../mirror/selection.ts';
 import type { MirroredTable } from '../mirror/work.ts';
-import { ident, join, names, type Sql, sql, trusted } from '../pg/sql.ts';
+import { ident, names, type Sql, sql } from '../pg/sql.ts';
 import type { CopiedColumns } from './columns.ts';
 import { type Part, rangeCondition } from './plan.ts';
 
@@ -11,9 +12,9 @@ function options(format: CopiedColumns['format']): Sql {
 /** Columns are always named: one that is added meanwhile is not in it, and the order is ours. */
 export function copyOut(part: Part, columns: CopiedColumns): Sql {
   const table = ident(part.from.schema, part.from.name);
-  const condition = partCondition(part);
+  const whole = part.range.kind === 'whole' && part.mapping.where === null;
   // Without a query the server need not plan and project.
-  if (condition === null && part.only && !columns.computed) {
+  if (whole && part.only && !columns.computed) {
     return sql`copy ${table} (${names(columns.names)}) to stdout${options(columns.format)}`;
   }
   return sql`copy (select ${names(columns.names)} from ${rowsOf(part)}) to stdout${options(columns.format)}`;
@@ -34,33 +35,13 @@ export function fillIn(part: Part, count: number): Sql {
 }
 
 function rowsOf(part: Part): Sql {
-  const condition = partCondition(part);
-  const table = tableExpression(part.mapping, part);
-  return condition === null ? table : sql`${table} where ${condition}`;
-}
-
-// Under the mapped table's own name, so that a predicate may call columns by it whichever partition is read.
-function tableExpression(mapping: MirroredTable, part: Pick<Part, 'from' | 'only'>): Sql {
-  const only = part.only ? sql`only ` : sql``;
-  return sql`${only}${ident(part.from.schema, part.from.name)} as ${ident(mapping.from.name)}`;
-}
-
-function partCondition(part: Part): Sql | null {
-  const range = rangeCondition(part.range);
-  const filter = part.mapping.where === null ? null : predicate(part.mapping.where);
-  const conditions = [range, filter].filter((each) => each !== null);
-  return conditions.length === 0 ? null : join(conditions, ' and ');
-}
-
-// A person's SQL. The line break ends a comment that it may end with.
-function predicate(where: string): Sql {
-  return sql`(${trusted(where)}\n)`;
+  return mirroredRows(part.mapping, part, rangeCondition(part.range));
 }
 
 /** Fails if the predicate is more than one expression; to be run where a second statement cannot hide in it. */
 export function checkPredicate(mapping: MirroredTable, where: string): Sql {
   const { schema, name } = mapping.from;
-  return sql`select from ${ident(schema, name)} as ${ident(name)} where ${predicate(where)} limit 0`;
+  return sql`select from ${ident(schema, name)} as ${ident(name)} where ${rowPredicate(where)} limit 0`;
 }
 
 /** The values that begin parts 2 to `parts`, in order. */
@@ -69,12 +50,10 @@ export function keyBounds(
   parts: number,
 ): Sql {
   const key = ident(part.key);
-  const table = tableExpression(part.mapping, { from: part.mapping.from, only: part.only });
-  const filter = part.mapping.where === null ? sql`` : sql` and ${predicate(part.mapping.where)}`;
+  const rows = mirroredRows(part.mapping, { from: part.mapping.from, only: part.only }, sql`${key} is not null`);
   return sql`select bound from (
     select distinct on (tile) tile, (key)::text as bound from (
-      select ${key} as key, pg_catalog.ntile(${parts}::int) over (order by ${key}) as tile from ${table}
-      where ${key} is not null${filter}) rows
+      select ${key} as key, pg_catalog.ntile(${parts}::int) over (order by ${key}) as tile from ${rows}) rows
     order by tile, key) bounds
   where tile > 1 order by tile`;
 }

@@ -116,8 +116,17 @@ test('a filter travels to the publication, and one outside the identity is refus
   expect(await readPublication(db.connection, 'pub')).toBeNull();
 });
 
-test('before 15 rows cannot be filtered while changes follow, and that is said', async () => {
+test('before 15 the publication has no filter, and one that we could not decide alike is refused all the same', async () => {
   await using db = await testDatabase(14);
-  await db.exec('create table a (id int primary key)');
-  await expect(publish(db, { a: { where: 'id > 1' } })).rejects.toMatchObject({ sqlstate: '0A000' });
+  await db.exec('create table a (id int primary key, v text)');
+  await publish(db, { a: { where: 'id > 1' } });
+  expect((await readPublication(db.connection, 'pub'))?.tables).toMatchObject([{ name: 'a', filter: null }]);
+  await expect(publish(db, { a: { where: "v = 'y'" } })).rejects.toMatchObject({
+    kind: 'not_ready',
+    detail: 'The source would refuse updates and deletes of: public.a (v).',
+  });
+  await expect(publish(db, { a: { where: 'id > random()' } })).rejects.toMatchObject({
+    kind: 'invalid_option',
+    message: expect.stringContaining('random'),
+  });
 });

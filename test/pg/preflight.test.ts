@@ -250,10 +250,6 @@ describe.each([14, 18] as const)('a source of PostgreSQL %i', (major) => {
     });
     expect(await refusal(sides, { ...copy, ...filter('true); drop table public.other; select (1') })).toBeDefined();
     expect(await sides.source.exec('select count(*)::int as n from other')).toEqual([{ n: 0 }]);
-    if (major === 14) {
-      expect(await refusal(sides, filter('id > 1'))).toMatchObject({ sqlstate: '0A000' });
-      return;
-    }
     expect(await refusal(sides, filter('id > 1'))).toBeUndefined();
     expect(await refusal(sides, filter('random() > 0.5'))).toMatchObject({ sqlstate: '22023' });
     expect(await refusal(sides, filter("v = 'x' and id > 1"))).toMatchObject({

@@ -23,6 +23,7 @@ function table(over: Partial<AppliedTable> = {}): AppliedTable {
     integerKey: null,
     binary: false,
     agreed: null,
+    filter: null,
     indexed: true,
     kind: 'r',
     partitions: null,
