@@ -99,7 +99,9 @@ function columnLine(table: TableToMake, column: Column): Sql {
   // A server before 18 takes the name and forgets it.
   const named = column.notNullName === null ? sql`` : sql` constraint ${ident(column.notNullName)}`;
   const theirs = table.parents?.names.length ? (table.parents.columns.get(column.name) ?? []) : [];
-  const said = theirs.length === 0 ? column.notNull : saysNotNull(column, theirs);
+  // Of a foreign table it is a promise that nobody keeps; a partition must have what its parent has.
+  const kept = table.source.kind !== 'f' || table.source.partitionOf !== null;
+  const said = kept && (theirs.length === 0 ? column.notNull : saysNotNull(column, theirs));
   const notNull = said && !table.nullable?.has(column.name) ? sql`${named} not null` : sql``;
   const noInherit = said && column.notNullNoInherit && table.saysNoInherit ? sql` no inherit` : sql``;
   const type = trusted(column.type.text);

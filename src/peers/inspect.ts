@@ -264,6 +264,7 @@ interface LeafRow extends TableName {
   readonly root: number;
   readonly oid: number;
   readonly kind: Leaf['kind'];
+  readonly by_pages: boolean | null;
   readonly pages: string;
   readonly bytes: string;
   /** relpages and reltuples as of the last VACUUM or ANALYZE; reltuples is -1 if there was none. */
@@ -275,7 +276,8 @@ async function readLeaves(db: Connection, oids: readonly number[]): Promise<Read
   // Sizes are null for a table that was dropped a moment ago.
   const rows = await db.query<LeafRow>(sql`
     select c.root::oid as root, l.oid, n.nspname::text as schema, l.relname::text as name,
-      case when l.relkind = 'f' then 'f' else 'r' end as kind,
+      case when l.relkind in ('f', 'v', 'm') then l.relkind::text else 'r' end as kind,
+      l.relkind in ('r', 'm') and a.amname = 'heap' as by_pages,
       coalesce(pg_catalog.pg_relation_size(l.oid), 0) / pg_catalog.current_setting('block_size')::int as pages,
       coalesce(pg_catalog.pg_table_size(l.oid), 0) as bytes,
       l.relpages as known_pages, l.reltuples as known_rows
@@ -286,6 +288,7 @@ async function readLeaves(db: Connection, oids: readonly number[]): Promise<Read
       union all
       select r.oid, r.oid from pg_catalog.pg_class r where r.oid = any(${[...oids]}::oid[]) and r.relkind <> 'p'
     ) c join pg_catalog.pg_class l on l.oid = c.leaf join pg_catalog.pg_namespace n on n.oid = l.relnamespace
+    left join pg_catalog.pg_am a on a.oid = l.relam
     where l.relkind <> 'p'
     order by c.root, n.nspname, l.relname`);
   const leaves = new Map<number, LeafRow[]>();
@@ -300,7 +303,8 @@ async function readLeaves(db: Connection, oids: readonly number[]): Promise<Read
 function withEstimate(row: LeafRow, columns: readonly Column[]): Leaf {
   const pages = Number(row.pages);
   const { oid, schema, name, kind } = row;
-  return { oid, schema, name, kind, pages, rows: estimateRows(row, pages, columns), bytes: Number(row.bytes) };
+  const byPages = row.by_pages === true;
+  return { oid, schema, name, kind, byPages, pages, rows: estimateRows(row, pages, columns), bytes: Number(row.bytes) };
 }
 
 // As the planner does: the density that was last seen, over the pages that are there now; never seen: a guess by width.

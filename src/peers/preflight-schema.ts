@@ -23,7 +23,9 @@ export async function readSchemaSides(
   target: Connection,
   look: { readonly plan: MirrorPlan; readonly tables: readonly Table[] },
 ): Promise<SchemaSides> {
-  const trees = await growTrees(source, look.plan.tables, look.tables.filter(isTable));
+  // Of a view or a foreign table, a copy makes a table.
+  const usable = look.plan.slot === null ? look.tables : look.tables.filter(isTable);
+  const trees = await growTrees(source, look.plan.tables, usable);
   const schema = await readSourceSchema(source, trees);
   const database = await readPlan({ source, target }, look.plan, trees);
   return { schema, database, target: await readTargetFacts(target, schema) };

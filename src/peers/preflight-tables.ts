@@ -5,7 +5,7 @@ import type { Connection } from '../pg/client.ts';
 import { ident, sql } from '../pg/sql.ts';
 import { showTable, type Table, type TableName } from '../pg/table.ts';
 import type { PeerFacts } from './checks.ts';
-import { type Finding, type MirrorPlan, ok, problem } from './preflight-finding.ts';
+import { type Finding, type MirrorPlan, ok, problem, warning } from './preflight-finding.ts';
 
 /** A table of the plan, or one of its partitions, as our role sees it. */
 export interface Relation extends TableName {
@@ -104,27 +104,37 @@ function checkMissing(plan: MirrorPlan, found: readonly FoundTable[]): Finding {
   return problem(check, 'undefined_table', { message, detail: `Missing: ${missing.join(', ')}.`, hint });
 }
 
+// What a copy reads like a table, and a stream does not speak of.
+const copyable = { f: 'foreign table', v: 'view', m: 'materialized view', r: '', p: '' } as const;
+
 function checkKinds(plan: MirrorPlan, found: readonly FoundTable[]): Finding {
   const check = 'kinds of tables';
   const following = plan.slot !== null;
-  const words = { f: 'foreign table', v: 'view', m: 'materialized view', r: '', p: '' } as const;
   const wrong = found.flatMap(({ table }) => {
-    const what = words[table.kind];
-    if (what !== '') return [`${showTable(table)} (${what})`];
+    const what = copyable[table.kind];
     if (table.persistence === 't') return [`${showTable(table)} (temporary)`];
-    if (following && table.persistence === 'u')
-      return [`${showTable(table)} (unlogged: its changes are not in the log)`];
-    if (following && table.leaves.some((leaf) => leaf.kind === 'f'))
-      return [`${showTable(table)} (has a foreign partition)`];
+    if (!following) return [];
+    if (what !== '') return [`${showTable(table)} (${what})`];
+    if (table.persistence === 'u') return [`${showTable(table)} (unlogged: its changes are not in the log)`];
+    if (table.leaves.some((leaf) => leaf.kind === 'f')) return [`${showTable(table)} (has a foreign partition)`];
     return [];
   });
-  if (wrong.length === 0) return ok(check, 'all are tables');
-  // Of one, the message says all.
-  const detail = wrong.length === 1 ? undefined : `${wrong.join(', ')}.`;
-  return problem(check, 'unsupported', {
-    message: `${wrong[0]} cannot be mirrored`,
-    detail,
-    hint: wrong.length === 1 ? 'Leave it out.' : 'Leave them out.',
+  if (wrong.length > 0) {
+    // Of one, the message says all.
+    const detail = wrong.length === 1 ? undefined : `${wrong.join(', ')}.`;
+    const leave = wrong.length === 1 ? 'Leave it out' : 'Leave them out';
+    const hint = following ? `${leave}, or copy without following: initial_copy_only = true.` : `${leave}.`;
+    return problem(check, 'unsupported', {
+      message: `${wrong[0]} cannot be ${following ? 'followed' : 'mirrored'}`,
+      detail,
+      hint,
+    });
+  }
+  const foreign = found.filter(({ table }) => table.leaves.some((leaf) => leaf.kind === 'f'));
+  if (foreign.length === 0) return ok(check, 'all can be read');
+  return warning(check, 'foreign tables are read as of a moment of their own, each part of them anew', {
+    detail: `Foreign, or with foreign partitions: ${foreign.map(({ table }) => showTable(table)).join(', ')}.`,
+    hint: 'Let nobody write to them while they are copied, and cut none of them by a key that changes.',
   });
 }
 

@@ -1,7 +1,8 @@
 // The doctor's list: everything that would keep a mirror from being made or from running, found before anything is made.
 import { toSluiceError } from '../base/errors.ts';
 import type { Connection } from '../pg/client.ts';
-import { sameTable, type Table } from '../pg/table.ts';
+import { ident, sql } from '../pg/sql.ts';
+import { sameTable, showTable, type Table } from '../pg/table.ts';
 import { checkPeer } from './checks.ts';
 import { inspectTables } from './inspect.ts';
 import { type Finding, type MirrorPlan, ok, problem } from './preflight-finding.ts';
@@ -48,6 +49,7 @@ export async function preflight(source: Connection, target: Connection, plan: Mi
   );
   if (!findings.some((finding) => finding.state === 'error'))
     findings.push(...(await checkFilters(source, plan, { found, publication: objects.publication })));
+  if (!findings.some((finding) => finding.state === 'error')) findings.push(...(await checkKeys(source, found)));
   // What a plan would do that cannot be is not worth looking at: onto itself, every table has rows.
   if (ofPlan.some((finding) => finding.state === 'error')) return { findings, tables };
   const standing = await inspectTables(
@@ -93,6 +95,30 @@ async function checkFilters(
       }),
     ];
   }
+}
+
+// Whether a type has an order, PostgreSQL knows.
+async function checkKeys(source: Connection, found: readonly FoundTable[]): Promise<readonly Finding[]> {
+  const keyed = found.filter(({ mapping }) => mapping.key !== null);
+  if (keyed.length === 0) return [];
+  const wrong: string[] = [];
+  for (const { mapping, table } of keyed) {
+    const key = mapping.key ?? '';
+    const ordered = sql`explain select from ${ident(table.schema, table.name)} order by ${ident(key)}`;
+    await source.run(ordered).catch((error: unknown) => {
+      const known = toSluiceError(error);
+      if (known.kind !== 'upstream') throw known;
+      wrong.push(`${showTable(table)}.${key}: ${known.message}`);
+    });
+  }
+  if (wrong.length === 0) return [ok('keys to cut by', 'all have an order')];
+  return [
+    problem('keys to cut by', 'invalid_option', {
+      message: `a table cannot be cut by a key without an order: ${wrong[0]}`,
+      detail: wrong.length === 1 ? undefined : wrong.join('\n'),
+      hint: 'Leave "key" out, or name a column of a type that has an order.',
+    }),
+  ];
 }
 
 // What a given publication filters otherwise than the mapping; what it does not filter at all is ours to filter.

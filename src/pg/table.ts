@@ -119,11 +119,13 @@ export interface Table extends TableName {
 
 export interface Leaf extends TableName {
   readonly oid: number;
-  /** A foreign table may be a partition; it has no pages to cut. */
-  readonly kind: 'r' | 'f';
+  /** r table, f foreign table (may be a partition), v view, m materialised view. */
+  readonly kind: 'r' | 'f' | 'v' | 'm';
+  /** Whether its rows lie in pages and are found by them (the access method heap), so that it can be cut by ctid. */
+  readonly byPages: boolean;
   /** Present pages of the main fork (pg_relation_size / block size), not relpages. */
   readonly pages: number;
-  /** reltuples scaled to the present pages; 0 for an empty table. */
+  /** reltuples scaled to the present pages; 0 for an empty table, and where nobody knows. */
   readonly rows: number;
   readonly bytes: number;
 }

@@ -12,9 +12,9 @@ import { literal, sql } from '../pg/sql.ts';
 import { type Leaf, sameTable, showTable, type Table, type TableName } from '../pg/table.ts';
 import { type CopiedColumns, copiedColumns } from './columns.ts';
 import type { SnapshotDeps } from './deps.ts';
-import { cutTable, keyParts, type Part } from './plan.ts';
+import { cutTable, type KeyCut, type KeyOrder, keyWishes, type Part, partsOf } from './plan.ts';
 import type { HeldSnapshot } from './slot.ts';
-import { checkPredicate, keyBounds } from './statements.ts';
+import { checkPredicate, keyBounds, keyedRows } from './statements.ts';
 import { during, readTrees } from './trees.ts';
 
 export interface CutTables {
@@ -59,14 +59,14 @@ export async function cutSource(
   if (deps.work.slot !== null) await remember(target, deps.work, memories);
   await deps.report.later(await readLaterObjects(source, trees, deps.work.options.schema));
   throwIfStopped(signal);
-  const bounds = await readBounds(deps, { source, held: copy.held, trees });
+  const cuts = await readCuts(deps, { source, held: copy.held, trees });
   const tables = trees.map((tree) =>
     cutTable(
       {
         mapping: tree.mapping,
         source: tree.root,
         into: (leaf) => leafTarget(tree, leaf, there),
-        bounds: bounds.get(showTable(tree.mapping.from)) ?? null,
+        cuts,
       },
       deps.work.options,
     ),
@@ -89,25 +89,48 @@ async function checkWhere(source: Connection, mapping: MirroredTable, where: str
   }
 }
 
-async function readBounds(
+/** By showTable of the relation that is cut by a key. */
+async function readCuts(
   deps: SnapshotDeps,
   from: { readonly source: Connection; readonly held: HeldSnapshot; readonly trees: readonly TableTree[] },
-): Promise<ReadonlyMap<string, readonly string[]>> {
+): Promise<ReadonlyMap<string, KeyCut>> {
   const { source, held } = from;
-  const bounds = new Map<string, readonly string[]>();
-  const keyed = from.trees.filter(({ mapping }) => mapping.key !== null);
-  if (keyed.length === 0) return bounds;
+  const { options } = deps.work;
+  const cuts = new Map<string, KeyCut>();
+  const wishes = from.trees.flatMap(({ mapping, root }) =>
+    keyWishes(mapping, root, options).map((wish) => ({ mapping, wish })),
+  );
+  if (wishes.length === 0) return cuts;
   const inSnapshot = async () => {
     await source.run(sql`set transaction snapshot ${literal(held.name)}`);
-    for (const { mapping, root } of keyed) {
-      if (mapping.key === null) continue;
-      const table = { mapping, only: root.kind === 'r', key: mapping.key };
-      const rows = await source.query<{ bound: string }>(keyBounds(table, keyParts(root, deps.work.options)));
-      bounds.set(showTable(mapping.from), [...new Set(rows.map((row) => row.bound))]);
+    for (const { mapping, wish } of wishes) {
+      const { from: relation, only, key } = wish;
+      const keyed = { mapping, from: relation, only, key };
+      const parts = wish.parts ?? partsOf(Number((await source.one<{ n: string }>(keyedRows(keyed))).n), options);
+      const rows = parts < 2 ? [] : await source.query<{ bound: string }>(keyBounds(keyed, parts));
+      const order = await keyOrder(source, key.type.oid);
+      cuts.set(showTable(relation), { key, order, bounds: [...new Set(rows.map((row) => row.bound))] });
     }
   };
   await source.transaction(inSnapshot, 'begin isolation level repeatable read read only');
-  return bounds;
+  return cuts;
+}
+
+// Without a search_path, an operator of an extension's type is not found by its name, and one of a type that it looks like is.
+async function keyOrder(source: Connection, type: number): Promise<KeyOrder | null> {
+  const [order] = await source.query<KeyOrder>(sql`
+    with recursive base(oid) as (
+      select ${type}::oid union select t.typbasetype from base join pg_catalog.pg_type t on t.oid = base.oid and t.typtype = 'd'
+    )
+    select min(o.text) filter (where s.amopstrategy = 1) as less, min(o.text) filter (where s.amopstrategy = 4) as "atLeast"
+    from base join pg_catalog.pg_opclass c on c.opcintype = base.oid and c.opcdefault
+    join pg_catalog.pg_am a on a.oid = c.opcmethod and a.amname = 'btree'
+    join pg_catalog.pg_amop s on s.amopfamily = c.opcfamily and s.amoplefttype = base.oid and s.amoprighttype = base.oid
+    cross join lateral (select pg_catalog.format('operator(%I.%s)', n.nspname, p.oprname) as text
+      from pg_catalog.pg_operator p join pg_catalog.pg_namespace n on n.oid = p.oprnamespace
+      where p.oid = s.amopopr and n.nspname <> 'pg_catalog') o
+    group by base.oid`);
+  return order ?? null;
 }
 
 /**

@@ -2,8 +2,9 @@
 import { mirroredRows, rowPredicate } from '../mirror/selection.ts';
 import type { MirroredTable } from '../mirror/work.ts';
 import { ident, names, type Sql, sql } from '../pg/sql.ts';
+import type { Column, TableName } from '../pg/table.ts';
 import type { CopiedColumns } from './columns.ts';
-import { type Part, rangeCondition } from './plan.ts';
+import { keyIsNull, type Part, rangeCondition } from './plan.ts';
 
 function options(format: CopiedColumns['format']): Sql {
   return format === 'binary' ? sql` (format binary)` : sql``;
@@ -44,16 +45,29 @@ export function checkPredicate(mapping: MirroredTable, where: string): Sql {
   return sql`select from ${ident(schema, name)} as ${ident(name)} where ${rowPredicate(where)} limit 0`;
 }
 
+/** A relation that is cut by a key. */
+export interface KeyedRelation {
+  readonly mapping: MirroredTable;
+  readonly from: TableName;
+  readonly only: boolean;
+  readonly key: Column;
+}
+
+/** How many rows have a key. */
+export function keyedRows(relation: KeyedRelation): Sql {
+  return sql`select count(*) as n from ${rowsWithKey(relation)}`;
+}
+
 /** The values that begin parts 2 to `parts`, in order. */
-export function keyBounds(
-  part: { readonly mapping: MirroredTable; readonly only: boolean; readonly key: string },
-  parts: number,
-): Sql {
-  const key = ident(part.key);
-  const rows = mirroredRows(part.mapping, { from: part.mapping.from, only: part.only }, sql`${key} is not null`);
+export function keyBounds(relation: KeyedRelation, parts: number): Sql {
+  const key = ident(relation.key.name);
   return sql`select bound from (
     select distinct on (tile) tile, (key)::text as bound from (
-      select ${key} as key, pg_catalog.ntile(${parts}::int) over (order by ${key}) as tile from ${rows}) rows
+      select ${key} as key, pg_catalog.ntile(${parts}::int) over (order by ${key}) as tile from ${rowsWithKey(relation)}) rows
     order by tile, key) bounds
   where tile > 1 order by tile`;
+}
+
+function rowsWithKey(relation: KeyedRelation): Sql {
+  return mirroredRows(relation.mapping, relation, sql`not (${keyIsNull(relation.key)})`);
 }

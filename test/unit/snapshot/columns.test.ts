@@ -58,7 +58,7 @@ test('COPY names its columns, reads a table alone, and gives a filter the tableâ
   const source = aTable({ leaves: [aLeaf({ name: 'p1' })] });
   const part = (more: Partial<typeof mapping> | { where: string }): Part => {
     const [first] = cutTable(
-      { mapping: { ...mapping, ...more }, source, into: () => mapping.to, bounds: null },
+      { mapping: { ...mapping, ...more }, source, into: () => mapping.to, cuts: new Map() },
       { snapshot_num_rows_per_partition: 1 },
     );
     return first!;

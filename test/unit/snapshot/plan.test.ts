@@ -1,15 +1,26 @@
 // How tables are cut: every row in exactly one part, options kept, small tables together, largest first.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Leaf, Table } from '../../../src/pg/table.ts';
-import { cutTable, type Job, makeJobs, type Part, rangeCondition, showPart } from '../../../src/snapshot/plan.ts';
+import { type Leaf, showTable, type Table } from '../../../src/pg/table.ts';
+import {
+  cutTable,
+  type Job,
+  keyWishes,
+  makeJobs,
+  type Part,
+  rangeCondition,
+  showPart,
+} from '../../../src/snapshot/plan.ts';
 import { JobQueue, workerCount } from '../../../src/snapshot/queue.ts';
 import { aColumn, aLeaf, aTable } from './tables.ts';
 
 function cut(source: Table, options: { rows?: number; parts?: number; bounds?: readonly string[]; key?: string } = {}) {
   const mapping = { from: source, to: { schema: 't', name: 'to' }, key: options.key ?? null, exclude: [], where: null };
+  const key = source.columns.find((column) => column.name === options.key);
+  const { bounds = [] } = options;
+  const cuts = new Map(key === undefined ? [] : [[showTable(source), { key, order: null, bounds }]]);
   return cutTable(
-    { mapping, source, into: (leaf: Leaf) => ({ schema: 't', name: leaf.name }), bounds: options.bounds ?? null },
+    { mapping, source, into: (leaf: Leaf) => ({ schema: 't', name: leaf.name }), cuts },
     { snapshot_num_rows_per_partition: options.rows ?? 250_000, snapshot_num_partitions_override: options.parts },
   );
 }
@@ -68,6 +79,44 @@ describe('cutting by pages', () => {
   });
 });
 
+test('an override is for the whole table: its leaves share it by their rows, and none goes without', () => {
+  const property = fc.property(
+    fc.array(fc.nat(100_000), { minLength: 1, maxLength: 9 }),
+    fc.integer({ min: 1, max: 40 }),
+    (rows, parts) => {
+      const leaves = rows.map((count, i) => aLeaf({ name: `l${i}`, pages: 1_000, rows: count }));
+      const all = cut(aTable({ leaves }), { parts });
+      expect(all).toHaveLength(Math.max(parts, leaves.length));
+      const count = (name: string) => all.filter((part) => part.from.name === name).length;
+      for (const a of leaves)
+        for (const b of leaves) if (a.rows > b.rows) expect(count(a.name)).toBeGreaterThanOrEqual(count(b.name));
+    },
+  );
+  fc.assert(property, { numRuns: 200 });
+});
+
+test('what ctid does not cut is cut by the primary key, where that is worth it; a key of the mapping goes before', () => {
+  const columns = [aColumn({ name: 'a' }), aColumn({ name: 'id', notNull: true })];
+  const primaryKey = { constraint: 'k', columns: ['id', 'a'], include: [], definition: 'PRIMARY KEY (id, a)' };
+  const leaves = [
+    aLeaf({ name: 'l0', byPages: false, rows: 1_000, pages: 9 }),
+    aLeaf({ name: 'l1', rows: 1_000, pages: 9 }),
+  ];
+  const source = aTable({ columns, primaryKey, leaves });
+  const wishes = (key: string | null, rows: number, table = source) =>
+    keyWishes({ from: table, to: table, key, exclude: [], where: null }, table, {
+      snapshot_num_rows_per_partition: rows,
+    }).map((wish) => [wish.from.name, wish.key.name, wish.parts]);
+  expect(wishes(null, 100)).toEqual([['l0', 'id', 10]]);
+  expect(wishes(null, 1_000)).toEqual([]);
+  expect(wishes('a', 100)).toEqual([['from', 'a', 20]]);
+  expect(wishes(null, 100, { ...source, primaryKey: null })).toEqual([]);
+  // How many rows a view has is not known before they are counted.
+  const view = aTable({ columns, kind: 'v', leaves: [aLeaf({ kind: 'v', byPages: false })] });
+  expect(wishes('a', 100, view)).toEqual([['from', 'a', null]]);
+  expect(wishes(null, 100, view)).toEqual([]);
+});
+
 test('cutting by a key makes ranges that touch, open at both ends, and one for nulls', () => {
   const source = aTable({
     columns: [aColumn({ name: 'k"', type: 'character(3)' })],
@@ -82,7 +131,7 @@ test('cutting by a key makes ranges that touch, open at both ends, and one for n
   ]);
   const notNull = aTable({ columns: [aColumn({ name: 'k', notNull: true })] });
   expect(cut(notNull, { key: 'k', bounds: [] }).map((part) => rangeCondition(part.range)?.text)).toEqual([
-    '"k" is not null',
+    'not (pg_catalog.num_nulls("k") > 0)',
   ]);
 });
 
@@ -91,9 +140,12 @@ test('small tables travel together, and large parts go first', () => {
     ...Array.from({ length: 60 }, (_, i) => cut(aTable({ name: `t${i}`, leaves: [aLeaf({ pages: 1, bytes: 8192 })] }))),
     cut(aTable({ name: 'large', leaves: [aLeaf({ pages: 1000, rows: 10, bytes: 8_192_000 })] }), { parts: 2 }),
     cut(aTable({ name: 'medium', leaves: [aLeaf({ pages: 100, bytes: 819_200 })] })),
+    cut(aTable({ name: 'view', kind: 'v', leaves: [aLeaf({ kind: 'v', byPages: false })] })),
   ];
   const jobs = makeJobs(tables);
   expect(jobs.map((job) => [job.parts[0]?.mapping.from.name.replace(/\d+/, ''), job.parts.length])).toEqual([
+    // Of any size.
+    ['view', 1],
     ['large', 1],
     ['large', 1],
     ['medium', 1],

@@ -31,7 +31,7 @@ export function aColumn(
 }
 
 export function aLeaf(more: Partial<Leaf> = {}): Leaf {
-  return { oid: 1, schema: 's', name: 'from', kind: 'r', pages: 0, rows: 0, bytes: 0, ...more };
+  return { oid: 1, schema: 's', name: 'from', kind: 'r', byPages: true, pages: 0, rows: 0, bytes: 0, ...more };
 }
 
 let oids = 20_000;
