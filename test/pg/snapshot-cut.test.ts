@@ -7,14 +7,14 @@ import { preflight } from '../../src/peers/preflight.ts';
 import { throwFirstError } from '../../src/peers/preflight-finding.ts';
 import { expectEqualTables } from '../support/compare.ts';
 import { copyAll, mirrorWork, pinned, table } from '../support/copied.ts';
-import { type TestDatabase, type TestedMajor, testDatabase } from '../support/servers.ts';
+import { type SharedMajor, type TestDatabase, testDatabase } from '../support/servers.ts';
 
 interface World extends AsyncDisposable {
   readonly from: TestDatabase;
   readonly to: TestDatabase;
 }
 
-async function world(major: TestedMajor, schema: string): Promise<World> {
+async function world(major: SharedMajor, schema: string): Promise<World> {
   const [from, to] = [await testDatabase(major), await testDatabase(18)];
   await from.exec(schema);
   return {
