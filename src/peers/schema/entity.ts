@@ -54,6 +54,10 @@ export interface Entity {
   readonly since?: readonly [version: number, what: string] | undefined;
   /** An estimate of the work, to do the largest first. */
   readonly bytes?: number | undefined;
+  /** The id of the view that it is a part of: where that is mirrored as a table, it has no such part on the target. */
+  readonly of?: string | undefined;
+  /** The statements as people may see them, where they hold a secret. */
+  readonly shown?: string | undefined;
   /** Of an enum. */
   readonly labels?: readonly string[] | undefined;
   /**

@@ -62,7 +62,9 @@ export function planDatabase(input: DatabaseInput): DatabasePlan {
     byId.get(id)?.kind === 'schema' ? -1 : objectStages.indexOf(byId.get(id)?.stage ?? 'before');
   const there = new Map(target.entities.map((each) => [identity(each), each]));
   // Every database has one from the beginning, so that it is worth no line.
-  const known = (each: Entity) => each.kind === 'schema' && each.name === 'public' && there.has(identity(each));
+  const known = (each: Entity) =>
+    (each.kind === 'schema' && each.name === 'public' && there.has(identity(each))) ||
+    (each.kind === 'publication' && each.name === work.publication.name);
   const ids = [...scoped.wanted]
     .filter((id) => {
       const each = byId.get(id);
@@ -198,10 +200,12 @@ function become(context: Context, entity: Entity, subject: Subject): PlannedObje
   const there = context.there.get(identity(onTarget(renames, entity)));
   const texts = statementsOf(renames, entity).map((step) => step.map((statement) => follow(statement.text, renames)));
   const steps = texts.map((step) => step.map(({ text }) => trusted(text)));
-  const statement = steps
-    .flat()
-    .map(({ text }) => text)
-    .join('; ');
+  const statement =
+    entity.shown ??
+    steps
+      .flat()
+      .map(({ text }) => text)
+      .join('; ');
   if (there !== undefined && there.hollow !== true) return compare(context, { entity, there, subject });
   const verdict = entity.verdict?.(circumstances) ?? null;
   if (verdict !== null) {
@@ -218,7 +222,8 @@ function become(context: Context, entity: Entity, subject: Subject): PlannedObje
   const doubt = texts.flat().find((each) => each.doubt !== null)?.doubt;
   if (doubt != null) return leaveOut(subject, doubt, statement);
   if (steps.flat().length === 0) return leaveOut(subject, 'nothing in PostgreSQL can make it again');
-  return toMake(subject, steps);
+  const planned = toMake(subject, steps);
+  return { ...planned, line: { ...planned.line, statement } };
 }
 
 // A schema goes by its new name; what stays in one that is renamed brings the old one along.
@@ -251,7 +256,8 @@ function compare({ source, target, renames }: Context, { entity, there, subject 
       mended.map((step) => step.map((statement) => trusted(follow(statement.text, renames).text))),
     );
   }
-  return inTheWay(subject, `the target has another one of that name: ${there.definition}`);
+  const other = 'the target has another one of that name';
+  return inTheWay(subject, entity.shown === undefined ? `${other}: ${there.definition}` : other);
 }
 
 // A text that a server printed is read and printed again as the same but for casts and parentheses.

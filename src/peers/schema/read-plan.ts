@@ -7,7 +7,7 @@ import { type DatabaseSide, readSide } from './side.ts';
 
 export type { DatabasePlan } from './plan.ts';
 
-type Work = Pick<MirrorWork, 'tables' | 'scope' | 'slot'> & {
+type Work = Pick<MirrorWork, 'tables' | 'scope' | 'slot' | 'publication'> & {
   readonly options: Pick<MirrorWork['options'], 'schema'>;
   readonly source?: { readonly metadataSchema: string };
   readonly target: { readonly metadataSchema: string };

@@ -1,10 +1,16 @@
 // Every family of objects that is read: a reader file each. What is not read here is neither moved nor told of.
 import type { Reader } from './entity.ts';
 import { readCollations, readConversions } from './read-collations.ts';
+import { readForeign } from './read-foreign.ts';
+import { readAccessMethods, readLanguages, readTransforms } from './read-languages.ts';
+import { readOperators } from './read-operators.ts';
 import { readRoutines } from './read-routines.ts';
 import { readExtensions, readSchemas } from './read-schemas.ts';
+import { readTextSearch } from './read-search.ts';
 import { readFreeSequences } from './read-sequences.ts';
 import { readAllTypes } from './read-types.ts';
+import { readUnmoved } from './read-unmoved.ts';
+import { readViewParts, readViewRules, readViews } from './read-views.ts';
 
 /** In the order in which they are made, as far as nothing needs another. */
 export const readers: readonly Reader[] = [
@@ -14,5 +20,15 @@ export const readers: readonly Reader[] = [
   readConversions,
   readAllTypes,
   readFreeSequences,
+  readLanguages,
   readRoutines,
+  readTransforms,
+  readAccessMethods,
+  readOperators,
+  readTextSearch,
+  readForeign,
+  readViews,
+  readViewParts,
+  readViewRules,
+  readUnmoved,
 ];

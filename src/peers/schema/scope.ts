@@ -5,12 +5,15 @@ import { type Member, membersOf, type TableTree } from '../ddl-tree.ts';
 import type { Entity } from './entity.ts';
 import { nameKey, type Renames } from './follow.ts';
 import { closure } from './order.ts';
+import { rowsOf } from './read-views.ts';
 import type { DatabaseSide } from './side.ts';
 
 export interface ScopeInput {
   readonly source: DatabaseSide;
   readonly trees: readonly TableTree[];
-  readonly work: Pick<MirrorWork, 'scope' | 'slot'> & { readonly options: Pick<MirrorWork['options'], 'schema'> };
+  readonly work: Pick<MirrorWork, 'scope' | 'slot' | 'publication'> & {
+    readonly options: Pick<MirrorWork['options'], 'schema'>;
+  };
 }
 
 export interface Scoped {
@@ -29,7 +32,11 @@ export function scopeOf(input: ScopeInput): Scoped {
   const byId = new Map(source.entities.map((each) => [each.id, each]));
   const tables = new Set(members.map(({ source: { oid } }) => `pg_class:${oid}`));
   const needsOf = neededBy(source, byId);
-  const inside = (ids: Iterable<string>) => [...closure(ids, needsOf)].filter((id) => byId.has(id) && !tables.has(id));
+  const inside = (ids: Iterable<string>) =>
+    [...closure(ids, needsOf)].filter((id) => {
+      const of = byId.get(id)?.of;
+      return byId.has(id) && !tables.has(id) && (of === undefined || !tables.has(of));
+    });
   const needed = new Set(inside([...tables].flatMap((id) => [...(source.graph.needs.get(id) ?? [])])));
   const renames = renamesOf(input, members);
   const ofIndexes = [...tables].flatMap((id) => [...(source.graph.wide.get(id) ?? [])]);
@@ -52,13 +59,21 @@ function homesOf(all: readonly Entity[], wanted: ReadonlySet<string>, renames: R
 export function neededBy(source: DatabaseSide, byId: ReadonlyMap<string, Entity>): (id: string) => ReadonlySet<string> {
   const { needs } = source.graph;
   const found = new Map<string, ReadonlySet<string>>();
-  return (id) => {
+  const needsOf = (id: string): ReadonlySet<string> => {
     const before = found.get(id);
     if (before !== undefined) return before;
-    const all = new Set([...(needs.get(id) ?? []), ...(byId.get(id)?.needs ?? [])]);
+    const entity = byId.get(id);
+    const all = new Set([...(needs.get(id) ?? []), ...(entity?.needs ?? [])]);
     found.set(id, all);
+    // Rows are read from whatever materialised views the query reads, through other views too.
+    if (entity?.kind === 'materialized rows' && entity.of !== undefined) {
+      for (const read of closure([entity.of], needsOf)) {
+        if (read !== entity.of && byId.has(rowsOf(read))) all.add(rowsOf(read));
+      }
+    }
     return all;
   };
+  return needsOf;
 }
 
 interface Found {
