@@ -12,15 +12,14 @@ export interface LaterObject extends ObjectName {
 }
 
 // How much longer than a btree an index of the same size takes to build.
-const methodFactor: Readonly<Record<string, number>> = { gin: 3, gist: 4, spgist: 3, hash: 1.3, brin: 0.2 };
-// Work per byte of the table that is read, and per byte of the index that is written.
-const readWork = 0.3;
-const writeWork = 1;
-const checkWork = 0.3;
-const foreignKeyWork = 0.6;
-// A worker's seconds for one unit of work, per seconds for one byte of the load; and where the load does not tell, in seconds.
-const perLoad = 1;
-const usualCost = 6e-9;
+const methodFactor: Readonly<Record<string, number>> = { gin: 2.5, gist: 5, spgist: 4, hash: 5 };
+// Work per byte of the table that is read, beside that of a byte of a btree, which is 1.
+const readWork = 0.05;
+const checkWork = 0.03;
+const foreignKeyWork = 0.1;
+// A builder's seconds for one unit of work, per a worker's for one byte of the load; and where the load does not tell, in seconds.
+const perLoad = 1.5;
+const usualCost = 2e-8;
 // That much of the work must be done before its own speed counts as much as the guess.
 const trustAfter = 0.05;
 // What is being built tells less than what is: how much of it a phase is, we only guess.
@@ -30,6 +29,10 @@ const smallSeconds = 0.005;
 
 interface Item {
   readonly work: number;
+  /** What is made side by side with it. */
+  readonly stage: string;
+  /** Whether it is made in one go, so that its time tells how fast it goes. */
+  readonly tells: boolean;
   state: ObjectState;
   startedAt: number | null;
   seconds: number;
@@ -49,7 +52,7 @@ export class FinishTally {
   later(objects: readonly LaterObject[]): void {
     for (const object of objects) {
       const key = objectKey(object);
-      if (!this.#items.has(key)) this.#items.set(key, item(workOf(object)));
+      if (!this.#items.has(key)) this.#items.set(key, item(object, workOf(object)));
     }
   }
 
@@ -58,7 +61,7 @@ export class FinishTally {
     for (const line of lines) {
       if (line.stage === 'before') continue;
       const key = objectKey(line);
-      const known = this.#items.get(key) ?? item(workOfLine(line));
+      const known = this.#items.get(key) ?? item(line, workOfLine(line));
       this.#items.set(key, known);
       if (line.state === 'making') {
         known.startedAt ??= at;
@@ -76,8 +79,7 @@ export class FinishTally {
   left(at: number, how: { readonly builders: number; readonly loadCost: number | null }): FinishLeft {
     const items = [...this.#items.values()];
     const cost = costOf(items, how.loadCost, at);
-    let seconds = 0;
-    let longest = 0;
+    const stages = new Map<string, { seconds: number; longest: number }>();
     let made = 0;
     for (const each of items) {
       if (isOver(each.state)) {
@@ -85,15 +87,36 @@ export class FinishTally {
         continue;
       }
       const left = secondsLeft(each, cost, at);
-      seconds += left;
-      longest = Math.max(longest, left);
+      const stage = stages.get(each.stage) ?? { seconds: 0, longest: 0 };
+      stages.set(each.stage, {
+        seconds: stage.seconds + left,
+        longest: Math.max(stage.longest, left),
+      });
     }
-    return { seconds: Math.max(seconds / how.builders, longest), made, total: items.length };
+    // One stage after another, each by all builders; what takes longest holds its stage up.
+    const seconds = [...stages.values()].reduce(
+      (sum, stage) => sum + Math.max(stage.seconds / how.builders, stage.longest),
+      0,
+    );
+    return { seconds, made, total: items.length };
   }
 }
 
-function item(work: number): Item {
-  return { work, state: 'waiting', startedAt: null, seconds: 0, share: null };
+function item({ kind }: ObjectName, work: number): Item {
+  const tells = kind !== 'unique constraint' && kind !== 'foreign key';
+  return { work, stage: stageOf(kind), tells, state: 'waiting', startedAt: null, seconds: 0, share: null };
+}
+
+function stageOf(kind: ObjectName['kind']): string {
+  switch (kind) {
+    case 'unique constraint':
+    case 'exclusion constraint':
+      return 'index';
+    case 'not-null constraint':
+      return 'check constraint';
+    default:
+      return kind;
+  }
 }
 
 function isOver(state: ObjectState): boolean {
@@ -108,7 +131,7 @@ function workOf({ kind, bytes, tableBytes, method }: LaterObject): number {
     case 'not-null constraint':
       return checkWork * tableBytes;
     default:
-      return readWork * tableBytes + writeWork * (methodFactor[method ?? ''] ?? 1) * bytes;
+      return readWork * tableBytes + (methodFactor[method ?? ''] ?? 1) * bytes;
   }
 }
 
@@ -123,7 +146,7 @@ function costOf(items: readonly Item[], loadCost: number | null, at: number): nu
   let seconds = guess * all * trustAfter;
   let work = all * trustAfter;
   for (const each of items) {
-    if (each.work < smallWork) continue;
+    if (each.work < smallWork || !each.tells) continue;
     const now = each.state === 'making' && each.startedAt !== null ? (at - each.startedAt) / 1_000 : null;
     if (each.seconds > 0 && isOver(each.state)) {
       seconds += each.seconds;
@@ -150,6 +173,8 @@ function secondsLeft(each: Item, cost: number, at: number): number {
 function shareOf(doing: string | undefined, percent: number | undefined): number | null {
   if (doing === undefined) return null;
   const share = (percent ?? 0) / 100;
+  // Access methods that tell one phase only.
+  if (doing === 'building index') return percent === undefined ? null : share;
   if (/scanning table/.test(doing)) return 0.5 * share;
   if (/sorting/.test(doing)) return 0.55;
   if (/loading tuples/.test(doing)) return 0.7 + 0.3 * share;

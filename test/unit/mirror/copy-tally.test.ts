@@ -11,7 +11,7 @@ function table(name: string, gb: number, rowBytes: number, more: Partial<Simulat
   const rows = (gb * GB) / rowBytes;
   const bytes = gb * GB;
   const indexes = [{ bytes: bytes * 0.1 }, { bytes: bytes * 0.15 }];
-  return { name, parts: Math.ceil(rows / 250_000), rows, bytes, indexes, ...more };
+  return { name, parts: Math.min(200, Math.ceil(rows / 250_000)), rows, bytes, indexes, ...more };
 }
 
 const even = Array.from({ length: 8 }, (_, n) => table(`even_${n}`, 10, 300));
@@ -21,7 +21,7 @@ const narrowAndWide = [table('usual', 60, 300), table('narrow', 20, 80), table('
 function worst(simulated: Simulated, from = 60): number {
   const { total, moments } = simulated;
   const late = moments.filter(({ second }) => second >= from && second < total);
-  expect(late.length).toBeGreaterThan(30);
+  expect(late.length).toBeGreaterThan(15);
   return Math.max(...late.map(({ second, left }) => Math.abs(second + (left ?? Number.NaN) - total) / total));
 }
 

@@ -232,8 +232,8 @@ function finish(world: Finishing): number {
   const left = world.later.toSorted((a, b) => b.bytes - a.bytes);
   const making: { object: LaterObject; cost: number; done: number }[] = [];
   const costs = (object: LaterObject) => {
-    const work = 0.3 * object.tableBytes + (object.method === 'gin' ? 3 : 1) * object.bytes;
-    return 0.005 + work * world.perByte * world.build;
+    const work = 0.05 * object.tableBytes + (object.method === 'gin' ? 2.5 : 1) * object.bytes;
+    return 0.005 + work * world.perByte * 1.5 * world.build;
   };
   let second = world.from;
   while (left.length > 0 || making.length > 0) {
