@@ -5,6 +5,7 @@ import { addColumn, showName } from '../peers/apply-table.ts';
 import type { Relation } from '../peers/pgoutput.ts';
 import type { Shape, ShapeColumn } from '../peers/shape.ts';
 import { type Column, showTable, type Table } from '../pg/table.ts';
+import { holds } from '../pg/wider.ts';
 import type { Seen } from './look.ts';
 
 export interface Sides {
@@ -192,6 +193,8 @@ function checkType(sides: Sides, { column, before, there, isNow }: Typed): void 
   const { mirrored, now } = sides;
   const type = there.type.text;
   if (sameType(column.type, type)) return;
+  // Not where the source has changed it: that may have changed the values that are there.
+  if (before === undefined && holds(type, column.type)) return;
   // Sides that differed when they began were found fit then.
   if (before !== undefined && before.type === column.type && before.targetType === type) return;
   // The target is ahead of this row, in step with the source.

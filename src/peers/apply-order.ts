@@ -1,8 +1,9 @@
 // Changes applied one by one, in the order of the source: for a few of them, and where only the order satisfies a constraint.
+import { needsNewRow, replaceOne, settable } from './apply-always.ts';
 import { type CellAt, cellsAt, FrameWriter } from './apply-frames.ts';
 import { deleteOne, insertOne, truncateTables, updateOne } from './apply-sql.ts';
 import type { Statements } from './apply-statements.ts';
-import type { AppliedTable } from './apply-table.ts';
+import type { AppliedColumn, AppliedTable } from './apply-table.ts';
 import { eachChange, type Piece, type TableCounts } from './apply-walk.ts';
 import { type Change, cells } from './pgoutput.ts';
 import { count, keyOf } from './staging.ts';
@@ -12,6 +13,8 @@ export interface Ordered {
   readonly table: AppliedTable;
   readonly change: Change | null;
   readonly buffer: Buffer | null;
+  /** Whether it must touch exactly one row. */
+  readonly counted: boolean;
 }
 
 const frameBytes = 64 * 1024;
@@ -31,13 +34,14 @@ export function orderedFrames(
     if (step.kind === 'truncate') {
       out.statements.once(writer, truncateTables(step));
       const [table] = step.tables;
-      if (table !== undefined) out.ordered.push({ table, change: null, buffer: null });
+      if (table !== undefined) out.ordered.push({ table, change: null, buffer: null, counted: false });
       continue;
     }
     eachChange(step, (table, change, buffer) => {
       count(out.counts, table, change);
-      out.ordered.push({ table, change, buffer });
-      writeChange(writer, out.statements, { table, change, buffer });
+      const commands = writeChange(writer, out.statements, { table, change, buffer });
+      // What comes before the last is at work in rare cases only.
+      for (let i = 1; i <= commands; i++) out.ordered.push({ table, change, buffer, counted: i === commands });
       if (writer.length > frameBytes) frames.push(writer.take());
     });
   }
@@ -51,44 +55,54 @@ interface One {
   readonly buffer: Buffer;
 }
 
-function writeChange(writer: FrameWriter, statements: Statements, { table, change, buffer }: One): void {
+/** @returns how many commands it takes */
+function writeChange(writer: FrameWriter, statements: Statements, { table, change, buffer }: One): number {
   switch (change.kind) {
     case 'insert': {
       const name = statements.named(writer, `i${table.id}`, () => insertOne(table));
       writer.run(name, cellsAt(table.columns, buffer, change.row), table.binary);
-      return;
+      return 1;
     }
     case 'delete': {
       const name = statements.named(writer, `d${table.id}`, () => deleteOne(table));
       writer.run(name, identityCells(table, buffer, change.old), table.binary);
-      return;
+      return 1;
     }
     case 'update':
-      writeUpdate(writer, statements, { table, change, buffer });
+      return writeUpdate(writer, statements, { table, change, buffer });
   }
 }
 
 function writeUpdate(
   writer: FrameWriter,
   statements: Statements,
-  { table, change, buffer }: One & { readonly change: Change },
-): void {
-  if (change.kind !== 'update') return;
+  { table, change, buffer }: One & { readonly change: Change & { readonly kind: 'update' } },
+): number {
   const all = cellsAt(table.columns, buffer, change.row);
   const old = change.old < 0 ? change.row : change.old;
   const moves = table.identity === 'row' || (change.old >= 0 && !sameKey({ table, change, buffer }));
   const given = all.map((cell) => buffer[cell.at] !== cells.unchanged);
-  let chosen = table.columns.filter((column, i) => given[i] && (moves || !table.key.includes(column)));
-  // An update must set something; the key as it is changes nothing.
-  if (chosen.length === 0) chosen = table.key.length > 0 ? [...table.key] : [...table.columns];
-  const mask = chosen.length === table.columns.length ? 'all' : chosen.map((column) => column.index).join(',');
-  const values: CellAt[] = [];
-  for (const [i, column] of table.columns.entries()) {
-    const cell = all[i];
-    if (cell !== undefined && chosen.includes(column)) values.push(cell);
+  const brought = table.columns.filter((column, i) => given[i] && (moves || !table.key.includes(column)));
+  const run = (kind: string, columns: readonly AppliedColumn[], text: () => string) => {
+    const mask = columns.length === table.columns.length ? 'all' : columns.map((column) => column.index).join(',');
+    const values = table.columns.flatMap((column, i) => {
+      const cell = all[i];
+      return cell !== undefined && columns.includes(column) ? [cell] : [];
+    });
+    const name = statements.named(writer, `${kind}${table.id}:${mask}`, text);
+    writer.run(name, [...values, ...identityCells(table, buffer, old)], table.binary);
+  };
+  if (needsNewRow(table, moves)) {
+    run('r', brought, () => replaceOne(table, brought, false));
+    return 1;
   }
-  const name = statements.named(writer, `u${table.id}:${mask}`, () => updateOne(table, chosen));
-  writer.run(name, [...values, ...identityCells(table, buffer, old)], table.binary);
+  let chosen = settable(brought);
+  const fixed = chosen.length < brought.length;
+  if (fixed) run('c', brought, () => replaceOne(table, brought, true));
+  // An update must set something, if it can; the key as it is changes nothing.
+  if (chosen.length === 0) chosen = settable(table.key.length > 0 ? table.key : table.columns);
+  run('u', chosen, () => updateOne(table, chosen));
+  return fixed ? 2 : 1;
 }
 
 function sameKey({ table, change, buffer }: One): boolean {

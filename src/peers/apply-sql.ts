@@ -7,9 +7,11 @@ import type { TruncateStep } from './apply-walk.ts';
 export const stagedDelete = 0;
 export const stagedInsert = -1;
 
-const target = (table: AppliedTable) => ident(table.to.schema, table.to.name);
+/** The table's name. */
+export const targetName = (table: AppliedTable) => ident(table.to.schema, table.to.name);
+const target = targetName;
 // A change is one table's own: rows of tables that inherit from it have their own changes, and may have the same key.
-const rowsOf = (table: AppliedTable) => (table.kind === 'p' ? target(table) : sql`only ${target(table)}`);
+export const rowsOf = (table: AppliedTable) => (table.kind === 'p' ? target(table) : sql`only ${target(table)}`);
 const staging = (table: AppliedTable) => ident('pg_temp', stagingName(table));
 // Staging columns have names of their own: a table may have a column of any name.
 const staged = (column: AppliedColumn) => ident(`c${column.index}`);
@@ -72,14 +74,20 @@ export function deleteStaged(table: AppliedTable): string {
 /** @param columns those that the staged rows of this number bring */
 export function updateStaged(table: AppliedTable, columns: readonly AppliedColumn[], what: number): string {
   const sets = setColumns(table, columns).map((column) => sql`${ident(column.name)} = ${stagedValue(table, column)}`);
+  // One that would change what cannot be set touches no row: it is then done in order.
+  const fixed = columns
+    .filter((column) => column.always && !table.key.includes(column))
+    .map((column) => sql` and t.${ident(column.name)} is not distinct from ${stagedValue(table, column)}`);
+  const where = sql`where s.what = ${literal(what)} and ${stagedKey(table)}${join(fixed, '')}`;
+  if (sets.length === 0) return sql`select 1 from ${rowsOf(table)} t, ${staging(table)} s ${where}`.text;
   return sql`update ${rowsOf(table)} t set ${join(sets)} from ${staging(table)} s
-    where s.what = ${literal(what)} and ${stagedKey(table)}`.text;
+    ${where}`.text;
 }
 
-// The key stays as it is, but an update must set something.
+// The key stays as it is, but an update must set something, if it can.
 function setColumns(table: AppliedTable, columns: readonly AppliedColumn[]): readonly AppliedColumn[] {
-  const free = columns.filter((column) => !table.key.includes(column));
-  return free.length > 0 ? free : table.key;
+  const free = columns.filter((column) => !table.key.includes(column) && !column.always);
+  return free.length > 0 ? free : table.key.filter((column) => !column.always);
 }
 
 export function insertStaged(table: AppliedTable): string {
@@ -112,8 +120,9 @@ export function insertOne(table: AppliedTable): string {
     .text;
 }
 
-/** Parameters: the set columns, then the old key (or the whole old row). */
+/** Parameters: the set columns, then the old key (or the whole old row). With none to set it only looks whether the row is there. */
 export function updateOne(table: AppliedTable, columns: readonly AppliedColumn[]): string {
+  if (columns.length === 0) return sql`select 1 from ${rowsOf(table)} t where ${oneRow(table, 0)}`.text;
   const sets = columns.map((column, i) => sql`${ident(column.name)} = ${trusted(`$${i + 1}`)}`);
   return sql`update ${rowsOf(table)} t set ${join(sets)} where ${oneRow(table, columns.length)}`.text;
 }
@@ -123,7 +132,8 @@ export function deleteOne(table: AppliedTable): string {
   return sql`delete from ${rowsOf(table)} t where ${oneRow(table, 0)}`.text;
 }
 
-function oneRow(table: AppliedTable, before: number): Sql {
+/** Finds a row `t`; parameters, after so many others: the key, or the whole row. */
+export function oneRow(table: AppliedTable, before: number): Sql {
   const parameter = (column: AppliedColumn, i: number) => trusted(`$${before + i + 1}::${looseType(column.type)}`);
   if (table.identity === 'key') {
     return join(

@@ -13,6 +13,8 @@ export interface AppliedColumn {
   readonly index: number;
   /** The target's type, as format_type prints it. */
   readonly type: string;
+  /** GENERATED ALWAYS AS IDENTITY on the target: no UPDATE may set it. */
+  readonly always: boolean;
 }
 
 /** How a row is found: by its key, by all of it (a multiset of rows), or not at all. */
@@ -29,6 +31,8 @@ export interface AppliedTable {
   readonly columns: readonly AppliedColumn[];
   /** Columns that find a row; empty unless identity is `key`. */
   readonly key: readonly AppliedColumn[];
+  /** Columns of the target beside the mirrored ones, without those that it computes. */
+  readonly others: readonly string[];
   readonly identity: RowIdentity;
   /** Bytes of the key that make a JavaScript number, if it is one integer column in binary form. */
   readonly integerKey: 2 | 4 | 8 | null;
@@ -78,6 +82,7 @@ export function appliedTable(meeting: Meeting): AppliedTable {
     name: column.name,
     index,
     type: targetColumn(target, column.name)?.type.text ?? '',
+    always: targetColumn(target, column.name)?.identity === 'a',
   }));
   const names = keyNames(relation, meeting.steadyKey);
   const key = columns.filter((column) => names.includes(column.name));
@@ -90,6 +95,9 @@ export function appliedTable(meeting: Meeting): AppliedTable {
     width: relation.columns.length,
     columns,
     key: identity === 'key' ? key : [],
+    others: target.columns
+      .filter(({ name, generated }) => generated === '' && !columns.some((column) => column.name === name))
+      .map(({ name }) => name),
     identity,
     integerKey: meeting.binary && identity === 'key' ? integerKey(relation, key) : null,
     binary: meeting.binary,

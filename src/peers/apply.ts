@@ -255,7 +255,7 @@ export class Applier implements AsyncDisposable {
       if (failed === undefined || this.lost.aborted) throw error.error;
       throw await this.#refused(failed, error.error);
     }
-    const wrong = ordered.find(({ change }, i) => change !== null && done[i + begins] !== 1);
+    const wrong = ordered.find(({ counted }, i) => counted && done[i + begins] !== 1);
     if (wrong !== undefined) throw await this.#noSuchRow(wrong, done[ordered.indexOf(wrong) + begins] ?? 0);
     return counts;
   }

@@ -1,9 +1,10 @@
 // Whether a table or type that is on the target already can take what the source has: every difference, in words. Pure.
 import { ident, literal } from '../pg/sql.ts';
 import { showTable, type Table } from '../pg/table.ts';
+import { holds } from '../pg/wider.ts';
 import type { TypeDefinition } from './inspect-schema.ts';
 
-/** Every reason why rows of `source` cannot go into `target`; none: it fits. More columns on the target are fine. */
+/** Every reason why rows of `source` cannot go into `target`; none: it fits. More columns on the target are fine, and wider ones. */
 export function tableDifferences(
   source: Table,
   target: Table,
@@ -30,12 +31,17 @@ export function tableDifferences(
     if (same === undefined) {
       // What is computed can be left out.
       if (column.generated === '') differences.push(`${where} is missing on the target`);
-    } else if (same.type.text !== column.type.text) {
+    } else if (!holds(same.type.text, column.type.text)) {
       differences.push(`${where} is ${same.type.text} on the target and ${column.type.text} on the source`);
     } else if (same.generated !== '' && column.generated === '') {
       differences.push(`${where} is generated on the target and a plain column on the source`);
     } else if (same.generated === '' && column.generated !== '' && rules.follows) {
       differences.push(`${where} is generated on the source and a plain column on the target`);
+    }
+    // A view or a foreign table says nothing of NULLs that could be relied on.
+    const says = source.kind === 'r' || source.kind === 'p';
+    if (says && same?.notNull && !column.notNull && column.generated === '') {
+      differences.push(`${where} is NOT NULL on the target and may be NULL on the source`);
     }
   }
   for (const column of target.columns) {

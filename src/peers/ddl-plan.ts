@@ -219,6 +219,8 @@ function identities(context: PlanContext, { source, to }: Member): TableToMake['
 /** What the target's version, or any, cannot hold. */
 function limits(context: PlanContext, { source, to, tree }: Member): readonly string[] {
   const problems: string[] = [];
+  const there = context.target.inTheWay?.get(showTable(to));
+  if (there !== undefined) problems.push(`${showTable(to)} is ${there} on the target`);
   if (context.target.version < 180_000) {
     for (const column of source.columns) {
       if (column.generated !== 'v' || tree.mapping.exclude.includes(column.name)) continue;

@@ -14,6 +14,8 @@ export interface TargetFacts {
   readonly types: ReadonlyMap<string, TypeDefinition>;
   readonly sequences: ReadonlySet<string>;
   readonly collations: ReadonlySet<string>;
+  /** What has a wanted table's name and is no table, by showTable: `sequence`, `type` … */
+  readonly inTheWay?: ReadonlyMap<string, string>;
   /** Installed extensions and the schema each is in. */
   readonly extensions: ReadonlyMap<string, string>;
   readonly availableExtensions: ReadonlySet<string>;
@@ -68,12 +70,31 @@ export async function inspectTarget(
     types: byName(await findTypes(db, wanted.types)),
     sequences: new Set(facts.sequences.map(showTable)),
     collations: new Set(facts.collations.map(showTable)),
+    inTheWay: await findInTheWay(db, wanted.tables),
     extensions: new Map(facts.extensions.map((each) => [each.name, each.schema])),
     availableExtensions: new Set(facts.available),
     functions: new Set(facts.functions),
     compressions: new Set(facts.compressions),
     accessMethods: new Set(facts.access_methods),
   };
+}
+
+// A table's row type takes its name among types as well; the array type of another makes room.
+async function findInTheWay(db: Connection, tables: readonly TableName[]): Promise<ReadonlyMap<string, string>> {
+  const schemas = tables.map((table) => table.schema);
+  const names = tables.map((table) => table.name);
+  const rows = await db.query<TableName & { what: string }>(sql`
+    with wanted as (select n.oid as namespace, w.schema, w.name
+      from rows from (pg_catalog.unnest(${schemas}::text[]), pg_catalog.unnest(${names}::text[])) w(schema, name)
+      join pg_catalog.pg_namespace n on n.nspname = w.schema)
+    select w.schema, w.name, case c.relkind when 'S' then 'a sequence' when 'c' then 'a type' else 'an index' end as what
+    from wanted w join pg_catalog.pg_class c on c.relnamespace = w.namespace and c.relname = w.name
+    where c.relkind not in ('r', 'p', 'f', 'v', 'm')
+    union all
+    select w.schema, w.name, 'a type' from wanted w
+    join pg_catalog.pg_type t on t.typnamespace = w.namespace and t.typname = w.name
+    where t.typrelid = 0 and not exists (select from pg_catalog.pg_type e where e.typarray = t.oid)`);
+  return new Map(rows.map((row) => [showTable(row), row.what]));
 }
 
 const tablesPerTrip = 500;

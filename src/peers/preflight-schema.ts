@@ -1,7 +1,7 @@
 // Checks that the target can be given the tables: the same plan that makes them later, drawn up before anything is made.
 import type { Connection } from '../pg/client.ts';
 import { ident } from '../pg/sql.ts';
-import { showTable, type Table } from '../pg/table.ts';
+import { showTable, type Table, type TableName } from '../pg/table.ts';
 import { growTrees, planInput, readSourceSchema, readTargetFacts, type SourceSchema } from './ddl-input.ts';
 import { planSchema, type SchemaPlan } from './ddl-plan.ts';
 import type { TargetFacts } from './inspect-target.ts';
@@ -52,6 +52,11 @@ export function checkSchema(plan: MirrorPlan, { schema, target, database }: Sche
     }),
     ...inheritance,
   ];
+}
+
+/** Tables of the target that the mirror would drop to make them anew. Pure. */
+export function tablesToReplace(plan: MirrorPlan, { schema, target }: SchemaSides): readonly TableName[] {
+  return planSchema(planInput(schema, target, plan)).drop;
 }
 
 // Tables that are replaced are dropped first; what the plan says then is what counts.

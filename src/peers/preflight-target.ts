@@ -97,7 +97,6 @@ export function checkTarget(
     checkThere(plan, standing),
     checkStanding(plan, target),
     ...(plan.options.resync ? [checkReplace(target)] : [checkEmpty(plan, target), ...checkKeys(plan, pairs)]),
-    ...checkTriggers(target),
   ];
 }
 
@@ -220,21 +219,4 @@ function checkKeys(plan: MirrorPlan, pairs: readonly Pair[]): readonly Finding[]
 
 function isUnkeyed({ found, table }: Pair): boolean {
   return found.table.primaryKey !== null && table.primaryKey === null && table.identityColumns === null;
-}
-
-function checkTriggers({
-  facts,
-  tables,
-}: {
-  readonly facts: PeerFacts;
-  readonly tables: readonly Table[];
-}): readonly Finding[] {
-  const check = 'session_replication_role';
-  if (facts.replicaRole) return [ok(check, 'triggers and foreign keys do not fire for mirrored rows')];
-  if (tables.length === 0) return [];
-  return [
-    warning(check, 'triggers and foreign keys of tables that stand fire for mirrored rows', {
-      hint: `GRANT SET ON PARAMETER session_replication_role TO ${ident(facts.user).text} (from PostgreSQL 15), or drop them until the cut-over.`,
-    }),
-  ];
 }

@@ -7,7 +7,7 @@ import { checkPeer } from './checks.ts';
 import { inspectTables } from './inspect.ts';
 import { type Finding, type MirrorPlan, ok, problem } from './preflight-finding.ts';
 import { checkPlan } from './preflight-plan.ts';
-import { checkSchema, readSchemaSides } from './preflight-schema.ts';
+import { checkSchema, readSchemaSides, tablesToReplace } from './preflight-schema.ts';
 import {
   checkSlot,
   checkSourcePublication,
@@ -15,6 +15,7 @@ import {
   checkVersion,
   readSourceObjects,
 } from './preflight-source.ts';
+import { checkStandingTables, readStanding } from './preflight-standing.ts';
 import { checkSourceTables, type FoundTable, findTables, publishedTables, readRelations } from './preflight-tables.ts';
 import { checkTarget, readTargetObjects } from './preflight-target.ts';
 import { type Publication, readPublication, rehearsePublication } from './publication.ts';
@@ -58,7 +59,15 @@ export async function preflight(source: Connection, target: Connection, plan: Mi
   );
   const objectsOfTarget = await readTargetObjects(target, plan, standing);
   findings.push(...checkTarget(plan, found, { ...objectsOfTarget, facts: targetFacts }));
-  findings.push(...checkSchema(plan, await readSchemaSides(source, target, { plan, tables })));
+  const sides = await readSchemaSides(source, target, { plan, tables });
+  findings.push(...checkSchema(plan, sides));
+  if (targetFacts.isStandby) return { findings, tables };
+  const pairs = found.flatMap(({ mapping, table }) => {
+    const there = standing.find((each) => sameTable(each, mapping.to));
+    return there === undefined ? [] : [{ source: table, target: there }];
+  });
+  const around = await readStanding({ source, target }, pairs, tablesToReplace(plan, sides));
+  findings.push(...checkStandingTables(plan, around, targetFacts));
   return { findings, tables };
 }
 

@@ -2,6 +2,7 @@
 import { SluiceError } from '../base/errors.ts';
 import type { MirroredTable } from '../mirror/work.ts';
 import { type Column, showTable, type Table } from '../pg/table.ts';
+import { holds } from '../pg/wider.ts';
 
 export interface CopiedColumns {
   readonly names: readonly string[];
@@ -35,7 +36,7 @@ export function copiedColumns(
     if (same === undefined) {
       if (column.generated === '') differences.push(`${where} is missing on the target`);
     } else if (same.generated === '') {
-      if (same.type.text !== column.type.text) {
+      if (!holds(same.type.text, column.type.text)) {
         differences.push(`${where} is ${same.type.text} on the target and ${column.type.text} on the source`);
       }
       names.push(column.name);

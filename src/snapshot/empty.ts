@@ -1,7 +1,8 @@
 // Empties tables of the target: by TRUNCATE, together where they refer to each other, or row by row where others refer to them.
+import { SluiceError } from '../base/errors.ts';
 import type { Connection } from '../pg/client.ts';
 import { ident, join, sql } from '../pg/sql.ts';
-import type { TableName } from '../pg/table.ts';
+import { showTable, type TableName } from '../pg/table.ts';
 
 /** @param tables all that may be emptied; only those that are filled have to be */
 export async function emptyTables(
@@ -26,9 +27,34 @@ export async function emptyTables(
   const truncated = truncatable(rows, filled);
   const plain = rows.filter((row) => truncated.has(row.oid));
   if (plain.length > 0) await target.run(sql`truncate ${join(plain.map(table))}`);
-  for (const row of rows) {
-    if (filled.has(row.oid) && !truncated.has(row.oid)) await target.run(sql`delete from ${table(row)}`);
+  const rest = rows.filter((row) => filled.has(row.oid) && !truncated.has(row.oid));
+  await refuseCascades(target, rest);
+  for (const row of rest) {
+    await target.run(sql`delete from ${table(row)}`);
   }
+}
+
+// Where triggers are at work, a delete may change rows of tables that are none of ours.
+async function refuseCascades(target: Connection, tables: readonly (TableName & Referred)[]): Promise<void> {
+  if (tables.length === 0) return;
+  const oids = tables.map((each) => each.oid);
+  const rows = await target.query<TableName & { constraint: string }>(sql`
+    select n.nspname::text as schema, c.relname::text as name, k.conname::text as constraint
+    from pg_catalog.pg_constraint k join pg_catalog.pg_class c on c.oid = k.conrelid
+    join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    where k.contype = 'f' and k.confrelid = any(${oids}::oid[]) and k.conrelid <> all(${oids}::oid[])
+      and k.confdeltype in ('c', 'n', 'd') and pg_catalog.current_setting('session_replication_role') <> 'replica'
+    order by 1, 2, 3`);
+  const [first] = rows;
+  if (first === undefined) return;
+  throw new SluiceError(
+    'wrong_state',
+    `emptying tables of the mirror would change rows of ${showTable(first)} on the target`,
+    {
+      detail: `By ON DELETE of: ${rows.map((row) => `${row.constraint} of ${showTable(row)}`).join(', ')}.`,
+      hint: 'Drop these foreign keys until the copy is done, and RESUME MIRROR.',
+    },
+  );
 }
 
 interface Referred {

@@ -335,7 +335,7 @@ describe.each([14, 18] as const)('a source of PostgreSQL %i', (major) => {
     const sides = await fresh();
     const { source, target } = sides;
     await source.exec('create table t (id int primary key, a text, b text); create table u (id int primary key)');
-    await target.exec(`create table t (id bigint primary key, b int generated always as (1) stored, must text not null);
+    await target.exec(`create table t (id smallint primary key, b int generated always as (1) stored, must text not null);
       create table u (id int primary key); insert into u values (1)`);
     const tables = ['t', 'u'];
     const findings = await look(sides, { tables });
@@ -347,7 +347,7 @@ describe.each([14, 18] as const)('a source of PostgreSQL %i', (major) => {
     expect(findings.find((each) => each.check === 'schema of the target')).toMatchObject({
       state: 'error',
       detail: [
-        'public.t.id is bigint on the target and integer on the source',
+        'public.t.id is smallint on the target and integer on the source',
         'public.t.a is missing on the target',
         'public.t.b is integer on the target and text on the source',
         'public.t.must is NOT NULL on the target, without default and not on the source',
@@ -379,7 +379,6 @@ describe.each([14, 18] as const)('a source of PostgreSQL %i', (major) => {
       `GRANT CREATE ON DATABASE "${target.database}" TO "${user}";`,
       `GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON … TO "${user}";`,
     ]);
-    expect(findings).toContainEqual(expect.objectContaining({ check: 'session_replication_role', state: 'warning' }));
     await target.exec(`drop owned by ${user}; drop role ${user}`);
   });
 

@@ -62,13 +62,13 @@ describe('tables that are on the target already', () => {
   test('are refused with every difference when they do not fit, and nothing is made', async () => {
     await using w = await world(
       `create table other (id int); create table t (id int primary key, a numeric(10,2), b text, c int, d int)`,
-      `create table t (id bigint, a numeric(10,3), c int generated always as (1) stored, e int not null)`,
+      `create table t (id smallint, a numeric(10,3), c int generated always as (1) stored, e int not null)`,
     );
     await expect(prepare(w, [table('t'), table('other')])).rejects.toMatchObject({
       kind: 'wrong_state',
       sqlstate: '55000',
       detail: [
-        'public.t.id is bigint on the target and integer on the source',
+        'public.t.id is smallint on the target and integer on the source',
         'public.t.a is numeric(10,3) on the target and numeric(10,2) on the source',
         'public.t.b is missing on the target',
         'public.t.c is generated on the target and a plain column on the source',
@@ -305,10 +305,12 @@ test('a table that cannot be made is named with the server’s own answer', asyn
   await expect(prepare(w, [table('a'), table('taken'), table('z')])).rejects.toMatchObject({
     detail: 'public.taken is a view on the target',
   });
-  await w.to.exec('drop view taken; create sequence taken');
+  await w.to.exec(`drop view taken; create function no_taken() returns event_trigger language plpgsql as $$ begin
+      if to_regclass('public.taken') is not null then raise 'not that one' using errcode = 'insufficient_privilege'; end if; end $$;
+    create event trigger no_taken on ddl_command_end when tag in ('CREATE TABLE') execute function no_taken()`);
   await expect(prepare(w, [table('a'), table('taken'), table('z')])).rejects.toMatchObject({
     kind: 'upstream',
-    sqlstate: '42P07',
+    sqlstate: '42501',
     message: expect.stringContaining('cannot make table public.taken on the target'),
   });
 });

@@ -11,7 +11,7 @@ import * as make from './messages.ts';
 const id = { schema: 'public', name: 't' };
 
 function table(over: Partial<AppliedTable> = {}): AppliedTable {
-  const columns = ['id', 'a', 'b'].map((name, index) => ({ name, index, type: 'text' }));
+  const columns = ['id', 'a', 'b'].map((name, index) => ({ name, index, type: 'text', always: false }));
   return {
     id: 1,
     from: id,
@@ -24,6 +24,7 @@ function table(over: Partial<AppliedTable> = {}): AppliedTable {
     binary: false,
     agreed: null,
     filter: null,
+    others: [],
     indexed: true,
     kind: 'r',
     partitions: null,

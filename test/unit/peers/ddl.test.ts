@@ -310,10 +310,10 @@ describe('the plan', () => {
     expect(plan([tree(source)], { target: there('integer'), added }).texts).toEqual([
       'alter table "s"."from" add column "d" boolean default false not null',
     ]);
-    expect(plan([tree(source)], { target: there('bigint') }).problems).toEqual([
-      's.from.a is bigint on the target and integer on the source',
+    expect(plan([tree(source)], { target: there('smallint') }).problems).toEqual([
+      's.from.a is smallint on the target and integer on the source',
     ]);
-    const replaced = plan([tree(source)], { target: there('bigint'), replace: true });
+    const replaced = plan([tree(source)], { target: there('smallint'), replace: true });
     expect([replaced.drop, replaced.steps, replaced.problems]).toEqual([[source], [], []]);
     expect(plan([tree(source)], { target: there('integer'), added, create: false }).problems).toEqual([
       's.from.d is missing on the target',
