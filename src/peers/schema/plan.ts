@@ -206,7 +206,8 @@ function become(context: Context, entity: Entity, subject: Subject): PlannedObje
       .flat()
       .map(({ text }) => text)
       .join('; ');
-  if (there !== undefined && there.hollow !== true) return compare(context, { entity, there, subject });
+  if (there !== undefined && (there.hollow !== true || entity.hollow === true))
+    return compare(context, { entity, there, subject });
   const verdict = entity.verdict?.(circumstances) ?? null;
   if (verdict !== null) {
     if ('leaveOut' in verdict) return leaveOut(subject, verdict.leaveOut, verdict.statement ?? statement);
