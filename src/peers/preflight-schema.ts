@@ -55,8 +55,8 @@ export function checkSchema(plan: MirrorPlan, { schema, target, database }: Sche
 }
 
 /** Tables of the target that the mirror would drop to make them anew. Pure. */
-export function tablesToReplace(plan: MirrorPlan, { schema, target }: SchemaSides): readonly TableName[] {
-  return planSchema(planInput(schema, target, plan)).drop;
+export function tablesToReplace(plan: MirrorPlan, { schema, target, database }: SchemaSides): readonly TableName[] {
+  return planSchema(planInput(schema, target, plan, database.provided)).drop;
 }
 
 // Tables that are replaced are dropped first; what the plan says then is what counts.

@@ -9,7 +9,7 @@ import { prepareTarget } from '../../src/snapshot/prepare.ts';
 import { expectEqualTables } from '../support/compare.ts';
 import { claim, copyAll, listening, mirrorWork, peerOf, pinned, table } from '../support/copied.ts';
 import { following } from '../support/following.ts';
-import { type TestDatabase, type TestedMajor, testDatabase } from '../support/servers.ts';
+import { type SharedMajor, type TestDatabase, testDatabase } from '../support/servers.ts';
 
 interface World extends AsyncDisposable {
   readonly from: TestDatabase;
@@ -19,7 +19,7 @@ interface World extends AsyncDisposable {
 async function world(
   source: string,
   target: string,
-  majors: readonly [TestedMajor, TestedMajor] = [18, 18],
+  majors: readonly [SharedMajor, SharedMajor] = [18, 18],
 ): Promise<World> {
   const [from, to] = [await testDatabase(majors[0]), await testDatabase(majors[1])];
   await from.exec(source);
