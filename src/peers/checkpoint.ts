@@ -6,6 +6,7 @@ import type { Connection } from '../pg/client.ts';
 import { formatLsn, type Lsn, parseLsn } from '../pg/lsn.ts';
 import { ident, sql } from '../pg/sql.ts';
 import { showTable, type TableName } from '../pg/table.ts';
+import { dropLargeObjectsRecord } from './large-objects.ts';
 
 type Owner = Pick<MirrorWork, 'id' | 'name' | 'token'> & { readonly target: { readonly metadataSchema: string } };
 
@@ -249,6 +250,7 @@ export async function dropCheckpoint(db: Connection, owner: Omit<Owner, 'token'>
     await db.run(sql`delete from ${s}.parts where mirror_id = ${owner.id}`);
     await db.run(sql`delete from ${s}.copied_tables where mirror_id = ${owner.id}`);
     await db.run(sql`delete from ${s}.checkpoints where mirror_id = ${owner.id}`);
+    await dropLargeObjectsRecord(db, owner);
     const rest = await db.query(sql`select 1 as rest from ${s}.checkpoints limit 1`);
     if (rest.length > 0) return;
     await db.run(sql`drop table ${s}.parts, ${s}.copied_tables, ${s}.checkpoints`);

@@ -6,6 +6,7 @@ import { sameTable, showTable, type Table } from '../pg/table.ts';
 import { checkPeer } from './checks.ts';
 import { inspectTables } from './inspect.ts';
 import { type Finding, type MirrorPlan, ok, problem } from './preflight-finding.ts';
+import { checkLargeObjects } from './preflight-large-objects.ts';
 import { checkPlan } from './preflight-plan.ts';
 import { checkSchema, readSchemaSides, tablesToReplace } from './preflight-schema.ts';
 import {
@@ -59,6 +60,7 @@ export async function preflight(source: Connection, target: Connection, plan: Mi
   );
   const objectsOfTarget = await readTargetObjects(target, plan, standing);
   findings.push(...checkTarget(plan, found, { ...objectsOfTarget, facts: targetFacts }));
+  findings.push(...(await checkLargeObjects(source, target, plan)));
   const sides = await readSchemaSides(source, target, { plan, tables });
   findings.push(...checkSchema(plan, sides));
   if (targetFacts.isStandby) return { findings, tables };

@@ -10,6 +10,7 @@ import { begin, type Sides } from './begin.ts';
 import { cutSource } from './cut.ts';
 import type { SnapshotDeps } from './deps.ts';
 import { flushTarget } from './flush.ts';
+import { copyLargeObjects } from './large-objects.ts';
 import { makeJobs, type Part, showPart } from './plan.ts';
 import { JobQueue, workerCount } from './queue.ts';
 import { snapshotSituation } from './situation.ts';
@@ -59,7 +60,9 @@ interface Copy {
 }
 
 async function copyTables(deps: SnapshotDeps, copy: Copy, signal: AbortSignal): Promise<void> {
-  const { options } = deps.work;
+  const { options, scope } = deps.work;
+  // They come first: who sees every table finished knows that they are there.
+  if (scope.kind === 'all') await copyLargeObjects(deps, copy.held, signal);
   const cut = await cutSource(deps, copy, signal);
   for (const parts of cut.tables) {
     const [first] = parts;
