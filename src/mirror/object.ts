@@ -75,6 +75,7 @@ export const objectStages = [
   'policies',
   'comments',
   'rights',
+  'owners',
   'event triggers',
 ] as const;
 export type ObjectStage = (typeof objectStages)[number];

@@ -11,6 +11,8 @@ export interface PlannedObject {
   readonly steps: readonly (readonly Sql[])[];
   /** Keys of objects that must stand before. */
   readonly needs: readonly string[];
+  /** Whether it is worth no line while it stands. */
+  readonly quiet?: boolean | undefined;
   /** 0: it stands alone; more: it takes what is below as its own. */
   readonly level: number;
 }

@@ -35,6 +35,7 @@ export function stageJobs(stage: ObjectStage, objects: readonly PlannedObject[])
     case 'comments':
     case 'rights':
     case 'event triggers':
+    case 'owners':
       return [{ jobs: chunks(objects).map(whole), sideBySide: false }];
     case 'filling':
       return levels(objects).map(({ of }) => ({ jobs: largestFirst(of), sideBySide: true }));

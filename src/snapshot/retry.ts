@@ -34,11 +34,15 @@ export async function retryObjects(
   const all = await planAll({ source, target }, work, await readTrees(source, work.tables));
   const planned = all.filter(({ line }) => wanted.has(objectKey(line)));
   const there = new Set(planned.map(({ line }) => objectKey(line)));
-  const gone = [...wanted].filter(([key]) => !there.has(key)).map(([, object]) => object);
+  // Large objects are brought with the rows only.
+  const gone = [...wanted]
+    .filter(([key, { kind }]) => !there.has(key) && kind !== 'large object')
+    .map(([, object]) => object);
   const reason = 'it is not on the source any more';
   await deps.report.objects(gone.map((object) => ({ ...object, state: 'left_out', reason })));
   const run = new ObjectRun(deps, compareToken);
-  await run.begin(planned);
+  // Somebody may have done what the ledger asked for.
+  await run.begin(planned.map((object) => ({ ...object, quiet: false })));
   await run.make(planned, { stages: objectStages, watch: target }, signal);
   throwIfStopped(signal);
   await flushTarget(target, work);

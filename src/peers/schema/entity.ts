@@ -50,6 +50,15 @@ export interface Entity {
   readonly hollow?: boolean | undefined;
   /** Ids that it needs beyond what the server's pg_depend says. */
   readonly needs?: readonly string[] | undefined;
+  /**
+   * What it says something about (a grant, a comment, an owner): it goes along where that does, whatever its own schema. An id,
+   * of a table too.
+   */
+  readonly about?: string | undefined;
+  /** Columns of `table` that it uses. */
+  readonly columns?: readonly string[] | undefined;
+  /** Whether it is worth no line while it stands as it should. */
+  readonly quiet?: boolean | undefined;
   /** The first version that can hold it, and what of it needs that: `[150_000, 'it is security_invoker']`. */
   readonly since?: readonly [version: number, what: string] | undefined;
   /** An estimate of the work, to do the largest first. */
@@ -64,7 +73,9 @@ export interface Entity {
    * For what stands on the target already, with another definition: the statements that make it the same, none if it may stay;
    * undefined: something else stands in its place.
    */
-  readonly mend?: ((there: Entity) => readonly (readonly Sql[])[] | undefined) | undefined;
+  readonly mend?: ((there: Entity, all: Circumstances) => readonly (readonly Sql[])[] | undefined) | undefined;
+  /** Why the target's stays as it is where it is another and cannot be mended. */
+  readonly keeps?: string | undefined;
   readonly verdict?: ((all: Circumstances) => Verdict | null) | undefined;
 }
 

@@ -6,8 +6,13 @@ import { literal, type Sql, sql, trusted } from '../../pg/sql.ts';
 export interface ServerFacts {
   /** server_version_num */
   readonly version: number;
+  readonly database: string;
   readonly user: string;
   readonly superuser: boolean;
+  /** Whether row-level security is nothing to our role, even where it is forced. */
+  readonly bypassesRowSecurity: boolean;
+  /** Roles that our role may give its objects to, and whether it has their rights without asking for them. */
+  readonly becomes: ReadonlyMap<string, { readonly inherits: boolean }>;
   /** Whether sessions of ours may be `session_replication_role = replica`, where triggers and rules do not fire. */
   readonly replicaRole: boolean;
   readonly roles: ReadonlySet<string>;
@@ -19,26 +24,43 @@ export interface ServerFacts {
 
 /** @param ours schemas that hold what Sluice keeps on that side */
 export async function readServerFacts(db: Connection, ours: readonly string[]): Promise<ServerFacts> {
+  const { version } = await db.one<{ version: number }>(
+    sql`select pg_catalog.current_setting('server_version_num')::int as version`,
+  );
   const row = await db.one<{
-    version: string;
+    database: string;
     user: string;
     superuser: boolean;
+    bypasses: boolean;
+    becomes: readonly { readonly role: string; readonly inherits: boolean }[];
     roles: readonly string[];
     available: readonly string[];
-  }>(sql`select pg_catalog.current_setting('server_version_num') as version, current_user::text as user,
-    (select rolsuper from pg_catalog.pg_roles where rolname = current_user) as superuser,
+  }>(sql`select pg_catalog.current_database()::text as database, current_user::text as user,
+    me.rolsuper as superuser, me.rolsuper or me.rolbypassrls as bypasses,
+    (select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('role', r.rolname,
+        'inherits', pg_catalog.pg_has_role(me.oid, r.oid, 'usage'))), '[]')
+      from pg_catalog.pg_roles r where pg_catalog.pg_has_role(me.oid, r.oid, ${memberOr(version)})) as becomes,
     (select pg_catalog.json_agg(rolname) from pg_catalog.pg_roles) as roles,
     (select coalesce(pg_catalog.json_agg(name), '[]') from (select name from pg_catalog.pg_available_extensions
-      union select extname from pg_catalog.pg_extension) known) as available`);
+      union select extname from pg_catalog.pg_extension) known) as available
+    from pg_catalog.pg_roles me where me.rolname = current_user`);
   return {
-    version: Number(row.version),
+    version,
+    database: row.database,
     user: row.user,
     superuser: row.superuser,
+    bypassesRowSecurity: row.bypasses,
+    becomes: new Map(row.becomes.map(({ role, inherits }) => [role, { inherits }])),
     replicaRole: await maySwitchOff(db),
     roles: new Set(row.roles),
     available: new Set(row.available),
     ours,
   };
+}
+
+// Being a member is enough before 16, which tells apart who may become it.
+function memberOr(version: number): string {
+  return version >= 160_000 ? 'set' : 'member';
 }
 
 async function maySwitchOff(db: Connection): Promise<boolean> {

@@ -35,7 +35,7 @@ interface Word extends Token {
  * stands in string literals is left alone, but for the literals of reg* types (`'a.t'::regclass`).
  */
 export function follow(text: string, renames: Renames): Followed {
-  if (renames.names.size === 0) return { text, changed: false, doubt: null };
+  if (renames.names.size === 0 && renames.schemas.size === 0) return { text, changed: false, doubt: null };
   const tokens = wordsOf(text);
   let result = '';
   let from = 0;
@@ -58,6 +58,14 @@ export function follow(text: string, renames: Renames): Followed {
           changed = true;
         }
       } else doubt ??= speaksOf(said, renames);
+      continue;
+    }
+    const schema = word === 'schema' ? schemaAt(text, tokens, i + 1, renames) : null;
+    if (schema !== null) {
+      result += text.slice(from, tokens[i + 1]?.start) + quoteName(schema);
+      from = tokens[i + 1]?.end ?? from;
+      changed = true;
+      i += 1;
       continue;
     }
     const to = renamedAt(text, tokens, i, renames);
@@ -102,6 +110,13 @@ function renamedAt(text: string, tokens: readonly Word[], i: number, renames: Re
   if (schema == null || name == null || !isSymbol(text, dot, '.')) return null;
   if (isSymbol(text, tokens[i - 1], '.')) return null;
   return renames.names.get(nameKey({ schema, name })) ?? null;
+}
+
+// `schema s`, in statements about the schema itself.
+function schemaAt(text: string, tokens: readonly Word[], i: number, renames: Renames): string | null {
+  const name = tokens[i]?.name;
+  if (name == null || isSymbol(text, tokens[i + 1], '.')) return null;
+  return renames.schemas.get(name) ?? null;
 }
 
 const readingWords: ReadonlySet<string> = new Set(['from', 'join', 'only', 'update', 'using', 'into']);

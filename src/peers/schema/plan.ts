@@ -1,9 +1,10 @@
 // From both sides of a mirror: every object of the source that goes along, and what becomes of it on the target. Pure.
 import { type ObjectName, type ObjectStage, objectKey, objectStages } from '../../mirror/object.ts';
 import { type Sql, trusted } from '../../pg/sql.ts';
-import { showTable } from '../../pg/table.ts';
+import { showTable, type TableName } from '../../pg/table.ts';
 import { createSchema } from '../ddl-types.ts';
 import {
+  excludedReason,
   hold,
   inTheWay,
   leaveOut,
@@ -47,6 +48,8 @@ interface Context extends DatabaseInput, Scoped, Circumstances2 {
   /** Names of the target's relations, by nameKey. */
   readonly relationsThere: ReadonlySet<string>;
   readonly stages: ReadonlyMap<string, ObjectStage>;
+  /** Columns that the mirror leaves out, by showTable of the source's table. */
+  readonly excluded: ReadonlyMap<string, ReadonlySet<string>>;
 }
 
 interface Circumstances2 {
@@ -65,11 +68,9 @@ export function planDatabase(input: DatabaseInput): DatabasePlan {
   const known = (each: Entity) =>
     (each.kind === 'schema' && each.name === 'public' && there.has(identity(each))) ||
     (each.kind === 'publication' && each.name === work.publication.name);
-  const ids = [...scoped.wanted]
-    .filter((id) => {
-      const each = byId.get(id);
-      return each !== undefined && !known(each);
-    })
+  const ids = source.entities
+    .filter((each) => scoped.wanted.has(each.id) && !known(each))
+    .map(({ id }) => id)
     .toSorted((a, b) => rank(a) - rank(b));
   const turns = inOrder(ids, needsOf, (id) => byId.get(id)?.shell !== undefined);
   const context: Context = {
@@ -80,6 +81,7 @@ export function planDatabase(input: DatabaseInput): DatabasePlan {
       turns.map(({ id }) => id),
       { byId, needsOf, needed: scoped.needed },
     ),
+    excluded: excludedColumns(input.trees),
     circumstances: { source: source.facts, target: target.facts, follows: work.slot !== null },
   };
   const planned: PlannedEntity[] = [];
@@ -98,7 +100,7 @@ export function planDatabase(input: DatabaseInput): DatabasePlan {
     // What the circle begins with goes with the first of it.
     const steps = object.steps.length > 0 && shells.length > 0 ? [shells, ...object.steps] : object.steps;
     if (steps !== object.steps) shells = [];
-    planned.push({ ...object, steps });
+    planned.push({ ...object, steps, quiet: entity.quiet });
   }
   const objects = withoutOrphans(planned).toSorted(
     (a, b) => objectStages.indexOf(a.line.stage) - objectStages.indexOf(b.line.stage),
@@ -107,6 +109,16 @@ export function planDatabase(input: DatabaseInput): DatabasePlan {
     ({ line }) => line.stage === 'before' && (line.state === 'waiting' || line.state === 'existed'),
   );
   return { objects, provided: new Set(early.flatMap(({ id, line }) => [id, objectKey(line)])), needsOf };
+}
+
+function excludedColumns(trees: ScopeInput['trees']): ReadonlyMap<string, ReadonlySet<string>> {
+  const some = trees.filter(({ mapping }) => mapping.exclude.length > 0);
+  return new Map(
+    some.flatMap((tree) => {
+      const columns = new Set(tree.mapping.exclude);
+      return [tree.root, ...tree.partitions].map((each) => [showTable(each), columns] as const);
+    }),
+  );
 }
 
 /** Unlike that of any other object of the same database. */
@@ -151,25 +163,32 @@ function shellOf(context: Context, entity: Entity): Sql | null {
 /** The entity as it is named on the target. */
 function onTarget(renames: Renames, entity: Entity): Entity {
   if (renames.names.size === 0 && renames.schemas.size === 0) return entity;
-  const schema = schemaOf(renames, entity);
+  const args = follow(entity.arguments, renames).text;
+  if (entity.table !== '') {
+    const to = shownNames(renames).get(entity.table);
+    const place =
+      to === undefined ? { schema: schemaOf(renames, entity) } : { schema: to.schema, table: showTable(to) };
+    return { ...entity, ...place, arguments: args };
+  }
   const moved = renames.names.get(nameKey(entity));
-  const isSchema = entity.kind === 'schema' ? (renames.schemas.get(entity.name) ?? entity.name) : entity.name;
-  return {
-    ...entity,
-    schema: entity.table === '' && moved !== undefined ? moved.schema : schema,
-    name: entity.table === '' && moved !== undefined ? moved.name : isSchema,
-    arguments: follow(entity.arguments, renames).text,
-    table: entity.table === '' ? '' : tableOnTarget(renames, entity.table),
-  };
+  const name = entity.kind === 'schema' ? (renames.schemas.get(entity.name) ?? entity.name) : entity.name;
+  return { ...entity, ...(moved ?? { schema: schemaOf(renames, entity), name }), arguments: args };
 }
 
-// showTable's text is itself SQL.
-function tableOnTarget(renames: Renames, table: string): string {
-  for (const [key, to] of renames.names) {
-    const [schema = '', name = ''] = JSON.parse(key) as [string, string];
-    if (showTable({ schema, name }) === table) return showTable(to);
-  }
-  return table;
+const shown = new WeakMap<Renames, ReadonlyMap<string, TableName>>();
+
+// By showTable of the source's name.
+function shownNames(renames: Renames): ReadonlyMap<string, TableName> {
+  const known = shown.get(renames);
+  if (known !== undefined) return known;
+  const made = new Map(
+    [...renames.names].map(([key, to]) => {
+      const [schema = '', name = ''] = JSON.parse(key) as [string, string];
+      return [showTable({ schema, name }), to];
+    }),
+  );
+  shown.set(renames, made);
+  return made;
 }
 
 function planEntity(context: Context, entity: Entity, level: number): PlannedEntity {
@@ -206,14 +225,13 @@ function become(context: Context, entity: Entity, subject: Subject): PlannedObje
       .flat()
       .map(({ text }) => text)
       .join('; ');
-  if (there !== undefined && (there.hollow !== true || entity.hollow === true))
-    return compare(context, { entity, there, subject });
-  const verdict = entity.verdict?.(circumstances) ?? null;
-  if (verdict !== null) {
-    if ('leaveOut' in verdict) return leaveOut(subject, verdict.leaveOut, verdict.statement ?? statement);
-    if ('fail' in verdict) return refused(subject, { reason: verdict.fail, sqlstate: verdict.sqlstate, statement });
-    if (circumstances.follows) return hold(subject, verdict.hold, statement);
+  if (there !== undefined && (there.hollow !== true || entity.hollow === true)) {
+    return compare(context, { entity, there, subject, statement });
   }
+  const excluded = entity.columns?.filter((column) => context.excluded.get(entity.table)?.has(column)) ?? [];
+  if (excluded.length > 0) return leaveOut(subject, excludedReason(excluded));
+  const judged = judge(context, { entity, subject, statement });
+  if (judged !== null) return judged;
   const [since, what] = entity.since ?? [0, ''];
   if (circumstances.target.version < since) {
     return leaveOut(subject, needsVersion(what, Math.floor(since / 10_000)), statement);
@@ -225,6 +243,14 @@ function become(context: Context, entity: Entity, subject: Subject): PlannedObje
   if (steps.flat().length === 0) return leaveOut(subject, 'nothing in PostgreSQL can make it again');
   const planned = toMake(subject, steps);
   return { ...planned, line: { ...planned.line, statement } };
+}
+
+function judge({ circumstances }: Context, { entity, subject, statement }: Omit<Pair, 'there'>): PlannedObject | null {
+  const verdict = entity.verdict?.(circumstances) ?? null;
+  if (verdict === null) return null;
+  if ('leaveOut' in verdict) return leaveOut(subject, verdict.leaveOut, verdict.statement ?? statement);
+  if ('fail' in verdict) return refused(subject, { reason: verdict.fail, sqlstate: verdict.sqlstate, statement });
+  return circumstances.follows ? hold(subject, verdict.hold, statement) : null;
 }
 
 // A schema goes by its new name; what stays in one that is renamed brings the old one along.
@@ -241,21 +267,28 @@ interface Pair {
   readonly entity: Entity;
   readonly there: Entity;
   readonly subject: Subject;
+  readonly statement: string;
 }
 
-function compare({ source, target, renames }: Context, { entity, there, subject }: Pair): PlannedObject {
+function compare(context: Context, { entity, there, subject, statement }: Pair): PlannedObject {
+  const { source, target, renames, circumstances } = context;
   const mine = follow(entity.definition, renames);
   const same =
     major(source) === major(target) && !mine.changed
       ? mine.text === there.definition || loose(mine.text) === loose(there.definition)
       : sameShape(follow(entity.shape, renames), there.shape);
   if (same) return stands(subject);
-  const mended = entity.mend?.(there);
+  const mended = entity.mend?.(there, circumstances);
   if (mended !== undefined) {
+    const judged = mended.length === 0 ? null : judge(context, { entity, subject, statement });
+    if (judged !== null) return judged;
     return toMake(
       subject,
       mended.map((step) => step.map((statement) => trusted(follow(statement.text, renames).text))),
     );
+  }
+  if (entity.keeps !== undefined) {
+    return judge(context, { entity, subject, statement }) ?? leaveOut(subject, entity.keeps, statement);
   }
   const other = 'the target has another one of that name';
   return inTheWay(subject, entity.shown === undefined ? `${other}: ${there.definition}` : other);

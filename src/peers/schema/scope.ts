@@ -43,16 +43,31 @@ export function scopeOf(input: ScopeInput): Scoped {
   if (work.options.schema === 'none') return { wanted: new Set(), needed: new Set(), tables, renames };
   const roots = work.options.schema === 'full' ? rootsOf(input, { tables, members, needsOf }) : [];
   const wanted = new Set([...needed, ...inside([...ofIndexes, ...roots])]);
+  if (work.options.schema === 'full') {
+    for (const id of inside(aboutThose(input, new Set([...wanted, ...tables])))) wanted.add(id);
+  }
   for (const id of homesOf(source.entities, wanted, renames)) wanted.add(id);
   return { wanted, needed, tables, renames };
 }
 
-// The schemas of what stays in them; they come first in any case.
+// The schemas of what stays in them; they come first in any case. What is bound to something lives where that does.
 function homesOf(all: readonly Entity[], wanted: ReadonlySet<string>, renames: Renames): readonly string[] {
   const stays = (entity: Entity) =>
-    wanted.has(entity.id) && (renames.names.get(nameKey(entity)) ?? entity).schema === entity.schema;
+    wanted.has(entity.id) &&
+    entity.table === '' &&
+    entity.about === undefined &&
+    (renames.names.get(nameKey(entity)) ?? entity).schema === entity.schema;
   const homes = new Set(all.filter(stays).map((entity) => entity.schema));
   return all.filter(({ kind, name }) => kind === 'schema' && homes.has(name)).map(({ id }) => id);
+}
+
+// Whose schema some tables are put into may hold more than these: who owns it and may use it is no matter of theirs.
+function aboutThose({ source, work }: ScopeInput, known: ReadonlySet<string>): readonly string[] {
+  const schemas = new Set(source.entities.filter(({ kind }) => kind === 'schema').map(({ id }) => id));
+  return source.entities.flatMap(({ id, about }) => {
+    if (about === undefined || !known.has(about)) return [];
+    return work.scope.kind === 'tables' && schemas.has(about) ? [] : [id];
+  });
 }
 
 /** What an object needs, by id; a relation that is mirrored by hand of a table's own steps is an id like any other. */
