@@ -54,8 +54,8 @@ export async function* readLargeObjects(db: Connection): AsyncGenerator<readonly
 // Descriptors are used again and again; with the OID in it nobody can take one call's answer for another's.
 const once = sql`(page.readable and page.oid > 0::oid)`;
 
-// As the server decides it when one is opened. `m`: a row of pg_largeobject_metadata.
-const mayRead = sql`(pg_catalog.current_setting('lo_compat_privileges')::boolean
+/** As the server decides it when one is opened. `m`: a row of pg_largeobject_metadata. */
+export const mayRead = sql`(pg_catalog.current_setting('lo_compat_privileges')::boolean
   or (select rolsuper from pg_catalog.pg_roles where rolname = current_user)
   or pg_catalog.pg_has_role(current_user, m.lomowner, 'usage')
   or exists (select from pg_catalog.aclexplode(m.lomacl) a

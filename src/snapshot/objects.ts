@@ -1,5 +1,5 @@
 // Makes what belongs to the tables, as planned: side by side where order permits, and what one of them fails with stops no other.
-import { type SluiceError, toSluiceError } from '../base/errors.ts';
+import { SluiceError, toSluiceError } from '../base/errors.ts';
 import { type ObjectLine, type ObjectStage, objectKey } from '../mirror/object.ts';
 import type { MirrorWork } from '../mirror/work.ts';
 import { holdToken } from '../peers/checkpoint.ts';
@@ -47,7 +47,8 @@ export class ObjectRun {
     for (const { line, steps } of planned) {
       if (line.state !== 'waiting' || steps.length === 0) this.#ended.set(objectKey(line), line);
     }
-    await this.#deps.report.objects(planned.map(({ line }) => line));
+    const told = planned.filter(({ line, quiet }) => quiet !== true || line.state !== 'existed');
+    await this.#deps.report.objects(told.map(({ line }) => line));
     for (const { line } of planned) if (line.state === 'failed') await this.#note(line);
   }
 
@@ -148,10 +149,21 @@ export class ObjectRun {
   }
 
   async #transaction(target: Connection, statements: readonly Sql[]): Promise<void> {
-    await target.transaction(async () => {
-      await this.#token(target, this.#deps.work);
-      await target.run(join(statements, '; '));
-    });
+    // Who may not grant something is only warned.
+    let warned: string | undefined;
+    const hear = ({ code, message }: { readonly code?: string | undefined; readonly message?: string | undefined }) => {
+      if (code === '01006' || code === '01007') warned ??= message;
+    };
+    target.client.on('notice', hear);
+    try {
+      await target.transaction(async () => {
+        await this.#token(target, this.#deps.work);
+        await target.run(join(statements, '; '));
+        if (warned !== undefined) throw new SluiceError('upstream', warned, { sqlstate: '42501' });
+      });
+    } finally {
+      target.client.off('notice', hear);
+    }
   }
 
   #done(object: PlannedObject, job: ObjectJob): void {

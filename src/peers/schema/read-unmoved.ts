@@ -17,14 +17,6 @@ export async function readUnmoved(db: Connection): Promise<readonly Entity[]> {
   const subscriptions = await db.query<{ oid: number; name: string }>(sql`
     select s.oid, s.subname::text as name from pg_catalog.pg_subscription s join pg_catalog.pg_database d on d.oid = s.subdbid
     where d.datname = pg_catalog.current_database() order by s.subname`);
-  const settings = await db.query<{ role: string | null; setting: string }>(sql`
-    select r.rolname::text as role, pg_catalog.unnest(s.setconfig) as setting
-    from pg_catalog.pg_db_role_setting s join pg_catalog.pg_database d on d.oid = s.setdatabase
-      left join pg_catalog.pg_roles r on r.oid = s.setrole
-    where d.datname = pg_catalog.current_database() order by 1, 2`);
-  const labels = await db.query<{ provider: string; type: string; name: string }>(sql`
-    select provider, objtype as type, objname as name from pg_catalog.pg_seclabels
-    where objtype not in ('database', 'role', 'tablespace') order by 1, 2, 3`);
   return [
     ...publications.map(({ oid, name }) =>
       unmoved({ id: `pg_publication:${oid}`, kind: 'publication', name }, 'publications are not moved'),
@@ -33,20 +25,6 @@ export async function readUnmoved(db: Connection): Promise<readonly Entity[]> {
       unmoved(
         { id: `pg_subscription:${oid}`, kind: 'subscription', name },
         'subscriptions are not moved: the source receives these changes, and the mirror brings them on',
-      ),
-    ),
-    ...settings.map(({ role, setting }) => {
-      const name = setting.slice(0, setting.indexOf('='));
-      const who = role === null ? 'the database' : `role ${role} in the database`;
-      return unmoved(
-        { id: `setting:${role ?? ''}:${name}`, kind: 'setting', name: role === null ? name : `${name} of ${role}` },
-        `settings of ${who} are not moved: on the source it is ${setting}`,
-      );
-    }),
-    ...labels.map(({ provider, type, name }) =>
-      unmoved(
-        { id: `label:${provider}:${type}:${name}`, kind: 'security label', name: `${provider} of ${type} ${name}` },
-        'security labels mean something to their provider on that server only',
       ),
     ),
     ...(await readExtensionRows(db)),

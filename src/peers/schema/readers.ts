@@ -1,13 +1,20 @@
 // Every family of objects that is read: a reader file each. What is not read here is neither moved nor told of.
 import type { Reader } from './entity.ts';
 import { readCollations, readConversions } from './read-collations.ts';
+import { readComments, readSecurityLabels } from './read-comments.ts';
 import { readForeign } from './read-foreign.ts';
+import { readDefaultPrivileges, readGrants } from './read-grants.ts';
 import { readAccessMethods, readLanguages, readTransforms } from './read-languages.ts';
+import { readLargeObjectRights } from './read-large-objects.ts';
 import { readOperators } from './read-operators.ts';
+import { readOwners } from './read-owners.ts';
+import { readRowSecurity } from './read-policies.ts';
 import { readRoutines } from './read-routines.ts';
 import { readExtensions, readSchemas } from './read-schemas.ts';
 import { readTextSearch } from './read-search.ts';
 import { readFreeSequences } from './read-sequences.ts';
+import { readDatabaseItself } from './read-settings.ts';
+import { readEventTriggers, readRules, readTriggers } from './read-triggers.ts';
 import { readAllTypes } from './read-types.ts';
 import { readUnmoved } from './read-unmoved.ts';
 import { readViewParts, readViewRules, readViews } from './read-views.ts';
@@ -31,4 +38,15 @@ export const readers: readonly Reader[] = [
   readViewParts,
   readViewRules,
   readUnmoved,
+  readRules,
+  readTriggers,
+  readRowSecurity,
+  readComments,
+  readSecurityLabels,
+  readGrants,
+  readDefaultPrivileges,
+  readLargeObjectRights,
+  readDatabaseItself,
+  readOwners,
+  readEventTriggers,
 ];

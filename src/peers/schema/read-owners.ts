@@ -1,0 +1,151 @@
+// Who owns what: an object that the target's owner is another of is given to the role of that name, last of all.
+import type { Connection } from '../../pg/client.ts';
+import { ident, type Sql, sql, trusted } from '../../pg/sql.ts';
+import { showTable } from '../../pg/table.ts';
+import { type Circumstances, type Entity, entity, type Verdict } from './entity.ts';
+import { isUsers, type ServerFacts } from './facts.ts';
+import { noSuchRole } from './read-policies.ts';
+
+interface OwnerRow {
+  readonly about: string;
+  readonly schema: string;
+  /** Name of the relation in that schema; null: it is of none. */
+  readonly relation: string | null;
+  /** What follows ALTER: `table "s"."t"`. */
+  readonly alter: string;
+  readonly owner: string;
+  readonly written: boolean;
+}
+
+/** https://www.postgresql.org/docs/18/sql-reassign-owned.html lists who has an owner. */
+export async function readOwners(db: Connection, facts: ServerFacts): Promise<readonly Entity[]> {
+  const rows = await db.query<OwnerRow>(selectOwners(facts));
+  return rows.map(ownerEntity);
+}
+
+function ownerEntity({ about, schema, relation, alter, owner, written }: OwnerRow): Entity {
+  const give = sql`alter ${trusted(alter)} owner to ${ident(owner)}`;
+  return entity({
+    ...{ id: `${about}:owner`, kind: 'owner', schema, stage: 'owners', about, needs: [about] },
+    ...(relation === null ? { name: '', arguments: alter } : { name: 'owner' }),
+    table: relation === null ? '' : showTable({ schema, name: relation }),
+    statements: [[give]],
+    definition: owner,
+    // What is another's on the target was given to that one there.
+    mend: (there, { target }) => (there.definition === target.user ? [[give]] : undefined),
+    keeps: 'it belongs to another role on the target',
+    quiet: true,
+    verdict: (all) => mayGive(all, { owner, written }),
+  });
+}
+
+/** Whether our role may give an object to that one, and go on writing to it. */
+export function mayGive(
+  { follows, target }: Circumstances,
+  { owner, written }: Pick<OwnerRow, 'owner' | 'written'>,
+): Verdict | null {
+  if (!target.roles.has(owner)) return { leaveOut: noSuchRole([owner]) };
+  const may = target.becomes.get(owner);
+  if (may === undefined) return { leaveOut: `our role is no member of "${owner}"` };
+  if (follows && written && !may.inherits) {
+    return { hold: `our role would lose the rights to write: it does not inherit those of "${owner}"` };
+  }
+  return null;
+}
+
+const quoted = (schema: string, name: string): Sql => trusted(`pg_catalog.format('%I.%I', ${schema}, ${name})`);
+
+// What follows its table, its type or its extension has no owner of its own to set.
+function selectOwners(facts: ServerFacts): Sql {
+  const inSchema = (
+    catalog: string,
+    prefix: { readonly row: string; readonly name: string; readonly owner: string },
+  ) => {
+    const { row, name, owner } = prefix;
+    return {
+      columns: sql`${trusted(`'${catalog}:' || ${row}.oid`)} as about, n.nspname::text as schema`,
+      name: quoted('n.nspname', `${row}.${name}`),
+      owner: trusted(`pg_catalog.pg_get_userbyid(${row}.${owner})`),
+      from: sql`${trusted(`pg_catalog.${catalog} ${row} join pg_catalog.pg_namespace n on n.oid = ${row}.${namespaceOf[catalog]}`)}`,
+      users: isUsers(facts, catalog, row, 'n'),
+    };
+  };
+  const c = inSchema('pg_class', { row: 'c', name: 'relname', owner: 'relowner' });
+  const p = inSchema('pg_proc', { row: 'p', name: 'proname', owner: 'proowner' });
+  const t = inSchema('pg_type', { row: 't', name: 'typname', owner: 'typowner' });
+  const others = simple.map(({ catalog, row, name, owner, word }) => {
+    const o = inSchema(catalog, { row, name, owner });
+    return sql`select ${o.columns}, null::text as relation, ${trusted(`'${word} '`)} || ${o.name}${trusted(methodOf[catalog] ?? '')} as alter,
+      ${o.owner}::text as owner, false as written from ${o.from} where ${o.users}`;
+  });
+  const shared = homeless.map(
+    ({ catalog, row, name, owner, word }) => sql`select ${trusted(`'${catalog}:' || ${row}.oid`)}, '', null,
+      ${trusted(`pg_catalog.format('${word} %I', ${row}.${name}), pg_catalog.pg_get_userbyid(${row}.${owner})::text`)}, ${trusted(catalog === 'pg_namespace' ? 'true' : 'false')}
+      from ${trusted(`pg_catalog.${catalog} ${row}`)} where ${isUsers(facts, catalog, row, catalog === 'pg_namespace' ? row : undefined)}`,
+  );
+  const all = [
+    sql`select ${c.columns}, c.relname::text as relation, case c.relkind when 'v' then 'view ' when 'm' then 'materialized view '
+        when 'f' then 'foreign table ' when 'S' then 'sequence ' else 'table ' end || ${c.name} as alter,
+      ${c.owner}::text as owner, c.relkind in ('r', 'p', 'S') as written from ${c.from}
+      where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S') and c.relpersistence <> 't' and ${c.users}
+        and not exists (select from pg_catalog.pg_depend d where c.relkind = 'S' and d.deptype in ('a', 'i') and d.objid = c.oid
+          and d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.refclassid = d.classid)`,
+    sql`select ${p.columns}, null, 'routine ' || ${p.name} || '(' || coalesce((
+        select pg_catalog.string_agg(pg_catalog.format_type(argument.type, null), ', ' order by argument.place)
+        from pg_catalog.unnest(p.proargtypes) with ordinality as argument(type, place)), '') || ')',
+      ${p.owner}::text, false from ${p.from} where ${p.users} and not exists (select from pg_catalog.pg_depend d
+        where d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass and d.objid = p.oid and d.deptype = 'i')`,
+    sql`select ${t.columns}, null, 'type ' || ${t.name}, ${t.owner}::text, false from ${t.from}
+      left join pg_catalog.pg_class r on r.oid = t.typrelid
+      where ${t.users} and t.typtype <> 'm' and t.typelem = 0 and coalesce(r.relkind, 'c') = 'c'`,
+    ...others,
+    ...shared,
+  ];
+  // Whoever is given something must be allowed to make things in its schema: that comes first.
+  return sql`select * from (${all.reduce((list, each) => sql`${list} union all ${each}`)}) owned
+    order by about like 'pg_namespace:%' desc, about`;
+}
+
+interface Kind {
+  readonly catalog: string;
+  readonly row: string;
+  readonly name: string;
+  readonly owner: string;
+  /** What ALTER calls it. */
+  readonly word: string;
+}
+
+const namespaceOf: Readonly<Record<string, string>> = {
+  ...{ pg_class: 'relnamespace', pg_proc: 'pronamespace', pg_type: 'typnamespace', pg_collation: 'collnamespace' },
+  ...{
+    pg_conversion: 'connamespace',
+    pg_opclass: 'opcnamespace',
+    pg_opfamily: 'opfnamespace',
+    pg_ts_dict: 'dictnamespace',
+  },
+  ...{ pg_ts_config: 'cfgnamespace', pg_statistic_ext: 'stxnamespace' },
+};
+
+const simple: readonly Kind[] = [
+  { catalog: 'pg_collation', row: 'l', name: 'collname', owner: 'collowner', word: 'collation' },
+  { catalog: 'pg_conversion', row: 'v', name: 'conname', owner: 'conowner', word: 'conversion' },
+  { catalog: 'pg_opclass', row: 'k', name: 'opcname', owner: 'opcowner', word: 'operator class' },
+  { catalog: 'pg_opfamily', row: 'f', name: 'opfname', owner: 'opfowner', word: 'operator family' },
+  { catalog: 'pg_ts_dict', row: 'd', name: 'dictname', owner: 'dictowner', word: 'text search dictionary' },
+  { catalog: 'pg_ts_config', row: 'g', name: 'cfgname', owner: 'cfgowner', word: 'text search configuration' },
+  { catalog: 'pg_statistic_ext', row: 'x', name: 'stxname', owner: 'stxowner', word: 'statistics' },
+];
+
+const homeless: readonly Kind[] = [
+  { catalog: 'pg_namespace', row: 'n', name: 'nspname', owner: 'nspowner', word: 'schema' },
+  { catalog: 'pg_language', row: 'l', name: 'lanname', owner: 'lanowner', word: 'language' },
+  { catalog: 'pg_foreign_data_wrapper', row: 'w', name: 'fdwname', owner: 'fdwowner', word: 'foreign data wrapper' },
+  { catalog: 'pg_foreign_server', row: 's', name: 'srvname', owner: 'srvowner', word: 'server' },
+  { catalog: 'pg_event_trigger', row: 'e', name: 'evtname', owner: 'evtowner', word: 'event trigger' },
+];
+
+// Its name alone does not tell it from that of another access method.
+const methodOf: Readonly<Record<string, string>> = {
+  pg_opclass: ` || ' using ' || (select pg_catalog.quote_ident(m.amname) from pg_catalog.pg_am m where m.oid = k.opcmethod)`,
+  pg_opfamily: ` || ' using ' || (select pg_catalog.quote_ident(m.amname) from pg_catalog.pg_am m where m.oid = f.opfmethod)`,
+};
