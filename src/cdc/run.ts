@@ -6,6 +6,7 @@ import { Scope } from '../base/scope.ts';
 import { applicationName, type MirrorWork } from '../mirror/work.ts';
 import { connectPeer } from '../peers/connect.ts';
 import { syncSequences } from '../peers/sequences.ts';
+import { moveFreeSequences } from '../peers/sequences-free.ts';
 import { laterLsn, parseLsn } from '../pg/lsn.ts';
 import { sql } from '../pg/sql.ts';
 import { type Followed, follow, type Positions } from './follow.ts';
@@ -141,6 +142,7 @@ async function moveSequences({ work, log }: CdcDeps, signal: AbortSignal): Promi
     await using source = await connectPeer(work.source, use, signal);
     await using target = await connectPeer(work.target, use, signal);
     await syncSequences(source, target, work);
+    await moveFreeSequences({ source, target }, work);
   } catch (error) {
     // Rows are more important; the next time may do.
     if (!signal.aborted) log.warn({ err: toSluiceError(error), mirror: work.name }, 'sequences were not moved');

@@ -80,7 +80,7 @@ export function planBefore(context: PlanContext, made: ReadonlySet<number>): Bef
       .map((sequence) => ({
         what: `sequence ${showTable(sequenceTarget(context, sequence))}`,
         objects: [of('sequence', sequence)],
-        statements: [createSequence(sequence, sequenceTarget(context, sequence))],
+        statements: [createSequence(sequence, sequenceTarget(context, sequence), context.target.version)],
       })),
   ];
   const left = steps.filter(({ objects = [] }) => !objects.every((each) => context.provided.has(objectKey(each))));

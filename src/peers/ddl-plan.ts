@@ -183,7 +183,7 @@ function makeStep(context: PlanContext, member: Member, before: Before): SchemaS
     }),
     objects: [...withIt.map(({ sequence }) => sequenceObject(sequence)), tableObject(source)],
     statements: [
-      ...withIt.map((each) => createSequence(each.sequence, each.name)),
+      ...withIt.map((each) => createSequence(each.sequence, each.name, context.target.version)),
       ...createTable(table),
       ...own.flatMap(({ sequence, name, fresh }) =>
         uses(sequence, 'owned')

@@ -67,9 +67,10 @@ function createRange(type: TypeDefinition, range: NonNullable<TypeDefinition['ra
   return sql`create type ${name(type)} as range (${join(options)})`;
 }
 
-/** A sequence with all its settings, under its name on the target. https://www.postgresql.org/docs/18/sql-createsequence.html */
-export function createSequence(sequence: Sequence, to: TableName): Sql {
-  return sql`create sequence ${name(to)} as ${trusted(sequence.type)} ${sequenceOptions(sequence)}`;
+/** A sequence with all its settings, under its name on the target; unlogged where the target's version knows that. https://www.postgresql.org/docs/18/sql-createsequence.html */
+export function createSequence(sequence: Sequence, to: TableName, version = 0): Sql {
+  const unlogged = sequence.unlogged && version >= 150_000 ? sql` unlogged` : sql``;
+  return sql`create${unlogged} sequence ${name(to)} as ${trusted(sequence.type)} ${sequenceOptions(sequence)}`;
 }
 
 export function ownSequence(sequence: TableName, owner: { readonly table: TableName; readonly column: string }): Sql {

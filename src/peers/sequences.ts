@@ -22,6 +22,8 @@ export interface Sequence extends TableName {
   readonly max: string;
   readonly cache: string;
   readonly cycle: boolean;
+  /** Unlogged (15). */
+  readonly unlogged?: boolean;
   /** As regclass prints it under an empty search_path: what stands in a default's `nextval('…'::regclass)`. */
   readonly regclass: string;
   readonly uses: readonly SequenceUse[];
@@ -56,7 +58,7 @@ export async function readSequences(
       where f.adrelid = any(${oids}::oid[]))
     select c.oid, n.nspname::text as schema, c.relname::text as name,
       pg_catalog.format_type(s.seqtypid, null) as type, s.seqstart::text as start, s.seqincrement::text as increment,
-      s.seqmin::text as min, s.seqmax::text as max, s.seqcache::text as cache, s.seqcycle as cycle,
+      s.seqmin::text as min, s.seqmax::text as max, s.seqcache::text as cache, s.seqcycle as cycle, c.relpersistence = 'u' as unlogged,
       c.oid::pg_catalog.regclass::text as regclass,
       pg_catalog.json_agg(pg_catalog.json_build_object(
         'table', pg_catalog.json_build_object('schema', tn.nspname, 'name', t.relname),
@@ -66,7 +68,7 @@ export async function readSequences(
     join pg_catalog.pg_class t on t.oid = uses.table join pg_catalog.pg_namespace tn on tn.oid = t.relnamespace
     join pg_catalog.pg_attribute a on a.attrelid = t.oid and a.attnum = uses.attnum
     group by c.oid, n.nspname, c.relname, s.seqrelid, s.seqtypid, s.seqstart, s.seqincrement, s.seqmin, s.seqmax,
-      s.seqcache, s.seqcycle
+      s.seqcache, s.seqcycle, c.relpersistence
     order by n.nspname, c.relname`);
 }
 

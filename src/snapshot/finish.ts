@@ -11,6 +11,7 @@ import { lookAtSource, lookAtTarget, lookForExtensions } from '../peers/objects-
 import { planExtensions, planObjects } from '../peers/objects-plan.ts';
 import { readPlan } from '../peers/schema/read-plan.ts';
 import { moveSequences } from '../peers/sequences.ts';
+import { moveFreeSequences } from '../peers/sequences-free.ts';
 import type { Connection } from '../pg/client.ts';
 import { ident, join, sql } from '../pg/sql.ts';
 import { showTable, type Table, type TableName } from '../pg/table.ts';
@@ -45,6 +46,7 @@ export async function finishSnapshot(deps: SnapshotDeps, signal: AbortSignal): P
   if (missing.length > 0) {
     await report.note(`sequences without a counterpart on the target: ${missing.map(showTable).join(', ')}`);
   }
+  await moveFreeSequences({ source, target }, work);
   throwIfStopped(signal);
   await flushTarget(target, work);
 }

@@ -39,3 +39,21 @@ test('each sequence goes on exactly where the source’s stands, and near it whi
     await to.exec(`select (select last_value from other.shared) as up, (select last_value from other.down) as down`),
   ).toEqual([{ up: '5000', down: '-5000' }]);
 });
+
+test('a sequence that no column uses stands where the source’s stands too, in a mirror of its schema or of everything', async () => {
+  await using from = await testDatabase(14);
+  await using to = await testDatabase(18);
+  await from.exec(`create schema s; create schema other; create table s.t (id int primary key);
+    create sequence s.free increment -2 maxvalue 500 start 400; create sequence other.free; select setval('other.free', 9, false);
+    select nextval('s.free'), nextval('s.free')`);
+  const state = (schema: string) => `select last_value, is_called from ${schema}.free`;
+  const moved = mirrorWork({ from, to }, [table('s.t', { to: { schema: 'u', name: 't' } })], {
+    initial_copy_only: true,
+  });
+  await copyAll({ ...moved, scope: { kind: 'schemas', pairs: [{ from: 's', to: 'u' }] } });
+  expect(await to.exec(state('u'))).toEqual([{ last_value: '398', is_called: true }]);
+  const all = mirrorWork({ from, to }, [table('s.t')], { initial_copy_only: true });
+  await copyAll({ ...all, scope: { kind: 'all' } });
+  expect(await to.exec(state('s'))).toEqual(await from.exec(state('s')));
+  expect(await to.exec(state('other'))).toEqual([{ last_value: '9', is_called: false }]);
+});
