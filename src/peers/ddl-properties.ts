@@ -1,5 +1,5 @@
 // Properties of a table that the target cannot hold: what it is made without, and the lines of the ledger that say so. Pure.
-import type { ObjectLine } from '../mirror/object.ts';
+import { type ObjectLine, objectKey } from '../mirror/object.ts';
 import { sameTable, showTable, type TableName } from '../pg/table.ts';
 import type { Member, PlanContext } from './ddl-tree.ts';
 
@@ -55,7 +55,10 @@ export function leftOutOf(context: PlanContext, { source, tree }: Member, parent
   if (joins && parents.length === 0 && source.columns.some((column) => !column.local)) {
     leave('inherited columns', 'in this order they cannot come from the parents alone: they count as its own too');
   }
-  const lacksMethod = source.accessMethod !== null && !target.accessMethods.has(source.accessMethod);
+  const lacksMethod =
+    source.accessMethod !== null &&
+    !target.accessMethods.has(source.accessMethod) &&
+    !context.provided.has(objectKey({ kind: 'access method', schema: '', name: source.accessMethod, table: '' }));
   if (lacksMethod)
     leave(`access method ${source.accessMethod}`, 'the target has none of that name: the table is a heap');
   const nullable = new Set<string>();

@@ -46,12 +46,23 @@ const header = /^--\n-- Name: (.*); Type: ([A-Z ]+); Schema: (.*); Owner: .*\n--
 export function objectsOf(dump: string): ReadonlyMap<string, DumpedObject> {
   const found = new Map<string, DumpedObject>();
   const heads = [...dump.matchAll(header)];
+  // What is set before an object holds for all that follow.
+  const set = new Map<string, string>();
+  const strip = (text: string) =>
+    text.replaceAll(/^SET (default_\w+) = (.*);$|^-- PostgreSQL database dump complete$|^--$/gm, (_, name, value) => {
+      if (name !== undefined) set.set(name, value);
+      return '';
+    });
+  strip(dump.slice(0, heads[0]?.index));
   for (const [i, head] of heads.entries()) {
     const [whole, name = '', type = '', schema = ''] = head;
-    const body = dump.slice((head.index ?? 0) + whole.length, heads[i + 1]?.index);
-    const text = body
-      .replaceAll(/^(SET default_table(space|_access_method) = .*;|-- PostgreSQL database dump complete|--)$/gm, '')
-      .trim();
+    const place = [...(placed[type] ?? [])].flatMap((setting) => {
+      const value = set.get(`default_${setting}`) ?? "''";
+      return value === "''" || value === 'heap' ? [] : [`-- ${setting} ${value}\n`];
+    });
+    const body = strip(dump.slice((head.index ?? 0) + whole.length, heads[i + 1]?.index)).trim();
+    // Rights come in the order in which they were given.
+    const text = place.join('') + (type.endsWith('ACL') ? body.split('\n').toSorted().join('\n') : body);
     const key = keyOf({ type, schema, name });
     const before = found.get(key);
     const together = before === undefined ? text : [before.text, text].toSorted().join('\n');
@@ -59,6 +70,13 @@ export function objectsOf(dump: string): ReadonlyMap<string, DumpedObject> {
   }
   return found;
 }
+
+const placed: Readonly<Record<string, readonly string[]>> = {
+  TABLE: ['table_access_method', 'tablespace'],
+  'MATERIALIZED VIEW': ['table_access_method', 'tablespace'],
+  INDEX: ['tablespace'],
+  CONSTRAINT: ['tablespace'],
+};
 
 /** A key for maps. */
 export function keyOf({ type, schema, name }: Omit<DumpedObject, 'text'>): string {

@@ -112,6 +112,10 @@ function explains(line: Line, { object }: Difference): boolean {
   const known = types[line.kind] ?? [line.kind.toUpperCase()];
   if (!known.includes(object.type)) return false;
   const plain = (name: string) => name.replaceAll('"', '').replaceAll(/[\r\n]/g, ' ');
+  if (line.kind === 'user mapping') {
+    const [user, server] = line.name.split(' on ');
+    return object.name === `USER MAPPING ${user} SERVER ${server}`;
+  }
   const name = plain(object.name);
   const own = plain(line.name);
   const table = plain(line.source_table ?? '');

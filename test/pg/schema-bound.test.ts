@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { type BoundRoles, boundObjects, createRoles, dropRoles, printBound } from '../support/bound.ts';
 import { copyAll, mirrorWork, table } from '../support/copied.ts';
 import { databaseWork, exceptions, moveDatabase, type Sides, sides } from '../support/database.ts';
-import type { TestDatabase, TestedMajor } from '../support/servers.ts';
+import type { SharedMajor, TestDatabase } from '../support/servers.ts';
 
 interface Bound extends Sides {
   readonly roles: BoundRoles;
@@ -12,7 +12,7 @@ interface Bound extends Sides {
 }
 
 /** Two databases, the first with everything; roles of their own on both servers, but for the absent one of the target. */
-async function world(source: TestedMajor, target: TestedMajor): Promise<Bound> {
+async function world(source: SharedMajor, target: SharedMajor): Promise<Bound> {
   const suffix = randomBytes(3).toString('hex');
   const roles = { app: `app-${suffix}`, reader: `Reader ${suffix}`, absent: `absent_${suffix}` };
   const made = await sides('select 1', 'select 1', [source, target]);
