@@ -39,6 +39,13 @@ export interface GathererOptions {
   readonly truncate: boolean;
 }
 
+interface Ended {
+  readonly tx: Gathered;
+  readonly endLsn: Lsn;
+  readonly committedAt: bigint;
+  readonly receivedAt: number;
+}
+
 /** The open end of the stream: what was received and not yet taken. */
 export class Gatherer {
   readonly #options: GathererOptions;
@@ -57,6 +64,9 @@ export class Gatherer {
   #endLsn: Lsn | null = null;
   #receivedAt: number | null = null;
   #committedAt: bigint | null = null;
+  /** An ended transaction that does not fit to those that wait: it is the next to wait. */
+  #held: Ended | null = null;
+  #begunAt = 0;
   #keepalive: Lsn | null = null;
   #reached: Lsn = 0n;
   #skippedTruncates = 0;
@@ -188,7 +198,14 @@ export class Gatherer {
   /** Takes the ended transactions; null if there are none. */
   take(): Batch | null {
     if (this.#endLsn === null || this.changes === 0) return null;
-    return this.#batch(this.#done, this.#endLsn);
+    const batch = this.#batch(this.#done, this.#endLsn);
+    if (this.#held !== null) {
+      this.#receivedAt = this.#held.receivedAt;
+      this.#startLsn = this.#held.tx.finalLsn;
+      this.#end(this.#held);
+      this.#held = null;
+    }
+    return batch;
   }
 
   /** Takes everything, also the beginning of a transaction whose end has not come: it must not be committed before that end is applied. */
@@ -240,6 +257,7 @@ export class Gatherer {
   #beginAt(finalLsn: Lsn, now: number): void {
     this.#begin = finalLsn;
     this.#clear(finalLsn);
+    this.#begunAt = now;
     this.#receivedAt ??= now;
     this.#startLsn ??= finalLsn;
   }
@@ -262,22 +280,34 @@ export class Gatherer {
       this.#clear(0n);
       return false;
     }
-    this.#endLsn = endLsn;
     const wasCut = this.#cut;
     this.#cut = false;
-    if (this.#tx.changes > 0 || this.#tx.steps > 0 || wasCut) {
-      merge(this.#done, this.#tx);
-      this.#transactions++;
-      this.#committedAt = committedAt;
+    const { limits } = this.#options;
+    const size = this.#tx.changes + this.#tx.steps;
+    if (size > 0 && this.changes > 0 && this.changes + size > limits.changes) {
+      const tx = { ...this.#tx, items: [...this.#tx.items] };
+      this.#held = { tx, endLsn, committedAt, receivedAt: this.#begunAt };
+      this.#clear(0n);
+      return true;
+    }
+    this.#endLsn = endLsn;
+    if (size > 0 || wasCut) {
+      this.#end({ tx: this.#tx, endLsn, committedAt });
       if (wasCut) this.#done.steps++;
     } else if (this.#transactions === 0) {
       this.#receivedAt = null;
       this.#startLsn = null;
     }
     this.#clear(0n);
-    const { limits } = this.#options;
     // The target's transaction stands open: end it at once.
     return wasCut || this.changes >= limits.changes || this.#done.bytes >= limits.bytes;
+  }
+
+  #end({ tx, endLsn, committedAt }: Omit<Ended, 'receivedAt'>): void {
+    merge(this.#done, tx);
+    this.#transactions++;
+    this.#endLsn = endLsn;
+    this.#committedAt = committedAt;
   }
 
   #truncate(message: Truncate): void {

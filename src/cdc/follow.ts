@@ -159,8 +159,11 @@ class Follower {
   }
 
   #apply(): void {
-    const batch = this.#gatherer.overflows ? this.#gatherer.takeCut() : this.#gatherer.take();
-    this.#full = false;
+    const gatherer = this.#gatherer;
+    // Whole transactions go before one that is too large, which then has a target transaction of its own.
+    const cut = gatherer.overflows && gatherer.changes === 0;
+    const batch = cut ? gatherer.takeCut() : gatherer.take();
+    this.#full = gatherer.overflows && !cut;
     if (batch !== null) this.#work(() => this.#applyBatch(batch));
   }
 

@@ -29,6 +29,7 @@ function table(over: Partial<AppliedTable> = {}): AppliedTable {
     kind: 'r',
     partitions: null,
     snapshotLsn: null,
+    marks: { deleted: null, synced: null, syncedByDefault: false },
     ...over,
   };
 }
@@ -133,13 +134,19 @@ describe('gathering', () => {
   test('stops at whole transactions when a batch is full', () => {
     const g = gatherer({ limits: { changes: 3, piece: 3, bytes: 1e6 } });
     const two = (lsn: bigint) => tx(lsn, make.insert(1, ['1', 'x', 'y']), make.remove(1, 'K', ['1', null, null]));
-    const bytes = Buffer.concat([two(10n), two(20n), two(30n)]);
+    const one = tx(15n, make.insert(1, ['2', 'x', 'y']));
+    const bytes = Buffer.concat([two(10n), one, two(20n), two(30n)]);
     const stop = g.gather(bytes, 0, 1);
     expect(stop?.kind).toBe('full');
     expect(g.overflows).toBe(false);
-    expect(g.take()).toMatchObject({ endLsn: 25n, transactions: 2, changes: 4 });
-    expect(g.gather(bytes, stop?.at ?? 0, 1)).toBeNull();
-    expect(g.take()?.endLsn).toBe(35n);
+    expect(g.take()).toMatchObject({ startLsn: 10n, endLsn: 20n, transactions: 2, changes: 3 });
+    expect(g.gather(bytes, stop?.at ?? 0, 2)?.kind).toBe('full');
+    // The next would have made it too large: it waits for its turn.
+    expect(g.take()).toMatchObject({ startLsn: 20n, endLsn: 25n, transactions: 1, changes: 2 });
+    expect(g).toMatchObject({ changes: 2, transactions: 1, reached: 35n, idleLsn: null, waitingSince: 2 });
+    expect(g.take()).toMatchObject({ startLsn: 30n, endLsn: 35n, transactions: 1, changes: 2 });
+    expect(g.take()).toBeNull();
+    expect(g.idleLsn).toBeNull();
   });
 
   test('keeps TRUNCATE in its place', () => {
