@@ -29,7 +29,6 @@ function table(over: Partial<AppliedTable> = {}): AppliedTable {
     kind: 'r',
     partitions: null,
     snapshotLsn: null,
-    marks: { deleted: null, synced: null, syncedByDefault: false },
     ...over,
   };
 }
