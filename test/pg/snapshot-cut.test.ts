@@ -168,6 +168,13 @@ describe.each([14, 18] as const)('PostgreSQL %i', (major) => {
       { name: 'kept_rows', kind: 'r' },
       { name: 'seen', kind: 'r' },
     ]);
+    // In the ledger each is there once, as what it is on the target.
+    const lines = [...told.objects.values()].filter((line) => ['seen', 'kept', 'away'].includes(line.name));
+    expect(lines.map(({ kind, name, state }) => `${kind} ${name} ${state}`).sort()).toEqual([
+      'table away created',
+      'table kept created',
+      'table seen created',
+    ]);
     const columns = `select attname::text as name, format_type(atttypid, atttypmod) as type from pg_attribute
       where attrelid = 'seen'::regclass and attnum > 0 order by attnum`;
     expect(await w.to.exec(columns)).toEqual([
