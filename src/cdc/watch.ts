@@ -70,11 +70,12 @@ export class Watcher {
     }
     const publication = await readPublication(sides.source, this.#work.publication.name);
     checkPublished(this.#work, tables, publication);
-    const filters = new Map(publication?.tables.map((table) => [showTable(table), table.filter]));
+    const published = new Map(publication?.tables.map((table) => [showTable(table), table]));
+    const filters = new Map([...published].map(([name, { filter }]) => [name, filter]));
     this.#filters ??= filters;
     for (const [oid, mirrored] of this.#tables) {
       const name = showTable(mirrored.from);
-      checkColumns(mirrored, byOid.get(oid), publication);
+      checkColumns(mirrored, byOid.get(oid), { publication, columns: published.get(name)?.columns ?? null });
       if (this.#filters.get(name) !== filters.get(name)) throw filterChanged(this.#work, mirrored);
     }
     const memories = new Map<string, Memory>();
@@ -198,10 +199,13 @@ function checkPublished(work: MirrorWork, tables: readonly SeenTable[], publicat
 }
 
 // A publication that lists columns is silent about one that came later.
-function checkColumns(mirrored: MirroredTable, seen: SeenTable | undefined, publication: Publication | null): void {
-  const published = publication?.tables.find((table) => sameTable(table, mirrored.from))?.columns ?? null;
+function checkColumns(
+  mirrored: MirroredTable,
+  seen: SeenTable | undefined,
+  { publication, columns }: { readonly publication: Publication | null; readonly columns: readonly string[] | null },
+): void {
   const silent = (seen?.columns ?? []).filter(
-    (name) => published !== null && !published.includes(name) && !mirrored.exclude.includes(name),
+    (name) => columns !== null && !columns.includes(name) && !mirrored.exclude.includes(name),
   );
   if (silent.length === 0 || publication === null) return;
   const [from, name] = [showTable(mirrored.from), ident(publication.name).text];

@@ -132,10 +132,10 @@ function checkForeignKeys(
 }
 
 function checkRowRules({ pairs, sourceRules, targetRules }: Standing): readonly Finding[] {
+  const [theirs, ours] = [byTable(sourceRules), byTable(targetRules)];
   const more = pairs.flatMap(({ source, target }) => {
-    const there = sourceRules.filter((rule) => rule.table === source.oid);
-    return targetRules
-      .filter((rule) => rule.table === target.oid)
+    const there = theirs.get(source.oid) ?? [];
+    return (ours.get(target.oid) ?? [])
       .filter((rule) => !there.some((each) => each.kind === rule.kind && each.definition === rule.definition))
       .map((rule) => `${showTable(target)}: ${rule.kind} ${rule.name} (${rule.definition})`);
   });
@@ -146,6 +146,16 @@ function checkRowRules({ pairs, sourceRules, targetRules }: Standing): readonly 
       hint: 'The first row that does not stops the mirror and is named.',
     }),
   ];
+}
+
+function byTable(rules: readonly RowRule[]): ReadonlyMap<number, readonly RowRule[]> {
+  const found = new Map<number, RowRule[]>();
+  for (const rule of rules) {
+    const list = found.get(rule.table);
+    if (list === undefined) found.set(rule.table, [rule]);
+    else list.push(rule);
+  }
+  return found;
 }
 
 function checkCollations({ pairs }: Standing): readonly Finding[] {

@@ -2,7 +2,7 @@
 import { toSluiceError } from '../base/errors.ts';
 import type { Connection } from '../pg/client.ts';
 import { ident, sql } from '../pg/sql.ts';
-import { sameTable, showTable, type Table } from '../pg/table.ts';
+import { showTable, type Table } from '../pg/table.ts';
 import { checkPeer } from './checks.ts';
 import { inspectTables } from './inspect.ts';
 import { type Finding, type MirrorPlan, ok, problem } from './preflight-finding.ts';
@@ -64,8 +64,9 @@ export async function preflight(source: Connection, target: Connection, plan: Mi
   const sides = await readSchemaSides(source, target, { plan, tables });
   findings.push(...checkSchema(plan, sides));
   if (targetFacts.isStandby) return { findings, tables };
+  const byName = new Map(standing.map((each) => [showTable(each), each]));
   const pairs = found.flatMap(({ mapping, table }) => {
-    const there = standing.find((each) => sameTable(each, mapping.to));
+    const there = byName.get(showTable(mapping.to));
     return there === undefined ? [] : [{ source: table, target: there }];
   });
   const around = await readStanding({ source, target }, pairs, tablesToReplace(plan, sides));
@@ -139,8 +140,9 @@ async function givenFilters(
   publication: Publication | null,
 ): Promise<readonly string[]> {
   const differences: string[] = [];
+  const filters = new Map(publication?.tables.map((each) => [showTable(each), each.filter]));
   for (const { mapping, table } of found) {
-    const filter = publication?.tables.find((each) => sameTable(each, table))?.filter ?? null;
+    const filter = filters.get(showTable(table)) ?? null;
     if (filter === null) await checkOwnFilter(source, { table, where: mapping.where });
     else differences.push(...[(await filterDifference(source, mapping, filter)) ?? []].flat());
   }

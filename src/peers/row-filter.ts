@@ -9,7 +9,7 @@ import { cellsAt } from './apply-frames.ts';
 import type { AppliedTable } from './apply-table.ts';
 import { type ChangesStep, eachChange, type Judged, type Step, type Verdicts } from './apply-walk.ts';
 import { type Change, cells, type Relation, type RowAt, readLength } from './pgoutput.ts';
-import { fillUnchanged, hasUnchanged, wholeRow } from './staging.ts';
+import { fillUnchanged, wholeRow } from './staging.ts';
 
 /** How the rows of a table are filtered on their way: by the source's publication, or by us. Null: not at all. */
 export type RowFilter = { readonly by: 'source' } | OwnFilter | null;
@@ -221,7 +221,8 @@ function judge(table: AppliedTable, asked: Asked, matching: ReadonlySet<number>)
 
 // A large value that did not change is not in the log; of a row that the target has not yet, nobody has it then.
 function refuseUnchanged(table: AppliedTable, row: { readonly buffer: Buffer; readonly row: RowAt }): void {
-  if (!hasUnchanged(row)) return;
+  // Columns that are left out need not be there.
+  if (!cellsAt(table.columns, row.buffer, row.row).some(({ at }) => row.buffer[at] === cells.unchanged)) return;
   const name = ident(table.from.schema, table.from.name).text;
   throw new SluiceError(
     'conflict',

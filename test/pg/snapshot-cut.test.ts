@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { SluiceError } from '../../src/base/errors.ts';
 import type { OptionValue } from '../../src/base/options.ts';
 import type { MirroredTable } from '../../src/mirror/work.ts';
+import { listTables } from '../../src/peers/inspect.ts';
 import { preflight } from '../../src/peers/preflight.ts';
 import { throwFirstError } from '../../src/peers/preflight-finding.ts';
 import { expectEqualTables } from '../support/compare.ts';
@@ -155,6 +156,8 @@ describe.each([14, 18] as const)('PostgreSQL %i', (major) => {
     ];
     const options = { ...copyOnly, snapshot_num_rows_per_partition: 100 };
     expect(await refusal(w, mirrored, options)).toBeUndefined();
+    // Without being named, none of them is taken for a table.
+    expect((await listTables(w.from.connection)).map((each) => each.name)).toEqual(['t']);
     const told = await copyAll(mirrorWork(w, mirrored, options));
     const rows = await expectEqualTables(w.from.connection, w.to.connection, mirrored);
     expect([...rows.values()]).toEqual([499, 1000, 499]);
