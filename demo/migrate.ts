@@ -5,6 +5,7 @@ import type { Connection } from '../src/pg/client.ts';
 import type { ServerConfig } from '../src/pg/embedded.ts';
 import { literal, type Sql, sql } from '../src/pg/sql.ts';
 import { compareTable, isEqual } from './compare.ts';
+import { type LiveCopy, livePanel } from './live.ts';
 import { type Screen, shownCount } from './screen.ts';
 import { changes, shopTables } from './shop.ts';
 
@@ -70,9 +71,12 @@ interface MirrorRow {
 }
 
 const afterTheLoad: Readonly<Record<string, string>> = {
-  finishing: 'All rows are there; making primary keys, setting sequences …',
+  finishing: 'All rows are there; making keys, indexes and constraints, setting sequences …',
   catching_up: 'Bringing what changed meanwhile …',
 };
+
+// Often enough to look alive, seldom enough to cost nothing.
+const redrawMs = 100;
 
 /** Shows the copy's progress until the mirror follows its source; throws what is in its way, if that needs a person. */
 export async function watchCopy(
@@ -88,22 +92,46 @@ export async function watchCopy(
     const [row] = await gateway.query<MirrorRow>(sql`select * from sluice.mirrors where name = ${mirror}`);
     if (row === undefined) throw new Error(`the mirror ${mirror} is gone`);
     if (row.status === 'failed') throw new Error([row.trouble, row.hint].filter(Boolean).join('. '));
+    const loaded = row.phase !== 'new' && row.phase !== 'preparing' && row.phase !== 'snapshotting';
     // The rate is the copy's: making tables is not part of it, nor what comes after the last row.
     if (row.phase === 'new' || row.phase === 'preparing') began = performance.now();
-    else if (seen === 'new' || seen === 'preparing' || seen === 'snapshotting') showCopy(screen, row, began);
+    const copy = await lookAtCopy(gateway, mirror, { row, elapsedMs: performance.now() - began });
+    const ofLoad = { ...copy, phase: 'snapshotting' };
+    if (loaded && (seen === 'new' || seen === 'preparing' || seen === 'snapshotting')) {
+      screen.panel(livePanel(ofLoad, screen.size), true);
+    } else if (row.phase === 'snapshotting' && copy.whole.ofRows > 0) screen.panel(livePanel(ofLoad, screen.size));
     if (row.phase !== seen && row.phase in afterTheLoad) screen.line(`  ${afterTheLoad[row.phase]}`);
+    if (row.phase === 'finishing' && copy.objectsTotal > 0) screen.panel(livePanel(copy, screen.size));
     seen = row.phase;
     if (row.status === 'running') return;
-    await pause(50);
+    await pause(redrawMs);
   }
 }
 
-function showCopy(screen: Screen, row: MirrorRow, began: number): void {
+async function lookAtCopy(
+  gateway: GatewayClient,
+  mirror: string,
+  now: { readonly row: MirrorRow; readonly elapsedMs: number },
+): Promise<LiveCopy> {
+  const { row } = now;
+  // As JSON, in which numbers are numbers.
+  const [found] = await gateway.query<{ live: Omit<LiveCopy, 'phase' | 'whole'> & { secondsLeft: number | null } }>(sql`
+    select pg_catalog.json_build_object(
+      'secondsLeft', (select seconds_left from sluice.progress where mirror = ${mirror}),
+      'objectsMade', (select coalesce(max(objects_made), 0) from sluice.progress where mirror = ${mirror}),
+      'objectsTotal', (select coalesce(max(objects_total), 0) from sluice.progress where mirror = ${mirror}),
+      'tables', (select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('table', source_table, 'state', state,
+          'rows', rows_copied, 'ofRows', rows_estimated, 'secondsLeft', seconds_left)), '[]')
+        from sluice.tables where mirror = ${mirror}),
+      'making', (select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('kind', kind, 'name', name,
+          'doing', doing, 'percent', percent) order by started_at), '[]')
+        from sluice.objects where mirror = ${mirror} and state = 'making')) as live`);
+  if (found === undefined) throw new Error(`nothing is known of the mirror ${mirror}`);
+  const { secondsLeft, ...live } = found.live;
   const rows = Number(row.rows_copied);
-  const copied = row.phase !== 'snapshotting';
-  const ofRows = copied ? rows : Number(row.rows_estimated);
-  if (ofRows === 0) return;
-  screen.progress({ rows, ofRows, bytes: Number(row.bytes_copied), elapsedMs: performance.now() - began }, copied);
+  const ofRows = row.phase === 'snapshotting' ? Number(row.rows_estimated) : rows;
+  const whole = { rows, ofRows, bytes: Number(row.bytes_copied), elapsedMs: now.elapsedMs };
+  return { ...live, phase: row.phase, whole: { ...whole, secondsLeft: secondsLeft ?? undefined } };
 }
 
 /** Makes each kind of change on the source and waits for it on the target; tells how long that took after the commit. */

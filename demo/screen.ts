@@ -5,6 +5,14 @@ export interface Progress {
   readonly ofRows: number;
   readonly bytes: number;
   readonly elapsedMs: number;
+  /** As reckoned by who knows more than the rows and the time; else by these. */
+  readonly secondsLeft?: number | undefined;
+}
+
+/** A line of a panel: plain text, cut to the terminal, then coloured as a whole. */
+export interface PanelLine {
+  readonly text: string;
+  readonly tone?: 'good' | 'dim' | 'strong' | undefined;
 }
 
 /** A line of text with a bar: percent, rows, rows per second, and how long the rest will take at that rate. */
@@ -15,7 +23,8 @@ export function progressLine(progress: Progress, width = 28): string {
   const share = rows / ofRows;
   const perSecond = elapsedMs < 1 ? 0 : (rows / elapsedMs) * 1000;
   const filled = Math.round(share * width);
-  const eta = share >= 1 ? 'done' : perSecond === 0 ? 'ETA –' : `ETA ${shownSeconds((ofRows - rows) / perSecond)}`;
+  const left = progress.secondsLeft ?? (perSecond === 0 ? undefined : (ofRows - rows) / perSecond);
+  const eta = share >= 1 ? 'done' : left === undefined ? 'ETA –' : `ETA ${shownSeconds(left)}`;
   return [
     `${'█'.repeat(filled)}${'░'.repeat(width - filled)}`,
     `${String(Math.floor(share * 100)).padStart(3)} %`,
@@ -44,7 +53,8 @@ export class Screen {
   readonly #moves: boolean;
   readonly #colours: boolean;
   #lastPlain = Number.NEGATIVE_INFINITY;
-  #open = false;
+  /** Lines of a panel that stand above the cursor and may be drawn anew. */
+  #open = 0;
 
   constructor(out: NodeJS.WriteStream, environment: Readonly<Record<string, string | undefined>>) {
     this.#out = out;
@@ -70,20 +80,31 @@ export class Screen {
     this.line(`  ${tag}`);
   }
 
-  /** Shows how far it is: rewrites its line on a terminal, adds one every two seconds elsewhere. */
-  progress(progress: Progress, final = false): void {
-    const columns = this.#moves ? this.#out.columns || 80 : 120;
-    let text = `  ${progressLine(progress, columns < 100 ? 14 : 28)}`;
-    // A narrow terminal goes without the size.
-    if (text.length >= columns) text = text.slice(0, text.lastIndexOf('  '));
+  /** What fits on the terminal. */
+  get size(): { readonly columns: number; readonly rows: number } {
+    return this.#moves ? { columns: this.#out.columns || 80, rows: this.#out.rows || 24 } : { columns: 120, rows: 1 };
+  }
+
+  /**
+   * Shows a picture that changes: drawn over itself on a terminal; elsewhere its first line, every two seconds and at the end.
+   */
+  panel(lines: readonly PanelLine[], final = false): void {
     if (this.#moves) {
-      this.#out.write(`\r\x1b[2K${text.slice(0, columns - 1)}`);
-      this.#open = true;
+      const { columns } = this.size;
+      const drawn = lines.map(({ text, tone }) => this.#tone(text.slice(0, columns - 1), tone));
+      const up = this.#open > 0 ? `\x1b[${this.#open}A` : '';
+      // From the first line down all is wiped, so that a shorter picture leaves nothing of a longer one.
+      this.#out.write(`${up}\r\x1b[J${drawn.map((text) => `${text}\n`).join('')}`);
+      this.#open = lines.length;
       if (final) this.#close();
     } else if (final || performance.now() - this.#lastPlain > 2000) {
       this.#lastPlain = performance.now();
-      this.line(text);
+      if (lines[0] !== undefined) this.line(lines[0].text);
     }
+  }
+
+  #tone(text: string, tone: PanelLine['tone']): string {
+    return tone === undefined ? text : this.#paint({ good: '32', dim: '2', strong: '1' }[tone], text);
   }
 
   good(text: string): string {
@@ -99,8 +120,7 @@ export class Screen {
   }
 
   #close(): void {
-    if (this.#open) this.#out.write('\n');
-    this.#open = false;
+    this.#open = 0;
   }
 
   #paint(code: string, text: string): string {

@@ -1,5 +1,5 @@
 // `npm run demo -- --once` as a person starts it: ends with 0 if all is equal, works a second time, leaves no process.
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,9 +17,16 @@ function folder(): Disposable & { readonly path: string } {
 }
 
 /** Starts the demo under npm, in a process group of its own as a shell does. */
-function startDemo(args: readonly string[]): { readonly child: ChildProcess; readonly output: () => string } {
+function startDemo(
+  args: readonly string[],
+  terminal = false,
+): { readonly child: ChildProcess; readonly output: () => string } {
   const { PATH = '', HOME = '' } = process.env;
-  const child = spawn('npm', ['run', '--silent', 'demo', '--', '--rows', '20000', ...args], {
+  const words = ['run', '--silent', 'demo', '--', '--rows', '20000', ...args];
+  const [program, list] = terminal
+    ? ['script', ['-qfec', ['npm', ...words].map((word) => `'${word}'`).join(' '), '/dev/null']]
+    : ['npm', words];
+  const child = spawn(program, list, {
     cwd: root,
     env: { PATH, HOME },
     detached: true,
@@ -52,18 +59,24 @@ function processesOf(path: string): readonly number[] {
     });
 }
 
-test('the demo ends with 0 and equal tables, twice in the same folder, and leaves no process', async () => {
+// `script` of util-linux gives a program a terminal.
+const canHaveTerminal = spawnSync('script', ['-qfec', 'true', '/dev/null']).status === 0;
+
+test('the demo ends with 0 and equal tables, twice in the same folder, and leaves no process; on a terminal it draws its progress over itself', async () => {
   using home = folder();
-  for (let time = 1; time <= 2; time++) {
-    const { child, output } = startDemo(['--once', '--dir', home.path]);
+  for (const terminal of [false, canHaveTerminal]) {
+    const { child, output } = startDemo(['--once', '--dir', home.path], terminal);
     const code = await ended(child);
     expect(code, output()).toBe(0);
-    expect(output()).toContain('Source and target are equal.');
-    expect(output()).toMatch(/100 %.*rows\/s/);
-    expect(output().match(/ equal$/gm)).toHaveLength(6);
+    const plain = output().replaceAll(/\x1b\[[0-9;]*m|\r/g, '');
+    expect(plain).toContain('Source and target are equal.');
+    expect(plain).toMatch(/100 %.*rows\/s/);
+    expect(plain.match(/ equal$/gm)).toHaveLength(6);
+    expect(/\x1b\[\d+A\r\x1b\[J/.test(output())).toBe(terminal);
+    expect(/shop\.orders .* done/.test(plain)).toBe(terminal);
   }
   await until('no process is left', () => processesOf(home.path).length === 0);
-}, 90_000);
+}, 150_000);
 
 test('Ctrl-C ends the demo in the middle of it and leaves no process', async () => {
   using home = folder();
