@@ -7,6 +7,7 @@ import { planSchema, type SchemaPlan } from './ddl-plan.ts';
 import type { TargetFacts } from './inspect-target.ts';
 import { type Finding, type MirrorPlan, ok, problem, warning } from './preflight-finding.ts';
 import { type DatabasePlan, readPlan } from './schema/read-plan.ts';
+import { readUnlogged } from './schema/unlogged.ts';
 
 /** What is read of both sides for a plan of the target's schema. */
 export interface SchemaSides {
@@ -27,7 +28,8 @@ export async function readSchemaSides(
   const usable = look.plan.slot === null ? look.tables : look.tables.filter(isTable);
   const trees = await growTrees(source, look.plan.tables, usable);
   const schema = await readSourceSchema(source, trees);
-  const database = await readPlan({ source, target }, look.plan, trees);
+  const all = [...trees, ...(await readUnlogged(source, look.plan))];
+  const database = await readPlan({ source, target }, look.plan, all);
   return { schema, database, target: await readTargetFacts(target, schema) };
 }
 
@@ -39,7 +41,7 @@ export function checkSchema(plan: MirrorPlan, { schema, target, database }: Sche
     trees: schema.trees.filter(({ mapping }) => isTable(target.tables.get(showTable(mapping.to)))),
   };
   const found = planAfterDrops(plan, usable, { target, provided: database.provided });
-  const inheritance = checkInheritance(plan, schema);
+  const inheritance = [...checkInheritance(plan, schema), ...checkObjects(database)];
   if (found.problems.length === 0) return [ok(check, 'every table can be made there or fits'), ...inheritance];
   const unfit =
     'ALTER the tables of the target so that they fit, exclude columns, or replace them: WITH (resync = true).';
@@ -75,6 +77,26 @@ function planAfterDrops(
   );
   const options = { ...plan.options, resync: false };
   return planSchema(planInput(schema, { ...target, tables }, { ...plan, options }, provided));
+}
+
+// What one message can bear; the ledger has them all.
+const mostObjects = 100;
+
+/** What of the database will not be made, as far as that is known beforehand. */
+function checkObjects({ objects }: DatabasePlan): readonly Finding[] {
+  const lines = objects.filter(({ line, steps }) => line.state !== 'existed' && steps.length === 0);
+  if (lines.length === 0) return [];
+  const words = lines.slice(0, mostObjects).map(({ line }) => {
+    const name = line.schema === '' ? line.name : showTable(line);
+    return `${line.kind} ${name}${line.table === '' ? '' : ` of ${line.table}`}: ${line.reason ?? ''}`;
+  });
+  const more = lines.length > mostObjects ? [`and ${lines.length - mostObjects} more`] : [];
+  const count = lines.length === 1 ? '1 object' : `${lines.length} objects`;
+  return [
+    warning('objects', `${count} of the source will not be made on the target with the mirror`, {
+      detail: [...words, ...more].join('\n'),
+    }),
+  ];
 }
 
 function checkInheritance(plan: MirrorPlan, { trees }: SourceSchema): readonly Finding[] {

@@ -1,12 +1,13 @@
 // The end of the making of objects: what may go now is tried once more, and both catalogs are compared with what the ledger says.
 import { type ObjectLine, objectKey, objectStages } from '../mirror/object.ts';
 import type { MirrorWork } from '../mirror/work.ts';
-import type { TableTree } from '../peers/ddl-tree.ts';
+import { membersOf, type TableTree, tableObject } from '../peers/ddl-tree.ts';
 import { lookAtSource, lookAtTarget } from '../peers/objects-look.ts';
 import { planObjects } from '../peers/objects-plan.ts';
-import type { PlannedObject } from '../peers/objects-planned.ts';
+import { type PlannedObject, refused } from '../peers/objects-planned.ts';
 import { readPlan } from '../peers/schema/read-plan.ts';
 import type { Connection } from '../pg/client.ts';
+import { showTable, type Table } from '../pg/table.ts';
 import type { SnapshotDeps } from './deps.ts';
 import type { ObjectRun } from './objects.ts';
 
@@ -17,23 +18,45 @@ export async function planAll(
   trees: readonly TableTree[],
 ): Promise<readonly PlannedObject[]> {
   const theirs = await lookAtSource(source, trees);
-  const ofTables = planObjects(await lookAtTarget(target, theirs, work.slot !== null));
+  const input = await lookAtTarget(target, theirs, work.slot !== null);
+  const ofTables = planObjects(input);
   const { objects } = await readPlan({ source, target }, work, trees);
   const known = new Set(objects.map(({ line }) => objectKey(line)));
-  return [...objects, ...ofTables.filter(({ line }) => !known.has(objectKey(line)))];
+  return [
+    ...missingTables(trees, input.there),
+    ...objects,
+    ...ofTables.filter(({ line }) => !known.has(objectKey(line))),
+  ];
 }
 
-// A function, relation, other object or schema that is not there, or not yet: the bodies of functions say to no catalog what they need.
-const notThere: ReadonlySet<string | undefined> = new Set(['42883', '42P01', '42704', '3F000']);
+function missingTables(trees: readonly TableTree[], there: readonly Table[]): readonly PlannedObject[] {
+  const byName = new Map(there.map((table) => [showTable(table), table]));
+  return trees.flatMap((tree) => {
+    // Partitions of a table that is none there flow into it.
+    const whole = byName.get(showTable(tree.mapping.to))?.kind === 'p' ? membersOf(tree) : membersOf(tree).slice(0, 1);
+    return whole
+      .filter(({ to }) => !byName.has(showTable(to)))
+      .map(({ source, to }) => {
+        const subject = { name: tableObject(source), stage: 'before', table: to } as const;
+        return refused(subject, { reason: 'it is not on the target', statement: '' });
+      });
+  });
+}
 
-/** Makes what failed for want of something that may be there by now. @param now the plan of what both sides have now */
+// A function, relation, other object or schema that is not there, or has no rows yet: the bodies of functions say to no catalog
+// what they need.
+const notThere: ReadonlySet<string | undefined> = new Set(['42883', '42P01', '42704', '3F000', '55000']);
+
+/** Makes what failed for want of something that may be there by now. @param look plans anew, by what both sides have now */
 export async function makeAgain(
   run: ObjectRun,
-  now: readonly PlannedObject[],
+  look: () => Promise<readonly PlannedObject[]>,
   watch: Connection,
   signal: AbortSignal,
 ): Promise<void> {
   const failed = run.failed;
+  if (!failed.some(({ sqlstate }) => notThere.has(sqlstate))) return;
+  const now = await look();
   const wanting = new Set(failed.filter(({ sqlstate }) => notThere.has(sqlstate)).map(objectKey));
   // And what was not tried for want of those; needs come first in the plan.
   const untried = new Set(failed.filter(({ sqlstate }) => sqlstate === undefined).map(objectKey));

@@ -10,6 +10,7 @@ import { inspectTables } from '../peers/inspect.ts';
 import { lookAtSource, lookAtTarget, lookForExtensions } from '../peers/objects-look.ts';
 import { planExtensions, planObjects } from '../peers/objects-plan.ts';
 import { readPlan } from '../peers/schema/read-plan.ts';
+import { readUnlogged } from '../peers/schema/unlogged.ts';
 import { moveSequences } from '../peers/sequences.ts';
 import { moveFreeSequences } from '../peers/sequences-free.ts';
 import type { Connection } from '../pg/client.ts';
@@ -35,8 +36,9 @@ export async function finishSnapshot(deps: SnapshotDeps, signal: AbortSignal): P
   await using target = await connectPeer(work.target, use, signal);
   await endLeftovers(target, work, ['finish']);
   if (work.options.do_initial_copy) await refuseUnfinished(deps, target);
-  const trees = await readTrees(source, work.tables);
-  const there = await makeAll(deps, { source, target }, { trees, signal });
+  const mirrored = await readTrees(source, work.tables);
+  const trees = [...mirrored, ...(await readUnlogged(source, work))];
+  const there = await makeAll(deps, { source, target }, { trees, mirrored, signal });
   const tables = { source: trees.flatMap((tree) => [tree.root, ...tree.partitions]), target: there };
   const { missing } = await moveSequences({ source, target }, sequenceMapping(trees), tables).catch(
     (error: unknown) => {
@@ -51,23 +53,56 @@ export async function finishSnapshot(deps: SnapshotDeps, signal: AbortSignal): P
   await flushTarget(target, work);
 }
 
+interface Trees {
+  /** All that are on the target, or should be. */
+  readonly trees: readonly TableTree[];
+  /** Those of them whose rows are there too. */
+  readonly mirrored: readonly TableTree[];
+}
+
 /** @returns the mirror's tables on the target */
 async function makeAll(
   deps: SnapshotDeps,
   { source, target }: { readonly source: Connection; readonly target: Connection },
-  { trees, signal }: { readonly trees: readonly TableTree[]; readonly signal: AbortSignal },
+  { trees, mirrored, signal }: Trees & { readonly signal: AbortSignal },
 ): Promise<readonly Table[]> {
   const { work } = deps;
   const rows = async () => {
-    if (work.options.do_initial_copy) await analyze(deps, trees, signal);
+    if (work.options.do_initial_copy) await analyze(deps, mirrored, signal);
   };
   const there = await inspectTables(target, targetNames(trees));
   if (work.options.schema === 'none') {
     await rows();
     return there;
   }
-  const theirs = await lookAtSource(source, trees);
   const run = new ObjectRun(deps);
+  await makeObjects({ deps, run, source, target, there, rows }, trees, signal);
+  if (work.options.schema !== 'full') return there;
+  // The plans before are let go by now: of 10,000 tables one is enough to hold.
+  const look = () => planAll({ source, target }, work, trees);
+  await makeAgain(run, look, target, signal);
+  await compareCatalogs(deps, run, await look());
+  return there;
+}
+
+interface Making {
+  readonly deps: SnapshotDeps;
+  readonly run: ObjectRun;
+  readonly source: Connection;
+  readonly target: Connection;
+  /** The mirror's tables on the target. */
+  readonly there: readonly Table[];
+  /** Lets the target's planner know the rows. */
+  readonly rows: () => Promise<void>;
+}
+
+async function makeObjects(
+  { deps, run, source, target, there, rows }: Making,
+  trees: readonly TableTree[],
+  signal: AbortSignal,
+): Promise<void> {
+  const { work } = deps;
+  const theirs = await lookAtSource(source, trees);
   const database = await readPlan({ source, target }, work, trees);
   await run.begin(database.objects);
   await run.make(database.objects, { stages: ['before'], watch: target }, signal);
@@ -77,7 +112,7 @@ async function makeAll(
   await addKeys(deps, { target, trees, source: theirs.objects, there }, signal);
   if (work.options.schema !== 'full') {
     await rows();
-    return there;
+    return;
   }
   const planned = planObjects(await lookAtTarget(target, theirs, work.slot !== null)).filter(
     ({ line }) => line.stage !== 'needs',
@@ -89,10 +124,6 @@ async function makeAll(
   // With expressions of indexes and extended statistics; and before foreign keys, which are looked at by queries.
   await rows();
   await make(objectStages.slice(objectStages.indexOf('foreign keys')));
-  const sides = { source, target };
-  await makeAgain(run, await planAll(sides, work, trees), target, signal);
-  await compareCatalogs(deps, run, await planAll(sides, work, trees));
-  return there;
 }
 
 async function refuseUnfinished({ work }: SnapshotDeps, target: Connection): Promise<void> {

@@ -7,10 +7,12 @@ import { holdToken } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
 import { planInput, readSourceSchema, readTargetFacts } from '../peers/ddl-input.ts';
 import { planSchema, type SchemaPlan } from '../peers/ddl-plan.ts';
-import { membersOf, type TableTree, tableObject } from '../peers/ddl-tree.ts';
+import { membersOf, type TableTree, tableObject, targetNames } from '../peers/ddl-tree.ts';
+import { inspectTables } from '../peers/inspect.ts';
 import { type TargetFacts, tablesWithRows } from '../peers/inspect-target.ts';
 import { createPublication } from '../peers/publication.ts';
 import { planAgainst, readSourceSide } from '../peers/schema/read-plan.ts';
+import { readUnlogged, unloggedReason } from '../peers/schema/unlogged.ts';
 import type { Connection } from '../pg/client.ts';
 import { ident, join, sql } from '../pg/sql.ts';
 import { showTable, type TableName } from '../pg/table.ts';
@@ -30,7 +32,8 @@ export async function prepareTarget(deps: SnapshotDeps, signal: AbortSignal): Pr
   await using source = await connectPeer(work.source, use, signal);
   await using target = await connectPeer(work.target, use, signal);
   const trees = await readTrees(source, work.tables);
-  const facts = await makeSchema({ deps, source, target, trees }, signal);
+  const empty = await readUnlogged(source, work);
+  const facts = await makeSchema({ deps, source, target, trees, empty }, signal);
   await refuseRows(target, work, facts);
   await noteInheritance(deps, trees);
   throwIfStopped(signal);
@@ -49,17 +52,20 @@ interface Sides {
   readonly source: Connection;
   readonly target: Connection;
   readonly trees: readonly TableTree[];
+  /** Tables that are made without their rows, where the target has none of their name. */
+  readonly empty: readonly TableTree[];
 }
 
 /** Brings the target's schema about; gives what was on the target before anything was made. */
-async function makeSchema({ deps, source, target, trees }: Sides, signal: AbortSignal): Promise<TargetFacts> {
+async function makeSchema({ deps, source, target, trees, empty }: Sides, signal: AbortSignal): Promise<TargetFacts> {
   const { work } = deps;
-  const schema = await readSourceSchema(source, trees);
+  const all = [...trees, ...(await missingOf(target, empty))];
+  const schema = await readSourceSchema(source, all);
   const side = await readSourceSide(source, work);
   for (;;) {
     throwIfStopped(signal);
     const facts = await readTargetFacts(target, schema);
-    const database = await planAgainst(side, target, { work, trees });
+    const database = await planAgainst(side, target, { work, trees: [...trees, ...empty] });
     const plan = planSchema(planInput(schema, facts, work, database.provided));
     refuse(plan);
     if (plan.drop.length > 0) {
@@ -68,6 +74,7 @@ async function makeSchema({ deps, source, target, trees }: Sides, signal: AbortS
     }
     await makeBefore(deps, target, { steps: plan.steps, database }, signal);
     await tellUsed(deps, trees, facts);
+    await tellEmpty(deps, empty);
     return facts;
   }
 }
@@ -91,7 +98,11 @@ function refuse(plan: SchemaPlan): void {
 // Rows that we did not bring are never mixed with ours, and never deleted without being told to.
 async function refuseRows(target: Connection, work: MirrorWork, facts: TargetFacts): Promise<void> {
   if (!work.options.do_initial_copy || work.options.resync) return;
-  await refuseFilled(target, [...facts.tables.values()]);
+  const mirrored = new Set(work.tables.map(({ to }) => showTable(to)));
+  await refuseFilled(
+    target,
+    [...facts.tables.values()].filter((table) => table.partitionOf !== null || mirrored.has(showTable(table))),
+  );
 }
 
 /** @throws `wrong_state` if one of these tables holds a row */
@@ -129,4 +140,18 @@ async function tellUsed({ report }: SnapshotDeps, trees: readonly TableTree[], f
   const used = trees.flatMap(membersOf).filter(({ to }) => facts.tables.has(showTable(to)));
   const lines = used.map(({ source }): ObjectLine => ({ ...tableObject(source), stage: 'before', state: 'existed' }));
   if (lines.length > 0) await report.objects(lines);
+}
+
+async function missingOf(target: Connection, trees: readonly TableTree[]): Promise<readonly TableTree[]> {
+  const there = new Set((await inspectTables(target, targetNames(trees))).map(showTable));
+  return trees.filter(({ mapping }) => !there.has(showTable(mapping.to)));
+}
+
+async function tellEmpty({ report }: SnapshotDeps, trees: readonly TableTree[]): Promise<void> {
+  if (trees.length === 0) return;
+  const lines = trees.map(({ root }): ObjectLine => {
+    return { ...tableObject(root), stage: 'before', state: 'existed', reason: unloggedReason };
+  });
+  await report.objects(lines);
+  await report.note(`unlogged tables are made and stay empty: ${trees.map(({ root }) => showTable(root)).join(', ')}`);
 }

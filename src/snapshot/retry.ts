@@ -4,6 +4,7 @@ import { type ObjectName, type ObjectStage, objectKey, objectStages } from '../m
 import { applicationName } from '../mirror/work.ts';
 import { compareToken, endLeftovers } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
+import { readUnlogged } from '../peers/schema/unlogged.ts';
 import { planAll } from './closing.ts';
 import type { SnapshotDeps } from './deps.ts';
 import { flushTarget } from './flush.ts';
@@ -31,7 +32,8 @@ export async function retryObjects(
   await using source = await connectPeer(work.source, use, signal);
   await using target = await connectPeer(work.target, use, signal);
   await endLeftovers(target, work, ['finish', 'objects']);
-  const all = await planAll({ source, target }, work, await readTrees(source, work.tables));
+  const trees = [...(await readTrees(source, work.tables)), ...(await readUnlogged(source, work))];
+  const all = await planAll({ source, target }, work, trees);
   const planned = all.filter(({ line }) => wanted.has(objectKey(line)));
   const there = new Set(planned.map(({ line }) => objectKey(line)));
   // Large objects are brought with the rows only.

@@ -92,7 +92,10 @@ export function listening(work: MirrorWork): SnapshotDeps & { readonly told: Tol
       async objects(lines) {
         for (const line of lines) {
           const before = told.objects.get(objectKey(line));
-          told.objects.set(objectKey(line), line.state === 'existed' && before?.state === 'created' ? before : line);
+          told.objects.set(
+            objectKey(line),
+            line.state === 'existed' && before?.state === 'created' ? { ...before, reason: line.reason } : line,
+          );
         }
       },
       async later() {},

@@ -80,7 +80,7 @@ async function maySwitchOff(db: Connection): Promise<boolean> {
  * @param row the alias of its row in the query
  * @param schema the alias of its pg_namespace row, if it is in a schema
  */
-export function isUsers(facts: ServerFacts, catalog: string, row: string, schema?: string): Sql {
+export function isUsers(facts: Pick<ServerFacts, 'ours'>, catalog: string, row: string, schema?: string): Sql {
   const of = trusted(row);
   const named = schema === undefined ? sql`true` : notTheirs(facts, schema);
   return sql`(${of}.oid >= 16384 and ${named} and not exists (select from pg_catalog.pg_depend member
@@ -89,7 +89,7 @@ export function isUsers(facts: ServerFacts, catalog: string, row: string, schema
 }
 
 /** The condition for schemas of users. @param schema the alias of the pg_namespace row */
-export function notTheirs(facts: ServerFacts, schema: string): Sql {
+export function notTheirs(facts: Pick<ServerFacts, 'ours'>, schema: string): Sql {
   const name = sql`${trusted(schema)}.nspname`;
   return sql`${name} <> all (${['information_schema', ...facts.ours]}::name[]) and ${name} !~ '^pg_(toast|temp)'`;
 }

@@ -68,6 +68,15 @@ export function follow(text: string, renames: Renames): Followed {
       i += 1;
       continue;
     }
+    const operator = operatorAt(text, tokens, i);
+    if (operator !== null) {
+      const moved = renames.names.get(nameKey({ schema: token.name ?? '', name: operator }));
+      if (moved === undefined) continue;
+      result += `${text.slice(from, token.start)}${quoteName(moved.schema)}`;
+      from = token.end;
+      changed = true;
+      continue;
+    }
     const to = renamedAt(text, tokens, i, renames);
     if (to === null) continue;
     const last = tokens[i + 2];
@@ -76,7 +85,8 @@ export function follow(text: string, renames: Renames): Followed {
     from = last.end;
     changed = true;
     if (to.name !== last.name && reads && isRead(text, tokens, i) && !hasAlias(text, tokens[i + 3])) {
-      result += ` ${quoteName(last.name ?? '')}`;
+      // INSERT takes an alias only so.
+      result += ` as ${quoteName(last.name ?? '')}`;
     }
     i += 2;
   }
@@ -117,6 +127,16 @@ function schemaAt(text: string, tokens: readonly Word[], i: number, renames: Ren
   const name = tokens[i]?.name;
   if (name == null || isSymbol(text, tokens[i + 1], '.')) return null;
   return renames.schemas.get(name) ?? null;
+}
+
+const operatorShape = /[-+*/<>=~!@#%^&|`?]+/y;
+
+// `schema.===`; null if it is none.
+function operatorAt(text: string, tokens: readonly Word[], i: number): string | null {
+  const [schema, dot] = [tokens[i], tokens[i + 1]];
+  if (schema?.name == null || dot === undefined || !isSymbol(text, dot, '.')) return null;
+  operatorShape.lastIndex = dot.end;
+  return operatorShape.exec(text)?.[0] ?? null;
 }
 
 const readingWords: ReadonlySet<string> = new Set(['from', 'join', 'only', 'update', 'using', 'into']);

@@ -95,7 +95,9 @@ export function planDatabase(input: DatabaseInput): DatabasePlan {
       if (shell !== null) shells.push(shell);
       continue;
     }
-    levels.set(id, Math.max(0, ...[...needsOf(id)].map((need) => (levels.get(need) ?? -1) + 1)));
+    // Of what is made in the same stage: the rest stands by then.
+    const same = [...needsOf(id)].filter((need) => context.stages.get(need) === context.stages.get(id));
+    levels.set(id, Math.max(0, ...same.map((need) => (levels.get(need) ?? -1) + 1)));
     const object = planEntity(context, entity, levels.get(id) ?? 0);
     // What the circle begins with goes with the first of it.
     const steps = object.steps.length > 0 && shells.length > 0 ? [shells, ...object.steps] : object.steps;
@@ -108,7 +110,11 @@ export function planDatabase(input: DatabaseInput): DatabasePlan {
   const early = objects.filter(
     ({ line }) => line.stage === 'before' && (line.state === 'waiting' || line.state === 'existed'),
   );
-  return { objects, provided: new Set(early.flatMap(({ id, line }) => [id, objectKey(line)])), needsOf };
+  const keys = (line: ObjectName) => {
+    const renamed = line.kind === 'schema' ? scoped.renames.schemas.get(line.name) : undefined;
+    return [objectKey(line), ...(renamed === undefined ? [] : [objectKey({ ...line, name: renamed })])];
+  };
+  return { objects, provided: new Set(early.flatMap(({ id, line }) => [id, ...keys(line)])), needsOf };
 }
 
 function excludedColumns(trees: ScopeInput['trees']): ReadonlyMap<string, ReadonlySet<string>> {
@@ -123,7 +129,8 @@ function excludedColumns(trees: ScopeInput['trees']): ReadonlyMap<string, Readon
 
 /** Unlike that of any other object of the same database. */
 function identity({ kind, schema, name, arguments: args, table }: Entity): string {
-  return JSON.stringify([kind, schema, name + args, table]);
+  // Which names are quoted is a matter of versions and of ours.
+  return JSON.stringify([kind, schema, name, args.replaceAll('"', ''), table.replaceAll('"', '')]);
 }
 
 /** The name in the ledger. */

@@ -35,8 +35,8 @@ async function readFunctions(db: Connection, facts: ServerFacts): Promise<readon
   const rows = await db.query<FunctionRow>(sql`
     select 'pg_proc:' || p.oid as id, n.nspname::text as schema, p.proname::text as name, ${argumentTypes} as arguments,
       p.prokind::text as kind, pg_catalog.pg_get_functiondef(p.oid) as definition,
-      pg_catalog.json_build_array(pg_catalog.pg_get_function_arguments(p.oid), pg_catalog.pg_get_function_result(p.oid),
-        p.prosrc, p.probin, l.lanname, p.provolatile, p.proisstrict, p.prosecdef, p.proparallel, p.proconfig)::text as shape,
+      pg_catalog.concat_ws(' ; ', pg_catalog.pg_get_function_arguments(p.oid), pg_catalog.pg_get_function_result(p.oid),
+        l.lanname, p.provolatile, p.proisstrict, p.prosecdef, p.proparallel, p.proconfig, p.probin, p.prosrc) as shape,
       p.prosqlbody is not null as atomic, p.prosrc = ${hollowBody} as hollow,
       case when p.prosqlbody is null then '' else
         'create or replace ' || case p.prokind when 'p' then 'procedure ' else 'function ' end

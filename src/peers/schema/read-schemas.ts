@@ -12,7 +12,9 @@ export async function readSchemas(db: Connection, facts: ServerFacts): Promise<r
       and not exists (select from pg_catalog.pg_depend member
         where member.classid = 'pg_catalog.pg_namespace'::pg_catalog.regclass and member.objid = n.oid and member.deptype = 'e')
     order by n.nspname`);
-  return rows.map(({ id, name }) => entity({ id, kind: 'schema', name, statements: [[createSchema(name)]] }));
+  return rows.map(({ id, name }) =>
+    entity({ id, kind: 'schema', name, definition: '', statements: [[createSchema(name)]] }),
+  );
 }
 
 interface ExtensionRow {

@@ -111,7 +111,8 @@ function materializedEntities(row: ViewRow): readonly Entity[] {
   ]);
   const part = { schema, table: showTable(row), stage: 'filling', needs: [id], of: id } as const;
   const bytes = Number(row.bytes);
-  const fill = [[sql`refresh materialized view ${view}`]];
+  // No autovacuum has seen the rows yet.
+  const fill = [[sql`refresh materialized view ${view}`, sql`analyze ${view}`]];
   return [
     entity({
       ...{ id, kind: 'materialized view', schema, name, stage: 'views', statements: [[create, ...settings]] },
