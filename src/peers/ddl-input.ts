@@ -7,6 +7,8 @@ import { type PlanInput, type TableTree, targetNames } from './ddl-tree.ts';
 import { inspectPartitions } from './inspect.ts';
 import { inspectSchema } from './inspect-schema.ts';
 import { inspectTarget, type TargetFacts } from './inspect-target.ts';
+import { followTrees } from './schema/follow-tables.ts';
+import type { DatabasePlan } from './schema/plan.ts';
 import { readSequences } from './sequences.ts';
 
 /** The source's side of a plan. */
@@ -63,11 +65,12 @@ export function planInput(
   schema: SourceSchema,
   target: TargetFacts,
   { options, slot }: { readonly options: Wishes; readonly slot: MirrorWork['slot'] },
-  provided: ReadonlySet<string>,
+  database: Pick<DatabasePlan, 'provided' | 'renames'>,
 ): PlanInput {
   return {
     ...schema,
-    ...{ target, provided },
+    trees: followTrees(schema.trees, database.renames),
+    ...{ target, provided: database.provided },
     added: addedColumns(options),
     create: options.schema !== 'none',
     replace: options.resync,

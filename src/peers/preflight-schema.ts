@@ -40,7 +40,7 @@ export function checkSchema(plan: MirrorPlan, { schema, target, database }: Sche
     ...schema,
     trees: schema.trees.filter(({ mapping }) => isTable(target.tables.get(showTable(mapping.to)))),
   };
-  const found = planAfterDrops(plan, usable, { target, provided: database.provided });
+  const found = planAfterDrops(plan, usable, { target, database });
   const inheritance = [...checkInheritance(plan, schema), ...checkObjects(database)];
   if (found.problems.length === 0) return [ok(check, 'every table can be made there or fits'), ...inheritance];
   const unfit =
@@ -58,16 +58,16 @@ export function checkSchema(plan: MirrorPlan, { schema, target, database }: Sche
 
 /** Tables of the target that the mirror would drop to make them anew. Pure. */
 export function tablesToReplace(plan: MirrorPlan, { schema, target, database }: SchemaSides): readonly TableName[] {
-  return planSchema(planInput(schema, target, plan, database.provided)).drop;
+  return planSchema(planInput(schema, target, plan, database)).drop;
 }
 
 // Tables that are replaced are dropped first; what the plan says then is what counts.
 function planAfterDrops(
   plan: MirrorPlan,
   schema: SourceSchema,
-  { target, provided }: { readonly target: TargetFacts; readonly provided: ReadonlySet<string> },
+  { target, database }: { readonly target: TargetFacts; readonly database: DatabasePlan },
 ): SchemaPlan {
-  const first = planSchema(planInput(schema, target, plan, provided));
+  const first = planSchema(planInput(schema, target, plan, database));
   if (first.drop.length === 0) return first;
   const dropped = new Set(first.drop.map(showTable));
   const tables = new Map(
@@ -76,7 +76,7 @@ function planAfterDrops(
     ),
   );
   const options = { ...plan.options, resync: false };
-  return planSchema(planInput(schema, { ...target, tables }, { ...plan, options }, provided));
+  return planSchema(planInput(schema, { ...target, tables }, { ...plan, options }, database));
 }
 
 // What one message can bear; the ledger has them all.

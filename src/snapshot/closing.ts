@@ -5,6 +5,7 @@ import { membersOf, type TableTree, tableObject } from '../peers/ddl-tree.ts';
 import { lookAtSource, lookAtTarget } from '../peers/objects-look.ts';
 import { planObjects } from '../peers/objects-plan.ts';
 import { type PlannedObject, refused } from '../peers/objects-planned.ts';
+import { followObjects } from '../peers/schema/follow-tables.ts';
 import { readPlan } from '../peers/schema/read-plan.ts';
 import type { Connection } from '../pg/client.ts';
 import { showTable, type Table } from '../pg/table.ts';
@@ -19,8 +20,8 @@ export async function planAll(
 ): Promise<readonly PlannedObject[]> {
   const theirs = await lookAtSource(source, trees);
   const input = await lookAtTarget(target, theirs, work.slot !== null);
-  const ofTables = planObjects(input);
-  const { objects } = await readPlan({ source, target }, work, trees);
+  const { objects, renames } = await readPlan({ source, target }, work, trees);
+  const ofTables = planObjects({ ...input, source: followObjects(input.source, renames) });
   const known = new Set(objects.map(({ line }) => objectKey(line)));
   return [
     ...missingTables(trees, input.there),

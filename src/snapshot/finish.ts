@@ -9,6 +9,7 @@ import { membersOf, type TableTree, targetNames } from '../peers/ddl-tree.ts';
 import { inspectTables } from '../peers/inspect.ts';
 import { lookAtSource, lookAtTarget, lookForExtensions } from '../peers/objects-look.ts';
 import { planExtensions, planObjects } from '../peers/objects-plan.ts';
+import { followObjects } from '../peers/schema/follow-tables.ts';
 import { readPlan } from '../peers/schema/read-plan.ts';
 import { readUnlogged } from '../peers/schema/unlogged.ts';
 import { moveSequences } from '../peers/sequences.ts';
@@ -114,9 +115,9 @@ async function makeObjects(
     await rows();
     return;
   }
-  const planned = planObjects(await lookAtTarget(target, theirs, work.slot !== null)).filter(
-    ({ line }) => line.stage !== 'needs',
-  );
+  const input = await lookAtTarget(target, theirs, work.slot !== null);
+  const followed = { ...input, source: followObjects(input.source, database.renames) };
+  const planned = planObjects(followed).filter(({ line }) => line.stage !== 'needs');
   await run.begin(planned);
   const all = [...planned, ...database.objects];
   const make = (stages: Parameters<ObjectRun['make']>[1]['stages']) => run.make(all, { stages, watch: target }, signal);

@@ -66,7 +66,7 @@ async function makeSchema({ deps, source, target, trees, empty }: Sides, signal:
     throwIfStopped(signal);
     const facts = await readTargetFacts(target, schema);
     const database = await planAgainst(side, target, { work, trees: [...trees, ...empty] });
-    const plan = planSchema(planInput(schema, facts, work, database.provided));
+    const plan = planSchema(planInput(schema, facts, work, database));
     refuse(plan);
     if (plan.drop.length > 0) {
       await dropTables(target, work, plan.drop);

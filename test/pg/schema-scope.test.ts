@@ -1,9 +1,15 @@
 // Which objects of a database go along with a mirror, and under which names: by what the mapping says and by what that needs.
 import { expect, test } from 'vitest';
-import { copyAll, mirrorWork, table } from '../support/copied.ts';
+import { shownName } from '../../src/peers/schema/shown-name.ts';
+import { finishSnapshot } from '../../src/snapshot/finish.ts';
+import { prepareTarget } from '../../src/snapshot/prepare.ts';
+import { runSnapshot } from '../../src/snapshot/run.ts';
+import { claim, copyAll, listening, mirrorWork, table } from '../support/copied.ts';
 import { databaseWork, exceptions, made, sides } from '../support/database.ts';
+import { testDatabase } from '../support/servers.ts';
 
 const copyOnly = { initial_copy_only: true };
+const never = new AbortController().signal;
 
 const shop = `
   create schema shop; create schema other; create type shop.state as enum ('new', 'done'); create type other.kind as enum ('k');
@@ -22,6 +28,14 @@ const shop = `
   create rule ins as on insert to shop.open do instead insert into shop.orders (id, total) values (new.id, new.total);
   create cast (shop.state as int) with inout; create operator shop.#+# (function = int4pl, leftarg = int, rightarg = int);
   create text search configuration shop.conf (copy = simple)`;
+
+// Functions that tables, their indexes and constraints call.
+const calls = `
+  create function shop.next(int) returns int language sql immutable as 'select $1 + 1';
+  create table shop.calls (id int default shop.next(4), g int generated always as (shop.next(1)) stored, p int, constraint ok check (shop.next(p) > 0));
+  create index calls_i on shop.calls (shop.next(p)) where shop.next(p) > 0; create statistics shop.st on (shop.next(p)), id from shop.calls;
+  create domain shop.positive as int check (shop.next(value) > 1); create table shop.parts (id int, p shop.positive) partition by range (shop.next(id));
+  create table shop.parts_1 partition of shop.parts for values from (1) to (9); insert into shop.calls (p) values (5); insert into shop.parts values (3, 7)`;
 
 test('a schema mapping takes along everything in its schemas and what that needs, under the new names', async () => {
   await using it = await sides(shop);
@@ -117,4 +131,46 @@ test('rows that users put into tables of an extension stay behind, and the ledge
   expect(exceptions(told)).toEqual([
     'left_out extension citext, rows of t: rows that were put into a table of an extension are not copied: "public"."t"',
   ]);
+});
+
+test('tables, indexes and constraints that call functions of a renamed schema follow these, and a second call finds them', async () => {
+  await using it = await sides(`create schema shop; ${calls}`);
+  const work = await databaseWork(it, copyOnly, { kind: 'schemas', pairs: [{ from: 'shop', to: 'order' }] });
+  const deps = listening(work);
+  await claim(work);
+  await prepareTarget(deps, never);
+  await runSnapshot(deps, never);
+  await finishSnapshot(deps, never);
+  await finishSnapshot(deps, never);
+  expect(exceptions(deps.told)).toEqual([]);
+  expect(await it.to.exec(`insert into "order".calls (p) values (1) returning id, g`)).toEqual([{ id: 5, g: 2 }]);
+  const texts = `select pg_get_expr(d.adbin, d.adrelid) as text from pg_attrdef d union all select pg_get_constraintdef(k.oid) from pg_constraint k where k.contype = 'c'
+    union all select pg_get_indexdef(i.indexrelid) from pg_index i where i.indrelid::regclass::text ~ 'calls' union all select pg_get_statisticsobjdef(oid) from pg_statistic_ext
+    union all select pg_get_partkeydef(p.partrelid) from pg_partitioned_table p order by 1`;
+  const renamed = (await it.from.exec<{ text: string }>(texts)).map(({ text }) =>
+    text.replaceAll('shop.', '"order".').replace('"order".positive', 'shop.positive'),
+  );
+  expect((await it.to.exec<{ text: string }>(texts)).map(({ text }) => text)).toEqual(renamed);
+});
+
+test('the words that a server quotes are those that we quote', async () => {
+  await using db = await testDatabase(18);
+  const rows = await db.exec<{ word: string; quoted: string }>(
+    'select word, quote_ident(word) as quoted from pg_get_keywords()',
+  );
+  expect(rows.map(({ word }) => shownName(word))).toEqual(rows.map(({ quoted }) => quoted));
+});
+
+test('a view that reads an excluded column is left out, and so is what reads that view', async () => {
+  await using it = await sides(`create table t (id int primary key, secret text, v text);
+    create view fine as select id, v from t; create view bad as select id, secret from t where v > ''; create view worse as select id from bad;
+    create materialized view rows as select length(secret) as n from t`);
+  const told = await copyAll(mirrorWork(it, [table('t', { exclude: ['secret'] })], copyOnly));
+  expect(exceptions(told)).toEqual([
+    'left_out materialized rows public.rows of public.rows: materialized view rows is left out',
+    'left_out materialized view public.rows: its column secret is excluded from the mirror',
+    'left_out view public.bad: its column secret is excluded from the mirror',
+    'left_out view public.worse: view bad is left out',
+  ]);
+  expect(made(told, 'view')).toEqual(['view public.fine']);
 });

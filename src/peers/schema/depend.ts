@@ -8,8 +8,15 @@ export interface Graph {
   readonly needs: ReadonlyMap<string, ReadonlySet<string>>;
   /** By id of a table: what its indexes, constraints and statistics need. */
   readonly wide: ReadonlyMap<string, ReadonlySet<string>>;
+  /** By id of a view, rule, function, policy or trigger: the columns that it uses, with the id of their relation. */
+  readonly columns: ReadonlyMap<string, readonly UsedColumn[]>;
   /** Every relation that has columns, by id. */
   readonly relations: ReadonlyMap<string, Relation>;
+}
+
+export interface UsedColumn {
+  readonly relation: string;
+  readonly column: string;
 }
 
 export interface Relation extends TableName {
@@ -24,7 +31,7 @@ interface Edge {
   readonly wide: boolean;
 }
 
-/** Three round trips; of plain tables there are few edges, so that 10,000 of them are no matter. */
+/** A few round trips; of plain tables there are few edges, so that 10,000 of them are no matter. */
 export async function readDependencies(db: Connection): Promise<Graph> {
   const edges = await db.query<Edge>(selectEdges);
   const needs = new Map<string, Set<string>>();
@@ -42,7 +49,13 @@ export async function readDependencies(db: Connection): Promise<Graph> {
     from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
     where c.relkind in ('r', 'p', 'v', 'm', 'f') and c.oid >= 16384 and n.nspname !~ '^pg_(toast|temp)'
       and n.nspname <> 'information_schema'`);
-  return { needs, wide, relations: new Map(relations.map(({ id, ...relation }) => [id, relation])) };
+  const columns = new Map<string, UsedColumn[]>();
+  for (const { from, ...used } of await db.query<UsedColumn & { from: string }>(selectColumns)) {
+    const list = columns.get(from);
+    if (list === undefined) columns.set(from, [used]);
+    else list.push(used);
+  }
+  return { needs, wide, columns, relations: new Map(relations.map(({ id, ...relation }) => [id, relation])) };
 }
 
 const classOf = (name: string) => trusted(`'pg_catalog.${name}'::pg_catalog.regclass::oid`);
@@ -102,3 +115,12 @@ const selectEdges = sql`
   left join member tm on tm.classid = owned.to_class and tm.objid = owned.to_id
   where (owned.from_class, owned.from_id) is distinct from (owned.to_class, owned.to_id)
     and (fm.refobjid is null or fm.refobjid is distinct from tm.refobjid)`;
+
+const selectColumns = sql`
+  select distinct coalesce('pg_class:' || w.ev_class, d.classid::pg_catalog.regclass || ':' || d.objid) as from,
+    'pg_class:' || d.refobjid as relation, a.attname::text as column
+  from pg_catalog.pg_depend d
+  join pg_catalog.pg_attribute a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid
+  left join pg_catalog.pg_rewrite w on d.classid = ${classOf('pg_rewrite')} and w.oid = d.objid and w.rulename = '_RETURN'
+  where d.refclassid = ${classOf('pg_class')} and d.refobjsubid > 0 and d.objid >= 16384
+    and d.classid in (${classOf('pg_rewrite')}, ${classOf('pg_proc')}, ${classOf('pg_policy')}, ${classOf('pg_trigger')})`;

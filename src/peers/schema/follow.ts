@@ -1,7 +1,7 @@
 // Brings text that a server printed from the source's names to the target's, where a mapping changes them. Pure.
-import { quoteName } from '../../pg/sql.ts';
 import type { TableName } from '../../pg/table.ts';
 import { nextToken, type Token } from '../../sql/lexer.ts';
+import { shownName } from './shown-name.ts';
 
 /** What names become; null: nothing is renamed. */
 export interface Renames {
@@ -62,7 +62,7 @@ export function follow(text: string, renames: Renames): Followed {
     }
     const schema = word === 'schema' ? schemaAt(text, tokens, i + 1, renames) : null;
     if (schema !== null) {
-      result += text.slice(from, tokens[i + 1]?.start) + quoteName(schema);
+      result += text.slice(from, tokens[i + 1]?.start) + shownName(schema);
       from = tokens[i + 1]?.end ?? from;
       changed = true;
       i += 1;
@@ -72,7 +72,7 @@ export function follow(text: string, renames: Renames): Followed {
     if (operator !== null) {
       const moved = renames.names.get(nameKey({ schema: token.name ?? '', name: operator }));
       if (moved === undefined) continue;
-      result += `${text.slice(from, token.start)}${quoteName(moved.schema)}`;
+      result += `${text.slice(from, token.start)}${shownName(moved.schema)}`;
       from = token.end;
       changed = true;
       continue;
@@ -81,12 +81,12 @@ export function follow(text: string, renames: Renames): Followed {
     if (to === null) continue;
     const last = tokens[i + 2];
     if (last === undefined) continue;
-    result += text.slice(from, token.start) + quoteName(to.schema, to.name);
+    result += text.slice(from, token.start) + shownName(to.schema, to.name);
     from = last.end;
     changed = true;
     if (to.name !== last.name && reads && isRead(text, tokens, i) && !hasAlias(text, tokens[i + 3])) {
       // INSERT takes an alias only so.
-      result += ` as ${quoteName(last.name ?? '')}`;
+      result += ` as ${shownName(last.name ?? '')}`;
     }
     i += 2;
   }

@@ -16,7 +16,7 @@ import {
   toMake,
 } from '../objects-planned.ts';
 import type { Circumstances, Entity } from './entity.ts';
-import { type Followed, follow, nameKey, type Renames } from './follow.ts';
+import { type Followed, follow, nameKey, noRenames, type Renames } from './follow.ts';
 import { inOrder } from './order.ts';
 import { neededBy, type Scoped, type ScopeInput, schemaOf, scopeOf } from './scope.ts';
 import type { DatabaseSide } from './side.ts';
@@ -36,9 +36,13 @@ export interface DatabasePlan {
   readonly provided: ReadonlySet<string>;
   /** What an object or table needs, by id. */
   readonly needsOf: (id: string) => ReadonlySet<string>;
+  readonly renames: Renames;
 }
 
-export const emptyPlan: DatabasePlan = { objects: [], provided: new Set(), needsOf: () => new Set() };
+export const emptyPlan: DatabasePlan = {
+  ...{ objects: [], provided: new Set(), needsOf: () => new Set() },
+  renames: noRenames,
+};
 
 interface Context extends DatabaseInput, Scoped, Circumstances2 {
   readonly byId: ReadonlyMap<string, Entity>;
@@ -114,7 +118,8 @@ export function planDatabase(input: DatabaseInput): DatabasePlan {
     const renamed = line.kind === 'schema' ? scoped.renames.schemas.get(line.name) : undefined;
     return [objectKey(line), ...(renamed === undefined ? [] : [objectKey({ ...line, name: renamed })])];
   };
-  return { objects, provided: new Set(early.flatMap(({ id, line }) => [id, ...keys(line)])), needsOf };
+  const provided = new Set(early.flatMap(({ id, line }) => [id, ...keys(line)]));
+  return { objects, provided, needsOf, renames: scoped.renames };
 }
 
 function excludedColumns(trees: ScopeInput['trees']): ReadonlyMap<string, ReadonlySet<string>> {
@@ -125,6 +130,17 @@ function excludedColumns(trees: ScopeInput['trees']): ReadonlyMap<string, Readon
       return [tree.root, ...tree.partitions].map((each) => [showTable(each), columns] as const);
     }),
   );
+}
+
+// Columns that it uses, of whatever table, and that the mirror leaves out.
+function excludedOf({ excluded, source }: Context, entity: Entity): readonly string[] {
+  if (excluded.size === 0) return [];
+  const own = entity.columns?.filter((column) => excluded.get(entity.table)?.has(column)) ?? [];
+  const used = (source.graph.columns.get(entity.id) ?? []).flatMap(({ relation, column }) => {
+    const table = source.graph.relations.get(relation);
+    return table !== undefined && excluded.get(showTable(table))?.has(column) === true ? [column] : [];
+  });
+  return [...new Set([...own, ...used])];
 }
 
 /** Unlike that of any other object of the same database. */
@@ -235,7 +251,7 @@ function become(context: Context, entity: Entity, subject: Subject): PlannedObje
   if (there !== undefined && (there.hollow !== true || entity.hollow === true)) {
     return compare(context, { entity, there, subject, statement });
   }
-  const excluded = entity.columns?.filter((column) => context.excluded.get(entity.table)?.has(column)) ?? [];
+  const excluded = excludedOf(context, entity);
   if (excluded.length > 0) return leaveOut(subject, excludedReason(excluded));
   const judged = judge(context, { entity, subject, statement });
   if (judged !== null) return judged;
