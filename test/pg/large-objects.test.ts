@@ -92,7 +92,8 @@ test('large objects that our role may not read are told with the statement that 
       statement: `grant select on large object 4200000000 to "${role}"`,
     });
   } finally {
-    await from.exec(`drop owned by ${role}; drop role ${role}`);
+    for (const db of [from, to]) await db.exec(`drop owned by ${role}`);
+    await from.exec(`drop role ${role}`);
   }
 });
 

@@ -500,14 +500,18 @@ test('an ordinary role makes all that an owner may, and what would write a secon
     const tables = ['r', 't'].map((name) => table(name));
     const work = mirrorWork(sides, tables);
     const told = await copyAll(work);
+    const owners = ['r', 't'].map(
+      (name) => `left_out owner owner of public.${name}: our role is no member of "sluice"`,
+    );
     expect(exceptions(told)).toEqual([
       'left_out foreign key t_r_fkey of public.t: it writes to other rows (CASCADE, SET …), as the source did already, and the target does not grant session_replication_role; make it when the mirror is done',
+      ...owners,
     ]);
     const [line] = lines(told, 'foreign key').filter(({ state }) => state === 'left_out');
     await w.to.exec(line?.statement ?? '');
     expect(await printObjects(w.to)).toEqual(await printObjects(w.from));
     await w.to.exec('drop table r, t');
-    expect(exceptions(await copyAll(mirrorWork(sides, tables, copyOnly)))).toEqual([]);
+    expect(exceptions(await copyAll(mirrorWork(sides, tables, copyOnly)))).toEqual(owners);
     expect(await printObjects(w.to)).toEqual(await printObjects(w.from));
   } finally {
     await w.to.exec(`drop owned by ${role} cascade; drop role ${role}`);
