@@ -1,4 +1,4 @@
-// The ledger as SHOW MIRROR tells it: counts, what is being built, and by name what has failed or was left out.
+// The ledger as SHOW MIRROR tells it: counts, what is being built, and by name what has failed, waits or was left out.
 import type { Connection } from '../pg/client.ts';
 import { sql } from '../pg/sql.ts';
 import { grouped } from './words.ts';
@@ -24,14 +24,13 @@ export async function objectRows(db: Connection, mirror: string): Promise<[strin
     sql`select state, count(*) as number from sluice.objects where mirror = ${mirror} group by state`,
   );
   if (counts.length === 0) return [];
-  const named =
-    await db.query<ObjectFacts>(sql`select kind, schema, name, source_table, state, reason, sqlstate, doing, percent
-    from sluice.objects where mirror = ${mirror} and state in ('failed', 'making', 'left_out')
-    order by array_position(array['failed', 'making', 'left_out'], state), source_table, kind, name limit ${mostObjects}`);
-  const all = ['failed', 'making', 'left_out'].map(
-    (state) => counts.find((each) => each.state === state)?.number ?? '0',
-  );
-  const more = all.reduce((sum, number) => sum + Number(number), 0) - named.length;
+  // One that waits is told if something keeps it; the others are only not begun.
+  const named = await db.query<ObjectFacts & { readonly number: string }>(sql`
+    select kind, schema, name, source_table, state, reason, sqlstate, doing, percent, count(*) over () as number
+    from sluice.objects where mirror = ${mirror}
+      and (state in ('failed', 'making', 'left_out') or state = 'waiting' and reason is not null)
+    order by array_position(array['failed', 'making', 'waiting', 'left_out'], state), source_table, kind, name limit ${mostObjects}`);
+  const more = Number(named[0]?.number ?? 0) - named.length;
   return [
     ['objects', countsLine(counts)],
     ...named.map((object): [string, string] => [label(object), objectLine(object)]),
@@ -59,5 +58,6 @@ export function objectLine({ state, reason, sqlstate, doing, percent }: ObjectFa
     return doing === null ? 'being made' : `being made: ${doing}${far}`;
   }
   const code = sqlstate === null ? '' : ` (SQLSTATE ${sqlstate})`;
-  return `${state.replace('_', ' ')}: ${reason ?? ''}${code}`;
+  const word = state === 'waiting' ? 'waits for the change-over' : state.replace('_', ' ');
+  return `${word}: ${reason ?? ''}${code}`;
 }

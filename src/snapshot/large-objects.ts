@@ -165,7 +165,7 @@ interface BatchRun {
 
 // All of it with its record, or nothing.
 async function copyBatch(
-  { work }: SnapshotDeps,
+  { work, throttle }: SnapshotDeps,
   { source, target }: WorkerPair,
   { batch, lsn, telling, signal }: BatchRun,
 ): Promise<void> {
@@ -178,7 +178,8 @@ async function copyBatch(
       if (batch.bytes > 0) {
         await target.run(waiting.create);
         const relay = { source, sourceSql: copyLargeObjectsOut(batch.objects), target, targetSql: waiting.copyIn };
-        await relayCopy({ ...relay, onBytes: (bytes) => telling.more(bytes) }, signal);
+        const pace = (passed: number) => throttle?.pass(passed, signal);
+        await relayCopy({ ...relay, pace, onBytes: (bytes) => telling.more(bytes) }, signal);
         await target.run(waiting.put);
         await target.run(waiting.drop);
       }

@@ -91,6 +91,31 @@ export function boundObjects({ app, reader, absent }: BoundRoles, major: 14 | 18
   comment on trigger "t ""1""; --" on plain.t is 'trigger'; comment on rule "r ""1""" on "we""ird.s"."order; --" is 'rule';
   comment on policy "p ""1""" on plain.t is 'policy'; comment on sequence plain.s is 'sequence'; comment on sequence plain.audit_at_seq is 'own';
   comment on event trigger "ev ""1""" is 'event'; comment on language plpgsql is 'my pl'; comment on extension plpgsql is 'mine';
+  create foreign data wrapper "w ""1"""; create server "s ""1""" foreign data wrapper "w ""1""";
+  grant usage on foreign data wrapper "w ""1""" to "${reader}", "${app}"; grant usage on foreign server "s ""1""" to "${reader}" with grant option;
+  alter server "s ""1""" owner to "${app}"; comment on foreign data wrapper "w ""1""" is 'wrapper'; comment on server "s ""1""" is 'server';
+  create foreign table plain.far (id int) server "s ""1"""; grant select on plain.far to "${reader}"; alter foreign table plain.far owner to "${app}";
+  create trigger "on far" before insert on plain.far for each row execute function plain.before();
+  comment on foreign table plain.far is 'far'; comment on column plain.far.id is 'far id';
+  create materialized view plain.mat as select id from plain.t; grant select on plain.mat to "${reader}"; alter materialized view plain.mat owner to "${app}";
+  comment on materialized view plain.mat is 'mat'; comment on column plain.mat.id is 'mat id';
+  create index mat_id on plain.mat (id); comment on index plain.mat_id is 'index of mat';
+  create collation plain.c (locale = 'C', provider = libc); create text search dictionary plain.dict (template = simple);
+  create text search configuration plain.cfg (copy = simple); create statistics plain.st on id, n from plain.t;
+  create function plain.less(plain.pair, plain.pair) returns bool language sql immutable as 'select ($1).a < ($2).a';
+  create operator plain.<< (leftarg = plain.pair, rightarg = plain.pair, function = plain.less);
+  create operator family plain.fam using btree; create operator class plain.ops for type int4 using btree family plain.fam as operator 1 <;
+  create function plain.to_mood(int) returns plain.mood language sql immutable as $f$ select 'a'::plain.mood $f$;
+  create cast (int as plain.mood) with function plain.to_mood(int);
+  alter collation plain.c owner to "${app}"; alter text search dictionary plain.dict owner to "${app}";
+  alter text search configuration plain.cfg owner to "${app}"; alter statistics plain.st owner to "${app}";
+  alter operator class plain.ops using btree owner to "${app}"; alter operator family plain.fam using btree owner to "${app}";
+  alter operator plain.<< (plain.pair, plain.pair) owner to "${app}";
+  comment on collation plain.c is 'c'; comment on text search dictionary plain.dict is 'dict'; comment on text search configuration plain.cfg is 'cfg';
+  comment on operator plain.<< (plain.pair, plain.pair) is 'op'; comment on operator class plain.ops using btree is 'ops';
+  comment on operator family plain.fam using btree is 'fam'; comment on cast (int as plain.mood) is 'cast'; comment on statistics plain.st is 'st';
+  grant execute on function pg_catalog.pg_ls_waldir() to "${reader}"; revoke execute on function pg_catalog.pg_sleep(float8) from public;
+  grant update (datname) on pg_catalog.pg_database to "${app}";
   comment on table plain.t is 'table'; comment on column plain.t.v is 'column'; comment on schema public is 'my public';
   `;
 }
@@ -128,6 +153,18 @@ const selects: Readonly<Record<string, string>> = {
     from pg_type t join pg_namespace n on n.oid = t.typnamespace where t.typrelid = 0 and t.typelem = 0 and ${users('n')}`,
   schema: `select concat_ws(' | ', n.nspname, ${role('n.nspowner')}, ${acl('n.nspacl', 'n', 'n.nspowner')}) as line
     from pg_namespace n where n.nspname <> 'public' and ${users('n')}`,
+  owner: `select i.type || ' ' || i.identity || ' ' || ${role('o.owner')} as line from (
+      select 'pg_foreign_data_wrapper'::regclass as class, oid, fdwowner as owner from pg_foreign_data_wrapper
+      union all select 'pg_foreign_server'::regclass, oid, srvowner from pg_foreign_server
+      union all select 'pg_collation'::regclass, oid, collowner from pg_collation union all select 'pg_ts_dict'::regclass, oid, dictowner from pg_ts_dict
+      union all select 'pg_ts_config'::regclass, oid, cfgowner from pg_ts_config union all select 'pg_opclass'::regclass, oid, opcowner from pg_opclass
+      union all select 'pg_opfamily'::regclass, oid, opfowner from pg_opfamily union all select 'pg_operator'::regclass, oid, oprowner from pg_operator
+      union all select 'pg_statistic_ext'::regclass, oid, stxowner from pg_statistic_ext) o, pg_identify_object(o.class, o.oid, 0) i where o.oid >= 16384`,
+  foreign: `select concat_ws(' ', w.fdwname, s.srvname, ${acl('w.fdwacl', 'F', 'w.fdwowner')}, ${acl('s.srvacl', 'S', 's.srvowner')}) as line
+    from pg_foreign_data_wrapper w join pg_foreign_server s on s.srvfdw = w.oid`,
+  system: `select concat_ws(' ', p.oid::regprocedure, ${acl('p.proacl', 'f', 'p.proowner')}) as line from pg_proc p
+      where p.oid < 16384 and p.proname in ('pg_sleep', 'pg_ls_waldir')
+    union all select ${acl('a.attacl', 'c', '10::oid')} from pg_attribute a where a.attrelid = 'pg_catalog.pg_database'::regclass and a.attname = 'datname'`,
   language: `select concat_ws(' | ', l.lanname, ${acl('l.lanacl', 'l', 'l.lanowner')}) as line from pg_language l where l.lanpltrusted`,
   'default privileges': `select concat_ws(' | ', ${role('d.defaclrole')}, n.nspname, d.defaclobjtype::text, ${acl('d.defaclacl', 'r', 'd.defaclrole')}) as line
     from pg_default_acl d left join pg_namespace n on n.oid = d.defaclnamespace`,

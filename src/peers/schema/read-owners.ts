@@ -73,10 +73,11 @@ function selectOwners(facts: ServerFacts): Sql {
   const c = inSchema('pg_class', { row: 'c', name: 'relname', owner: 'relowner' });
   const p = inSchema('pg_proc', { row: 'p', name: 'proname', owner: 'proowner' });
   const t = inSchema('pg_type', { row: 't', name: 'typname', owner: 'typowner' });
+  const o = inSchema('pg_operator', { row: 'o', name: 'oprname', owner: 'oprowner' });
   const others = simple.map(({ catalog, row, name, owner, word }) => {
-    const o = inSchema(catalog, { row, name, owner });
-    return sql`select ${o.columns}, null::text as relation, ${trusted(`'${word} '`)} || ${o.name}${trusted(methodOf[catalog] ?? '')} as alter,
-      ${o.owner}::text as owner, false as written from ${o.from} where ${o.users}`;
+    const each = inSchema(catalog, { row, name, owner });
+    return sql`select ${each.columns}, null::text as relation, ${trusted(`'${word} '`)} || ${each.name}${trusted(methodOf[catalog] ?? '')} as alter,
+      ${each.owner}::text as owner, false as written from ${each.from} where ${each.users}`;
   });
   const shared = homeless.map(
     ({ catalog, row, name, owner, word }) => sql`select ${trusted(`'${catalog}:' || ${row}.oid`)}, '', null,
@@ -95,6 +96,9 @@ function selectOwners(facts: ServerFacts): Sql {
         from pg_catalog.unnest(p.proargtypes) with ordinality as argument(type, place)), '') || ')',
       ${p.owner}::text, false from ${p.from} where ${p.users} and not exists (select from pg_catalog.pg_depend d
         where d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass and d.objid = p.oid and d.deptype = 'i')`,
+    sql`select ${o.columns}, null, 'operator ' || pg_catalog.quote_ident(n.nspname) || '.' || o.oprname || ' ('
+        || case o.oprleft when 0 then 'NONE' else pg_catalog.format_type(o.oprleft, null) end || ', '
+        || pg_catalog.format_type(o.oprright, null) || ')', ${o.owner}::text, false from ${o.from} where ${o.users}`,
     sql`select ${t.columns}, null, 'type ' || ${t.name}, ${t.owner}::text, false from ${t.from}
       left join pg_catalog.pg_class r on r.oid = t.typrelid
       where ${t.users} and t.typtype <> 'm' and t.typelem = 0 and coalesce(r.relkind, 'c') = 'c'`,
@@ -116,7 +120,13 @@ interface Kind {
 }
 
 const namespaceOf: Readonly<Record<string, string>> = {
-  ...{ pg_class: 'relnamespace', pg_proc: 'pronamespace', pg_type: 'typnamespace', pg_collation: 'collnamespace' },
+  ...{
+    pg_class: 'relnamespace',
+    pg_proc: 'pronamespace',
+    pg_type: 'typnamespace',
+    pg_operator: 'oprnamespace',
+    pg_collation: 'collnamespace',
+  },
   ...{
     pg_conversion: 'connamespace',
     pg_opclass: 'opcnamespace',

@@ -21,6 +21,9 @@ test('an object tells how far it is, or why it is not there', () => {
   expect(objectLine({ ...object, state: 'failed', reason: 'no such function', sqlstate: '42883' })).toBe(
     'failed: no such function (SQLSTATE 42883)',
   );
+  expect(objectLine({ ...object, state: 'waiting', reason: 'it would fire for mirrored rows' })).toBe(
+    'waits for the change-over: it would fire for mirrored rows',
+  );
   expect(objectLine({ ...object, state: 'left_out', reason: 'its column a is excluded' })).toBe(
     'left out: its column a is excluded',
   );
