@@ -1,5 +1,5 @@
 // From what the source has and what the target has: the steps that make the target ready, or every reason why it cannot be. Pure.
-import { quoteName } from '../pg/sql.ts';
+import { ident, quoteName, type Sql, sql } from '../pg/sql.ts';
 import { showTable, type Table, type TableName } from '../pg/table.ts';
 import { addColumn, attachPartition, createTable, type TableToMake } from './ddl.ts';
 import { type Before, planBefore } from './ddl-before.ts';
@@ -185,6 +185,7 @@ function makeStep(context: PlanContext, member: Member, before: Before): SchemaS
     statements: [
       ...withIt.map((each) => createSequence(each.sequence, each.name, context.target.version)),
       ...createTable(table),
+      ...loggedOtherwise(context, table),
       ...own.flatMap(({ sequence, name, fresh }) =>
         uses(sequence, 'owned')
           // An owner must be in the sequence's schema.
@@ -196,6 +197,16 @@ function makeStep(context: PlanContext, member: Member, before: Before): SchemaS
       ),
     ],
   };
+}
+
+// The sequence behind an identity column is as its table is, if nothing else is said of it (15).
+function loggedOtherwise(context: PlanContext, { source, identity, to }: TableToMake): readonly Sql[] {
+  if (context.target.version < 150_000 || source.partitionOf !== null) return [];
+  return [...identity.values()].flatMap(({ sequence, to: name }) => {
+    const unlogged = sequence.unlogged ?? false;
+    if (name === null || unlogged === (source.persistence === 'u' && source.partitioning === null)) return [];
+    return [sql`alter sequence ${ident(to.schema, name.name)} set ${unlogged ? sql`unlogged` : sql`logged`}`];
+  });
 }
 
 // As the server prints a sequence in a default.

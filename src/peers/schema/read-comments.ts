@@ -91,6 +91,8 @@ function boundTo({ id, about, schema, relation, column }: RemarkRow, what: strin
 
 function nameOf({ identity, relation, column, type }: RemarkRow): string {
   if (column !== null) return column;
+  // Older servers say it otherwise.
+  if (type === 'transform') return identity.replace(/ on language (?=[^ ]*$)/, ' language ');
   return relation === null || type.endsWith('view') || type === 'foreign table'
     ? identity
     : identity.replace(/ on .*$/s, '');

@@ -19,6 +19,8 @@ export interface Privilege {
 }
 
 interface ObjectRow {
+  readonly self: string;
+  /** Itself, or the table that a sequence belongs to. */
   readonly about: string;
   readonly kind: ObjectKind;
   readonly schema: string;
@@ -87,19 +89,22 @@ const selectObjects = sql`
   from pg_catalog.pg_foreign_server s`;
 
 // What everybody has from the beginning is compared with what is, without who granted it; for what the system or an extension
-// brought, the beginning is as it was brought.
+// brought, the beginning is as it was brought. Before 15 everybody could make objects in schema public: that goes along.
 function selectGrants(facts: ServerFacts): Sql {
   return sql`
   with object as materialized (
     select o.*, o.oid < 16384 and (o.catalog <> 'pg_namespace' or o.oid <> 2200) or member.objid is not null as theirs,
-      coalesce(init.initprivs, pg_catalog.acldefault(o.letter::"char", o.owner)) as base, n.nspname::text as nspname
+      case when o.catalog = 'pg_namespace' and o.oid = 2200
+        then pg_catalog.acldefault('n', o.owner) || pg_catalog.makeaclitem(0::oid, o.owner, 'USAGE', false)
+        else coalesce(init.initprivs, pg_catalog.acldefault(o.letter::"char", o.owner)) end as base, n.nspname::text as nspname
     from (${selectObjects}) o
     left join pg_catalog.pg_namespace n on n.oid = o.schema
     left join pg_catalog.pg_depend member on member.classid = ('pg_catalog.' || o.catalog)::pg_catalog.regclass
       and member.objid = o.oid and member.deptype = 'e'
     left join pg_catalog.pg_init_privs init on init.classoid = ('pg_catalog.' || o.catalog)::pg_catalog.regclass
       and init.objoid = o.oid and init.objsubid = o.sub
-    where o.acl is not null and o.acl is distinct from init.initprivs
+    where o.acl is not null
+      and (o.acl is distinct from init.initprivs or o.catalog = 'pg_namespace' and o.oid = 2200)
       and (n.oid is null or ${notTheirs(facts, 'n')})),
   has as (
     select o.catalog, o.oid, o.sub, o.owner, x.grantor, x.grantee, x.privilege_type, x.is_grantable
@@ -123,7 +128,7 @@ function selectGrants(facts: ServerFacts): Sql {
     where not exists (select from has h where h.catalog = b.catalog and h.oid = b.oid and h.sub = b.sub
       and h.grantee = b.grantee and h.privilege_type = b.privilege_type)
     group by b.catalog, b.oid, b.sub)
-  select o.catalog || ':' || coalesce(o.by, o.oid) as about, 'grant' as kind,
+  select o.catalog || ':' || o.oid as self, o.catalog || ':' || coalesce(o.by, o.oid) as about, 'grant' as kind,
     case when o.catalog = 'pg_namespace' then '' else coalesce(o.nspname, '') end as schema,
     o.relation, o.column, o."on", o.theirs, case when o.catalog <> 'pg_namespace' then 'pg_namespace:' || o.schema end as home,
     coalesce(granted.list, '[]') as granted, coalesce(revoked.list, '[]') as revoked,
@@ -157,7 +162,7 @@ function grantEntities(row: ObjectRow): readonly Entity[] {
 
 // Who may grant was granted that before, and lets itself into the schema.
 function neededByGrantor(row: ObjectRow, grantor: string): readonly string[] {
-  const home = (to: string) => (row.home === null ? [] : [idOf({ about: row.home, column: null }, '', to)]);
+  const home = (to: string) => (row.home === null ? [] : [idOf({ self: row.home, column: null }, '', to)]);
   return [idOf(row, '', grantor), ...home(grantor), ...home('PUBLIC')];
 }
 
@@ -172,12 +177,17 @@ function isNewer({ privilege }: Privilege): boolean {
   return privilege === 'MAINTAIN';
 }
 
+// A server before 17 has no MAINTAIN, so that all that it can grant on a table is not all that a newer one can.
+function isOlder(every: readonly string[]): boolean {
+  return every.includes('TRUNCATE') && !every.includes('MAINTAIN');
+}
+
 function isAll(every: readonly string[], list: readonly Privilege[]): boolean {
   return every.every((each) => list.some(({ privilege }) => privilege === each));
 }
 
-function idOf({ about, column }: Pick<ObjectRow, 'about' | 'column'>, from: string, to: string): string {
-  return `grant:${JSON.stringify([about, column, from, to])}`;
+function idOf({ self, column }: Pick<ObjectRow, 'self' | 'column'>, from: string, to: string): string {
+  return `grant:${JSON.stringify([self, column, from, to])}`;
 }
 
 function bound(row: ObjectRow) {
@@ -194,7 +204,7 @@ function bound(row: ObjectRow) {
 // `select, insert (a) on table "s"."t"`, `all on schema "s"`.
 function what({ every, column, on }: ObjectRow, privileges: readonly string[]): Sql {
   const of = column === null ? sql`` : sql` (${ident(column)})`;
-  const all = every.length > 1 && every.every((each) => privileges.includes(each));
+  const all = !isOlder(every) && every.length > 1 && every.every((each) => privileges.includes(each));
   const list = all ? [sql`all${of}`] : privileges.map((each) => sql`${trusted(each.toLowerCase())}${of}`);
   return sql`${join(list)} on ${trusted(on)}`;
 }

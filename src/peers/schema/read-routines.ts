@@ -46,6 +46,9 @@ async function readFunctions(db: Connection, facts: ServerFacts): Promise<readon
     from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
       join pg_catalog.pg_language l on l.oid = p.prolang
     where p.prokind <> 'a' and ${isUsers(facts, 'pg_proc', 'p', 'n')}
+      -- Constructors of ranges come with their type.
+      and not exists (select from pg_catalog.pg_depend own
+        where own.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass and own.objid = p.oid and own.deptype = 'i')
     order by n.nspname, p.proname, p.oid`);
   return rows.map(({ id, schema, name, arguments: types, kind, definition, shape, atomic, head, hollow }) =>
     entity({
