@@ -1,5 +1,5 @@
 -- What PostgreSQL 18 brought.
-create table shop.computed (a int, b int, sum int generated always as (a + b) virtual, kept int generated always as (a * b) stored, txt text);
+create table shop.computed (a int primary key, b int, sum int generated always as (a + b) virtual, kept int generated always as (a * b) stored, txt text);
 insert into shop.computed (a, b) values (1, 2);
 create table shop.nots (id int constraint "id; is there" not null, v text constraint v_there not null no inherit, w int, x int not null);
 alter table shop.nots add constraint w_later not null w not valid;
