@@ -23,7 +23,7 @@ export async function ensureCheckpointTables(db: Connection, metadataSchema: str
   const [found] = await db.query(
     sql`select 1 as there from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
         join pg_catalog.pg_attribute a on a.attrelid = c.oid
-        where n.nspname = ${metadataSchema} and c.relname = 'copied_tables' and a.attname = 'leaves'`,
+        where n.nspname = ${metadataSchema} and c.relname = 'copied_tables' and a.attname = 'plan'`,
   );
   if (found !== undefined) return;
   await db.transaction(async () => {
@@ -52,9 +52,10 @@ export async function ensureCheckpointTables(db: Connection, metadataSchema: str
       byte_count bigint not null,
       copied_at timestamptz not null default pg_catalog.now(),
       primary key (mirror_id, source_table, part))`);
-    // What shape.ts remembers; added by a later version than the rest.
+    // What shape.ts and copied-parts.ts remember; added by later versions than the rest.
     await db.run(sql`alter table ${s}.copied_tables
-      add column if not exists shape jsonb, add column if not exists leaves jsonb`);
+      add column if not exists shape jsonb, add column if not exists leaves jsonb, add column if not exists plan json`);
+    await db.run(sql`alter table ${s}.parts add column if not exists snapshot_lsn pg_lsn`);
   });
 }
 
@@ -86,6 +87,13 @@ export async function endLeftovers(db: Connection, owner: Owner, purposes: reado
   await db.run(sql`select pg_catalog.pg_terminate_backend(pid, 10000) from pg_catalog.pg_stat_activity
     where usename = current_user and datname = pg_catalog.current_database() and pid <> pg_catalog.pg_backend_pid()
       and application_name = any(${names}::text[])`);
+}
+
+/** Ends one such session, if it is still there. @param pid of a connection of ours that was lost */
+export async function endLeftover(db: Connection, owner: Owner, pid: number): Promise<void> {
+  await db.run(sql`select pg_catalog.pg_terminate_backend(pid, 10000) from pg_catalog.pg_stat_activity
+    where usename = current_user and datname = pg_catalog.current_database() and pid = ${pid}
+      and pid <> pg_catalog.pg_backend_pid() and application_name like ${`% ${ownerSuffix(owner.id, owner.token)}`}`);
 }
 
 /**
@@ -168,7 +176,7 @@ export async function beginCopiedTable(
   await db.run(sql`delete from ${s}.parts where mirror_id = ${owner.id} and source_table = ${table}`);
   await db.run(sql`insert into ${s}.copied_tables (mirror_id, source_table, snapshot_lsn)
     values (${owner.id}, ${table}, ${lsn}::pg_lsn)
-    on conflict (mirror_id, source_table) do update set snapshot_lsn = excluded.snapshot_lsn, finished = false, shape = null, leaves = null`);
+    on conflict (mirror_id, source_table) do update set snapshot_lsn = excluded.snapshot_lsn, finished = false, shape = null, leaves = null, plan = null`);
 }
 
 /** As beginCopiedTable, for many tables in two round trips. */
@@ -183,7 +191,7 @@ export async function beginCopiedTables(
   await db.run(sql`delete from ${s}.parts where mirror_id = ${owner.id} and source_table = any(${tables}::text[])`);
   await db.run(sql`insert into ${s}.copied_tables (mirror_id, source_table, snapshot_lsn)
     select ${owner.id}, source_table, ${lsn}::pg_lsn from pg_catalog.unnest(${tables}::text[]) as t(source_table)
-    on conflict (mirror_id, source_table) do update set snapshot_lsn = excluded.snapshot_lsn, finished = false, shape = null, leaves = null`);
+    on conflict (mirror_id, source_table) do update set snapshot_lsn = excluded.snapshot_lsn, finished = false, shape = null, leaves = null, plan = null`);
 }
 
 /** Says that every part of these tables is there. */
@@ -211,17 +219,29 @@ export async function recordPart(
     values (${owner.id}, ${showTable(part.table)}, ${part.part}, ${part.rows}, ${part.bytes})`);
 }
 
-/** As recordPart, for many in one round trip. */
+/** As recordPart, for many in one round trip. `snapshotLsn`: of the snapshot that they were read under. */
 export async function recordParts(
   db: Connection,
   owner: Owner,
-  parts: readonly { readonly table: TableName; readonly part: number; readonly rows: number; readonly bytes: number }[],
+  {
+    parts,
+    snapshotLsn,
+  }: {
+    readonly parts: readonly {
+      readonly table: TableName;
+      readonly part: number;
+      readonly rows: number;
+      readonly bytes: number;
+    }[];
+    readonly snapshotLsn: Lsn | null;
+  },
 ): Promise<void> {
   const s = ident(owner.target.metadataSchema);
   const [tables, numbers] = [parts.map((part) => showTable(part.table)), parts.map((part) => part.part)];
   const [rows, bytes] = [parts.map((part) => part.rows), parts.map((part) => part.bytes)];
-  await db.run(sql`insert into ${s}.parts (mirror_id, source_table, part, row_count, byte_count)
-    select ${owner.id}, p.* from rows from (pg_catalog.unnest(${tables}::text[]), pg_catalog.unnest(${numbers}::int[]),
+  const lsn = snapshotLsn === null ? null : formatLsn(snapshotLsn);
+  await db.run(sql`insert into ${s}.parts (mirror_id, source_table, part, row_count, byte_count, snapshot_lsn)
+    select ${owner.id}, p.*, ${lsn}::pg_lsn from rows from (pg_catalog.unnest(${tables}::text[]), pg_catalog.unnest(${numbers}::int[]),
       pg_catalog.unnest(${rows}::bigint[]), pg_catalog.unnest(${bytes}::bigint[])) as p(t, n, r, b)`);
 }
 

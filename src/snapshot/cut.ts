@@ -1,6 +1,8 @@
 // Looks at both sides of the tables to copy and cuts them into parts: columns, formats, leaves and where each leaf's rows go.
+import { SluiceError } from '../base/errors.ts';
 import { throwIfStopped } from '../base/retry.ts';
 import type { MirroredTable } from '../mirror/work.ts';
+import { writePlans } from '../peers/copied-parts.ts';
 import { partitionTarget } from '../peers/ddl.ts';
 import { type TableTree, targetNames } from '../peers/ddl-tree.ts';
 import { inspectTables } from '../peers/inspect.ts';
@@ -12,9 +14,11 @@ import { literal, sql } from '../pg/sql.ts';
 import { type Leaf, sameTable, showTable, type Table, type TableName } from '../pg/table.ts';
 import { type CopiedColumns, copiedColumns } from './columns.ts';
 import type { SnapshotDeps } from './deps.ts';
+import { type CutPlan, cutPlan, type KeptTables, tablePrint } from './kept.ts';
 import { cutTable, type KeyCut, type KeyOrder, keyWishes, type Part, partsOf } from './plan.ts';
 import type { HeldSnapshot } from './slot.ts';
 import { checkPredicate, keyBounds, keyedRows } from './statements.ts';
+import type { Storage } from './storage.ts';
 import { during, readTrees } from './trees.ts';
 
 export interface CutTables {
@@ -31,6 +35,9 @@ export async function cutSource(
     readonly sides: { readonly source: Connection; readonly target: Connection };
     readonly held: HeldSnapshot;
     readonly tables: readonly MirroredTable[];
+    /** Tables that were cut before. */
+    readonly kept: KeptTables;
+    readonly storage: Storage;
   },
   signal: AbortSignal,
 ): Promise<CutTables> {
@@ -59,8 +66,9 @@ export async function cutSource(
   if (deps.work.slot !== null) await remember(target, deps.work, memories);
   await deps.report.later(await readLaterObjects(source, trees, deps.work.options.schema));
   throwIfStopped(signal);
-  const cuts = await readCuts(deps, { source, held: copy.held, trees });
-  const tables = trees.map((tree) =>
+  const fresh = trees.filter((tree) => !copy.kept.has(showTable(tree.mapping.from)));
+  const cuts = await readCuts(deps, { source, held: copy.held, trees: fresh });
+  const cut = (tree: TableTree) =>
     cutTable(
       {
         mapping: tree.mapping,
@@ -69,8 +77,24 @@ export async function cutSource(
         cuts,
       },
       deps.work.options,
-    ),
-  );
+    );
+  const plans = new Map<string, CutPlan>();
+  const tables = trees.map((tree) => {
+    const name = showTable(tree.mapping.from);
+    const to = there.get(showTable(tree.mapping.to));
+    const print = to === undefined ? '' : tablePrint(tree, to, copy.storage);
+    const kept = copy.kept.get(name);
+    if (kept === undefined) {
+      const parts = cut(tree);
+      const plan = cutPlan(print, parts);
+      if (plan !== null) plans.set(name, plan);
+      return parts;
+    }
+    if (kept.print === print) return kept.parts;
+    throw new SluiceError('source_changed', `the definition of ${name} changed while its copy went on; it begins anew`);
+  });
+  // A copy that nothing follows cannot go on from its parts.
+  if (deps.work.slot !== null) await writePlans(target, deps.work, plans);
   return { tables, columns };
 }
 

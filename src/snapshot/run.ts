@@ -1,22 +1,26 @@
 // Copies what is there: one snapshot, many parts, each on the target once or not at all; and goes on where a dead process left off.
-import { throwIfStopped } from '../base/retry.ts';
+import { type SluiceError, toSluiceError } from '../base/errors.ts';
+import { backoffMs, pause, throwIfStopped } from '../base/retry.ts';
 import { Scope } from '../base/scope.ts';
-import { applicationName, type MirroredTable } from '../mirror/work.ts';
-import { readCheckpoint, readCopiedTables } from '../peers/checkpoint.ts';
+import { applicationName } from '../mirror/work.ts';
+import { endLeftovers, readCheckpoint, readCopiedTables } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
 import { readSlot } from '../peers/slot.ts';
+import type { Connection } from '../pg/client.ts';
 import { showTable } from '../pg/table.ts';
-import { begin, type Sides } from './begin.ts';
+import { begin } from './begin.ts';
 import { cutSource } from './cut.ts';
 import type { SnapshotDeps } from './deps.ts';
 import { flushTarget } from './flush.ts';
+import type { KeptTables } from './kept.ts';
 import { copyLargeObjects } from './large-objects.ts';
-import { makeJobs, type Part, showPart } from './plan.ts';
+import { type Job, makeJobs, type Part, showPart } from './plan.ts';
 import { JobQueue, workerCount } from './queue.ts';
+import { SharedSnapshot } from './shared.ts';
 import { snapshotSituation } from './situation.ts';
-import type { HeldSnapshot } from './slot.ts';
+import type { Begun, Sides } from './start.ts';
 import { readStorage, type Storage } from './storage.ts';
-import { type CopyState, copyJob, openWorker, prepareLoad, type WorkerPair } from './worker.ts';
+import { type CopyState, copyJob, openWorker, prepareLoad, type WorkerPair, wasCopied } from './worker.ts';
 
 /**
  * The step `snapshotting`. When it returns, every table is on the target, durably, and its copied_tables row says as of which
@@ -38,24 +42,24 @@ export async function runSnapshot(deps: SnapshotDeps, signal: AbortSignal): Prom
     copied,
   });
   deps.log.info({ mirror: work.name, situation: situation.kind }, 'snapshot begins');
+  // What a lost connection of this step left must not commit a part behind our back.
+  await endLeftovers(target, work, ['copy']);
   const sides = { source, target };
   // Before the snapshot: whatever is rewritten from here on is found out.
   const storage = await readStorage(
     source,
     work.tables.map((table) => table.from),
   );
-  const begun = await begin(deps, { sides, situation, copied }, signal);
+  const begun = await begin(deps, { sides, situation, copied, storage }, signal);
   if (begun !== null) {
     await using held = begun.held;
-    await copyTables(deps, { sides, held, tables: begun.tables, storage }, signal);
+    await copyTables(deps, { ...begun, sides, held, storage }, signal);
   }
   await flushTarget(target, work);
 }
 
-interface Copy {
+interface Copy extends Begun {
   readonly sides: Sides;
-  readonly held: HeldSnapshot;
-  readonly tables: readonly MirroredTable[];
   readonly storage: Storage;
 }
 
@@ -64,18 +68,16 @@ async function copyTables(deps: SnapshotDeps, copy: Copy, signal: AbortSignal): 
   // They come first: who sees every table finished knows that they are there.
   if (scope.kind === 'all') await copyLargeObjects(deps, copy.held, signal);
   const cut = await cutSource(deps, copy, signal);
-  for (const parts of cut.tables) {
-    const [first] = parts;
-    if (first !== undefined) await deps.report.planned(first.mapping, plannedParts(parts));
-  }
+  for (const parts of cut.tables) await tellPlan(deps, parts, copy.kept);
+  const left = cut.tables.map((parts) => parts.filter((part) => !isDone(part, copy.kept)));
   const limits = {
     tables: options.snapshot_num_tables_in_parallel,
     partsPerTable: options.snapshot_max_parallel_workers,
   };
-  const jobs = makeJobs(cut.tables);
+  const jobs = makeJobs(left);
   const queue = new JobQueue(jobs, limits);
   const outstanding = new Map<string, number>();
-  for (const parts of cut.tables)
+  for (const parts of left)
     for (const part of parts) {
       const table = showTable(part.mapping.from);
       outstanding.set(table, (outstanding.get(table) ?? 0) + 1);
@@ -86,10 +88,22 @@ async function copyTables(deps: SnapshotDeps, copy: Copy, signal: AbortSignal): 
       copy,
       queue,
       workers: workerCount(limits, jobs.length),
-      state: { columns: cut.columns, outstanding, storage: copy.storage },
+      state: { columns: cut.columns, outstanding, storage: copy.storage, snapshotLsn: copy.held.lsn },
     },
     signal,
   );
+}
+
+const isDone = ({ mapping, number }: Part, kept: KeptTables) =>
+  kept.get(showTable(mapping.from))?.done.has(number) === true;
+
+async function tellPlan({ report }: SnapshotDeps, parts: readonly Part[], kept: KeptTables): Promise<void> {
+  const [first] = parts;
+  if (first === undefined) return;
+  await report.planned(first.mapping, plannedParts(parts));
+  const done = kept.get(showTable(first.mapping.from))?.done;
+  for (const { part, rows, bytes } of done?.values() ?? [])
+    await report.part(first.mapping, part, { state: 'copied', rows, bytes });
 }
 
 function plannedParts(parts: readonly Part[]) {
@@ -109,29 +123,80 @@ interface Running {
 
 async function runWorkers(deps: SnapshotDeps, running: Running, signal: AbortSignal): Promise<void> {
   await using scope = new Scope(signal);
-  // All import the snapshot before it is let go; a worker that loses its connection ends the step.
+  const { held, sides } = running.copy;
+  const snapshot = new SharedSnapshot(held.name);
+  // One that does not copy, so that even a lone worker finds the snapshot again.
+  await snapshot.join(sides.source);
+  await using keeping = new Scope(signal);
+  keeping.run((stop) => keepSnapshot(deps, { snapshot, first: sides.source }, stop));
+  // All import the snapshot before it is let go.
   const opened = await Promise.allSettled(
     Array.from({ length: running.workers }, async () => {
-      const pair = await openWorker(deps, running.copy.held.name, scope.signal);
+      const pair = await openWorker(deps, snapshot, scope.signal);
       scope.defer(() => pair[Symbol.asyncDispose]());
       return pair;
     }),
   );
   const failure = opened.find((each) => each.status === 'rejected');
   if (failure !== undefined) throw failure.reason;
-  await running.copy.held[Symbol.asyncDispose]();
+  snapshot.forget(held.name);
+  await held[Symbol.asyncDispose]();
   const pairs = opened.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
   const changed = new Set<() => void>();
-  for (const pair of pairs) scope.run((stop) => work(deps, { ...running, pair, changed }, stop));
+  const reopen = async () => {
+    const pair = await openWorker(deps, snapshot, scope.signal);
+    scope.defer(() => pair[Symbol.asyncDispose]());
+    return pair;
+  };
+  for (const pair of pairs)
+    scope.run((stop) => work(deps, { ...running, pair, reopen, lives: () => snapshot.lives, changed }, stop));
   await scope.join();
   throwIfStopped(signal);
 }
 
-async function work(
+// Sees to it that a connection has the snapshot that does nothing else.
+async function keepSnapshot(
   deps: SnapshotDeps,
-  { queue, pair, state, changed }: Running & { readonly pair: WorkerPair; readonly changed: Set<() => void> },
+  { snapshot, first }: { readonly snapshot: SharedSnapshot; readonly first: Connection },
   signal: AbortSignal,
 ): Promise<void> {
+  let keeper = first;
+  while (!signal.aborted) {
+    await Promise.race([aborted(keeper.lost), aborted(signal)]);
+    if (signal.aborted) break;
+    try {
+      const use = { application: applicationName('snapshot', deps.work) };
+      keeper = await connectPeer(deps.work.source, use, signal);
+      await snapshot.join(keeper);
+    } catch (error) {
+      // Where it matters, a worker will say so.
+      if (!signal.aborted) deps.log.warn({ err: error, mirror: deps.work.name }, 'the snapshot has no keeper');
+      return;
+    }
+  }
+  if (keeper !== first) await keeper.close();
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
+interface Working extends Running {
+  readonly pair: WorkerPair;
+  /** Opens another pair for one that was lost. */
+  readonly reopen: () => Promise<WorkerPair>;
+  /** Whether the snapshot can be had from somebody. */
+  readonly lives: () => boolean;
+  /** Those who wait for another worker to be done with a job. */
+  readonly changed: Set<() => void>;
+}
+
+async function work(deps: SnapshotDeps, working: Working, signal: AbortSignal): Promise<void> {
+  const { queue, state, changed } = working;
+  let { pair } = working;
   while (queue.left > 0) {
     throwIfStopped(signal);
     const job = queue.take();
@@ -145,6 +210,8 @@ async function work(
     }
     try {
       await copyJob(deps, pair, { job, state, signal });
+    } catch (error) {
+      pair = await copyAgain(deps, { ...working, pair, job, error }, signal);
     } finally {
       queue.done(job);
       for (const wake of changed) wake();
@@ -153,4 +220,39 @@ async function work(
   }
   // Nothing is left for it: its snapshot need not hold the source's vacuum back any longer.
   await pair[Symbol.asyncDispose]();
+}
+
+// Not what the same snapshot brings again: a table that was rewritten, rows that a standby has let go.
+function isPassing(error: SluiceError): boolean {
+  return error.retry === 'backoff' && error.sqlstate !== '40001' && error.kind !== 'internal';
+}
+
+// A part is tried that often before the whole step begins again.
+const mostTries = 4;
+
+/** A job whose connections broke is copied over new ones, under the same snapshot; it costs that job and no more. */
+async function copyAgain(
+  deps: SnapshotDeps,
+  failed: Working & { readonly job: Job; readonly error: unknown },
+  signal: AbortSignal,
+): Promise<WorkerPair> {
+  const { job, state, lives } = failed;
+  let { pair, error } = failed;
+  for (let attempt = 0; ; attempt++) {
+    throwIfStopped(signal);
+    const known = toSluiceError(error);
+    if (!lives() || !isPassing(known) || attempt === mostTries) throw error;
+    deps.log.warn({ sqlstate: known.sqlstate, mirror: deps.work.name }, `copied again: ${known.message}`);
+    if (attempt === 0) await deps.report.note(`copied again under the same snapshot: ${known.message}`);
+    await pair[Symbol.asyncDispose]();
+    if (attempt > 0) await pause(backoffMs(attempt - 1), signal);
+    const oldPid = pair.target.pid;
+    try {
+      pair = await failed.reopen();
+      if (!(await wasCopied(deps, pair, { job, state, oldPid }))) await copyJob(deps, pair, { job, state, signal });
+      return pair;
+    } catch (again) {
+      error = again;
+    }
+  }
 }

@@ -7,8 +7,8 @@ export type Situation =
   | { readonly kind: 'done' }
   /** Nothing is there yet, or nothing that counts. A slot of ours without a checkpoint belongs to a try that died: it goes. */
   | { readonly kind: 'begin'; readonly dropSlot: boolean }
-  /** The snapshot is lost. Finished tables stay; these are read whole under a new one with an LSN of its own. */
-  | { readonly kind: 'again'; readonly tables: readonly string[] }
+  /** The snapshot is lost. Finished tables stay; what is left of these is read under a new one with an LSN of its own. */
+  | { readonly kind: 'again'; readonly tables: readonly string[]; readonly checkpoint: Lsn }
   /** Copy only, and the snapshot is lost: one point in time for all tables means all of them anew. */
   | { readonly kind: 'all_again' }
   /** The stream was to go on from the checkpoint, and the slot that keeps its changes is gone. */
@@ -29,5 +29,5 @@ export function snapshotSituation(facts: {
   }
   if (facts.checkpoint === null) return { kind: 'begin', dropSlot: facts.slotThere };
   if (!facts.slotThere) return { kind: 'slot_lost' };
-  return left.length === 0 ? { kind: 'done' } : { kind: 'again', tables: left };
+  return left.length === 0 ? { kind: 'done' } : { kind: 'again', tables: left, checkpoint: facts.checkpoint };
 }

@@ -21,7 +21,20 @@ export function copyOut(part: Part, columns: CopiedColumns): Sql {
   return sql`copy (select ${names(columns.names)} from ${rowsOf(part)}) to stdout${options(columns.format)}`;
 }
 
-export function copyIn(part: Part, columns: CopiedColumns): Sql {
+/**
+ * The rows of a mirrored table that a condition names, wherever in it they lie.
+ * @param condition over the table's columns
+ */
+export function copyOutSome(
+  table: { readonly mapping: MirroredTable; readonly only: boolean; readonly condition: Sql },
+  columns: CopiedColumns,
+): Sql {
+  const { mapping, only, condition } = table;
+  const rows = mirroredRows(mapping, { from: mapping.from, only }, condition);
+  return sql`copy (select ${names(columns.names)} from ${rows}) to stdout${options(columns.format)}`;
+}
+
+export function copyIn(part: Pick<Part, 'into'>, columns: CopiedColumns): Sql {
   return sql`copy ${ident(part.into.schema, part.into.name)} (${names(columns.names)}) from stdin${options(columns.format)}`;
 }
 

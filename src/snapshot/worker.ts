@@ -1,16 +1,19 @@
 // One pair of connections that copies jobs: the source's reads one snapshot, the target's commits rows and their record together.
 import { SluiceError } from '../base/errors.ts';
-import { applicationName, type MirrorWork } from '../mirror/work.ts';
-import { finishCopiedTables, holdToken, recordParts } from '../peers/checkpoint.ts';
+import { applicationName, type MirroredTable, type MirrorWork } from '../mirror/work.ts';
+import { endLeftover, finishCopiedTables, holdToken, recordParts } from '../peers/checkpoint.ts';
 import { feedbackRemedy } from '../peers/checks.ts';
 import { connectPeer } from '../peers/connect.ts';
+import { findParts } from '../peers/copied-parts.ts';
 import type { Connection } from '../pg/client.ts';
 import { relayCopy } from '../pg/copy.ts';
-import { literal, sql } from '../pg/sql.ts';
+import type { Lsn } from '../pg/lsn.ts';
+import { sql } from '../pg/sql.ts';
 import { showTable } from '../pg/table.ts';
 import type { CopiedColumns } from './columns.ts';
 import type { SnapshotDeps } from './deps.ts';
 import { type Job, type Part, showPart } from './plan.ts';
+import type { SharedSnapshot } from './shared.ts';
 import { copyIn, copyOut, countOut, fillIn } from './statements.ts';
 import { refuseRewritten, type Storage } from './storage.ts';
 import { during } from './trees.ts';
@@ -23,6 +26,8 @@ export interface CopyState {
   readonly outstanding: Map<string, number>;
   /** Where the source's tables lay before the snapshot was taken. */
   readonly storage: Storage;
+  /** Of the snapshot. */
+  readonly snapshotLsn: Lsn | null;
 }
 
 export interface WorkerPair extends AsyncDisposable {
@@ -30,15 +35,18 @@ export interface WorkerPair extends AsyncDisposable {
   readonly target: Connection;
 }
 
-/** Opens the connections and imports the snapshot. */
-export async function openWorker(deps: SnapshotDeps, snapshot: string, signal: AbortSignal): Promise<WorkerPair> {
+/** Opens the connections and takes part in the snapshot. */
+export async function openWorker(
+  deps: SnapshotDeps,
+  snapshot: SharedSnapshot,
+  signal: AbortSignal,
+): Promise<WorkerPair> {
   const { work } = deps;
   const use = { application: applicationName('copy', work) };
   const source = await connectPeer(work.source, use, signal);
   try {
     await noticeLoss(source);
-    await source.run(sql`begin isolation level repeatable read read only`);
-    await source.run(sql`set transaction snapshot ${literal(snapshot)}`);
+    await snapshot.join(source);
     const target = await connectPeer(work.target, use, signal);
     await prepareLoad(target);
     return {
@@ -85,7 +93,7 @@ export async function copyJob(
 ): Promise<void> {
   const { work, report } = deps;
   const { job, state, signal } = run;
-  const done: { part: Part; rows: number; bytes: number }[] = [];
+  const done: DonePart[] = [];
   const finished = await pair.target.transaction(async () => {
     await holdToken(pair.target, work);
     for (const part of job.parts) {
@@ -102,22 +110,64 @@ export async function copyJob(
       if (error instanceof SluiceError && error.kind === 'source_changed') await report.note(error.message);
       throw error;
     });
-    await recordParts(
-      pair.target,
-      work,
-      done.map(({ part, rows, bytes }) => ({ table: part.mapping.from, part: part.number, rows, bytes })),
-    );
+    const parts = done.map(({ part, rows, bytes }) => ({ table: part.mapping.from, part: part.number, rows, bytes }));
+    await recordParts(pair.target, work, { parts, snapshotLsn: state.snapshotLsn });
     // If these are the last parts of their tables that are still out, the tables are finished with them.
     const last = tablesOf(job).filter((table) => state.outstanding.get(showTable(table.from)) === 1);
     await finish(pair.target, work, last);
     return last;
   });
+  await concludeJob(deps, pair.target, { job, state, done, finished });
+}
+
+/**
+ * A job whose commit was not answered: whether it came about after all. What the old connection left on the target is ended
+ * first, so that the answer stays true.
+ * @param oldPid the target's process of that connection
+ */
+export async function wasCopied(
+  deps: SnapshotDeps,
+  pair: WorkerPair,
+  run: { readonly job: Job; readonly state: CopyState; readonly oldPid: number },
+): Promise<boolean> {
+  const { job, state, oldPid } = run;
+  await endLeftover(pair.target, deps.work, oldPid);
+  const wanted = job.parts.map((part) => ({ table: showTable(part.mapping.from), part: part.number }));
+  const found = await findParts(pair.target, deps.work, wanted);
+  const done = job.parts.flatMap((part): DonePart[] => {
+    const there = found.find((each) => each.part === part.number && each.table === showTable(part.mapping.from));
+    return there === undefined ? [] : [{ part, rows: there.rows, bytes: there.bytes }];
+  });
+  if (done.length < job.parts.length) return false;
+  await concludeJob(deps, pair.target, { job, state, done, finished: [] });
+  return true;
+}
+
+interface DonePart {
+  readonly part: Part;
+  readonly rows: number;
+  readonly bytes: number;
+}
+
+interface DoneJob {
+  readonly job: Job;
+  readonly state: CopyState;
+  readonly done: readonly DonePart[];
+  /** Tables that the job has said to be finished. */
+  readonly finished: readonly MirroredTable[];
+}
+
+async function concludeJob(
+  { work, report }: SnapshotDeps,
+  target: Connection,
+  { job, state, done, finished }: DoneJob,
+): Promise<void> {
   const late = tablesOf(job).filter((table) => {
     const left = (state.outstanding.get(showTable(table.from)) ?? 1) - 1;
     state.outstanding.set(showTable(table.from), left);
     return left === 0 && !finished.includes(table);
   });
-  await finish(pair.target, work, late);
+  await finish(target, work, late);
   for (const { part, rows, bytes } of done)
     await report.part(part.mapping, part.number, { state: 'copied', rows, bytes });
   for (const table of [...finished, ...late]) await report.finished(table);

@@ -69,48 +69,57 @@ async function copyUntilHeld(w: World, work: MirrorWork, signal: AbortSignal) {
   return { copying };
 }
 
-test.each(['killed by the server', 'stopped'])('a copy that was %s goes on, each row once', async (how) => {
-  await using w = await world();
-  const work = mirrorWork(w, [table('steady'), table('held')], options);
-  await claim(work);
-  await prepareTarget(listening(work), never);
-  const stop = new AbortController();
-  const { copying } = await copyUntilHeld(w, work, stop.signal);
-  if (how === 'stopped') stop.abort();
-  else {
-    await w.to.exec(`select pg_terminate_backend(pid) from pg_stat_activity
-        where application_name like 'sluice copy%' and datname = current_database()`);
-  }
-  const error = await copying;
-  expect(error).toBeInstanceOf(SluiceError);
-  await w.to.exec('select pg_advisory_unlock_all()');
-  // Nothing of the part in flight is there.
-  const parts = await w.to.exec<{ rows: number }>(
-    `select coalesce(sum(row_count), 0)::int as rows from _sluice.parts where source_table = 'public.held'`,
-  );
-  expect(await w.to.exec(`select count(*)::int as rows from held`)).toEqual(parts);
+test.each(['lost its snapshot', 'was stopped'])(
+  'a copy that %s goes on from its finished parts, each row once',
+  async (how) => {
+    await using w = await world();
+    const work = mirrorWork(w, [table('steady'), table('held')], options);
+    await claim(work);
+    await prepareTarget(listening(work), never);
+    const stop = new AbortController();
+    const { copying } = await copyUntilHeld(w, work, stop.signal);
+    if (how === 'was stopped') stop.abort();
+    else {
+      // All of the source at once, so that nobody is left who could give the snapshot to others.
+      for (const side of [w.from, w.to]) {
+        await side.exec(`select pg_terminate_backend(pid) from pg_stat_activity
+        where application_name like 'sluice %' and datname = current_database()`);
+      }
+    }
+    const error = await copying;
+    expect(error).toBeInstanceOf(SluiceError);
+    await w.to.exec('select pg_advisory_unlock_all()');
+    // Nothing of the part in flight is there.
+    const parts = await w.to.exec<{ rows: number }>(
+      `select coalesce(sum(row_count), 0)::int as rows from _sluice.parts where source_table = 'public.held'`,
+    );
+    expect(await w.to.exec(`select count(*)::int as rows from held`)).toEqual(parts);
+    const [{ now } = { now: '' }] = await w.to.exec<{ now: string }>('select clock_timestamp()::text as now');
 
-  // The source has gone on meanwhile. Finished tables stay at their snapshot, the others show the new one.
-  await w.from.exec(
-    `insert into steady values (9999, 'later'); insert into held values (9999, 'later'); update held set v = 'new' where id = 5`,
-  );
-  const again = listening({ ...work, token: 2n });
-  await claim(again.work);
-  await runSnapshot(again, never);
-  expect(again.told.finished).toEqual(['public.held']);
-  expect(again.told.notes.join()).toContain('1 of 2 tables');
-  await expectEqualTables(w.from.connection, w.to.connection, [held]);
-  expect(await w.to.exec('select count(*)::int as n from steady')).toEqual([{ n: 500 }]);
-  const copied = await readCopiedTables(w.to.connection, again.work);
-  const lsns = [steady, held].map((name) => copied.get(showTable(name))?.snapshotLsn ?? 0n);
-  expect(await readCheckpoint(w.to.connection, again.work)).toBe(lsns[0]);
-  expect(lsns[1]).toBeGreaterThan(lsns[0] ?? 0n);
-  await finishSnapshot(again, never);
-  const slots = await w.from.exec(
-    `select slot_name::text as name from pg_replication_slots where database = current_database()`,
-  );
-  expect(slots).toEqual([{ name: work.slot?.name }]);
-});
+    // The source has gone on meanwhile. Finished tables stay at their snapshot, the others show the new one.
+    await w.from.exec(
+      `insert into steady values (9999, 'later'); insert into held values (9999, 'later'); update held set v = 'new' where id = 5;
+     delete from held where id = 6; update held set id = -7 where id = 7`,
+    );
+    const again = listening({ ...work, token: 2n });
+    await claim(again.work);
+    await runSnapshot(again, never);
+    expect(again.told.finished).toEqual(['public.held']);
+    expect(again.told.notes.join()).toContain('of 1 of 2 tables: public.held (9 of 10)');
+    expect(await w.to.exec(`select part from _sluice.parts where copied_at > '${now}'`)).toHaveLength(1);
+    await expectEqualTables(w.from.connection, w.to.connection, [held]);
+    expect(await w.to.exec('select count(*)::int as n from steady')).toEqual([{ n: 500 }]);
+    const copied = await readCopiedTables(w.to.connection, again.work);
+    const lsns = [steady, held].map((name) => copied.get(showTable(name))?.snapshotLsn ?? 0n);
+    expect(await readCheckpoint(w.to.connection, again.work)).toBe(lsns[0]);
+    expect(lsns[1]).toBeGreaterThan(lsns[0] ?? 0n);
+    await finishSnapshot(again, never);
+    const slots = await w.from.exec(
+      `select slot_name::text as name from pg_replication_slots where database = current_database()`,
+    );
+    expect(slots).toEqual([{ name: work.slot?.name }]);
+  },
+);
 
 test('a copy-only mirror shows one point in time, also when it was interrupted', async () => {
   await using w = await world();

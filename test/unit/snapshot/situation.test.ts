@@ -19,8 +19,8 @@ test('nothing is there: it begins; a slot without a checkpoint is a dead try’s
 
 test('what is not finished is read again under a new snapshot', () => {
   const copied = new Map([...finished('a'), ...begun('b')]);
-  expect(snapshotSituation({ ...base, ...at, copied })).toEqual({ kind: 'again', tables: ['b'] });
-  expect(snapshotSituation({ ...base, ...at })).toEqual({ kind: 'again', tables: ['a', 'b'] });
+  expect(snapshotSituation({ ...base, ...at, copied })).toEqual({ kind: 'again', tables: ['b'], checkpoint: 7n });
+  expect(snapshotSituation({ ...base, ...at })).toEqual({ kind: 'again', tables: ['a', 'b'], checkpoint: 7n });
 });
 
 test('everything is finished', () => {

@@ -1,0 +1,208 @@
+// After a lost snapshot: finished parts stay and are brought forward to the new one, and only what is missing is read.
+import { SluiceError } from '../base/errors.ts';
+import type { MirroredTable } from '../mirror/work.ts';
+import { changedKeys, deleteChangedRows, gatherChangedKeys, keyIsOneOf, type Untold } from '../peers/changed-keys.ts';
+import { type CopiedTable, holdToken } from '../peers/checkpoint.ts';
+import { moveParts, readBegunTables } from '../peers/copied-parts.ts';
+import { targetNames } from '../peers/ddl-tree.ts';
+import { inspectTables } from '../peers/inspect.ts';
+import { readPublication } from '../peers/publication.ts';
+import { relayCopy } from '../pg/copy.ts';
+import type { Lsn } from '../pg/lsn.ts';
+import { join, literal, type Sql, sql } from '../pg/sql.ts';
+import { showTable } from '../pg/table.ts';
+import { copiedColumns } from './columns.ts';
+import type { SnapshotDeps } from './deps.ts';
+import { doneCondition, type KeptTable, type KeptTables, keptTable, notKept, showReasons } from './kept.ts';
+import { type HeldSnapshot, holdTemporarySnapshot } from './slot.ts';
+import { type Begun, type Sides, startTables } from './start.ts';
+import { copyIn, copyOutSome } from './statements.ts';
+import { refuseRewritten, type Storage } from './storage.ts';
+import { during, readTrees } from './trees.ts';
+
+// A line of the journal names that many tables.
+const namesShown = 10;
+// Rows that are fetched by their keys in one statement.
+const keysAtOnce = 1_000;
+
+interface Look {
+  readonly sides: Sides;
+  readonly copied: ReadonlyMap<string, CopiedTable>;
+  /** The unfinished tables. */
+  readonly tables: readonly MirroredTable[];
+  /** Where the slot's stream begins. */
+  readonly checkpoint: Lsn;
+  /** Where the source's tables lie, read before the new snapshot is taken. */
+  readonly storage: Storage;
+}
+
+/**
+ * Takes a new snapshot and makes what the target has of each unfinished table what that snapshot shows.
+ *
+ * Why this is right, for parts read under S1 and a new snapshot S2: a row that no transaction between the two touched is the
+ * same version at the same place in both, so it is in one part, whichever snapshot that is read under, and in no other. Every
+ * other row has its key (or keys) in the slot's stream between S1 and S2. Rows with those keys are deleted from the target, and
+ * those that S2 has in the range of the finished parts are read again. Then the target has exactly what S2 shows in that range,
+ * as if it had been read under S2, and the other parts follow. Values that the stream leaves out as unchanged are not needed.
+ * It holds as long as rows stay in their places and are told by their keys, which `keptTable` sees to; tables where it does
+ * not are read whole.
+ */
+export async function goOn(deps: SnapshotDeps, look: Look, signal: AbortSignal): Promise<Begun> {
+  const { work, report } = deps;
+  const { sides, tables } = look;
+  const found = await findKept(deps, look);
+  const held = await holdTemporarySnapshot(deps, sides.source, signal);
+  try {
+    const untold = await gather(deps, { sides, checkpoint: look.checkpoint, upTo: held.lsn, kept: found.kept }, signal);
+    const kept = new Map([...found.kept].filter(([name]) => !untold.has(name)));
+    const reasons = new Map([...found.reasons, ...untold]);
+    if (reasons.size > 0) await report.note(`finished parts cannot stay: ${showReasons(reasons, namesShown)}`);
+    const anew = notKept(tables, kept);
+    if (anew.length > 0) {
+      const names = firstNames(anew.map((table) => showTable(table.from)));
+      await report.note(
+        `the copy goes on under a new snapshot: ${anew.length} of ${work.tables.length} tables begin anew (${names})`,
+      );
+      await startTables(deps, { sides, held, copied: look.copied, tables: anew, main: false });
+    }
+    if (kept.size > 0) await bringForward(deps, { ...look, held, kept }, signal);
+    const left = tables.filter((table) => !isWhole(kept.get(showTable(table.from))));
+    return { held, tables: left, kept };
+  } catch (error) {
+    await held[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+const isWhole = (table: KeptTable | undefined) => table !== undefined && table.done.size === table.parts.length;
+
+function firstNames(names: readonly string[]): string {
+  const more = names.length > namesShown ? `, and ${names.length - namesShown} more` : '';
+  return `${names.slice(0, namesShown).join(', ')}${more}`;
+}
+
+interface Found {
+  readonly kept: KeptTables;
+  readonly reasons: ReadonlyMap<string, string>;
+}
+
+async function findKept({ work }: SnapshotDeps, look: Look): Promise<Found> {
+  const { source, target } = look.sides;
+  const kept = new Map<string, KeptTable>();
+  const reasons = new Map<string, string>();
+  const begun = await readBegunTables(target, work);
+  const mappings = look.tables.filter((table) => begun.has(showTable(table.from)));
+  if (mappings.length === 0) return { kept, reasons };
+  const trees = await readTrees(source, mappings);
+  const there = new Map((await inspectTables(target, targetNames(trees))).map((table) => [showTable(table), table]));
+  const publication = await readPublication(source, work.publication.name);
+  for (const tree of trees) {
+    const name = showTable(tree.mapping.from);
+    const state = begun.get(name);
+    if (state === undefined) continue;
+    const { storage, checkpoint } = look;
+    const to = there.get(showTable(tree.mapping.to));
+    const table = keptTable({ tree, to, begun: state, storage, publication, checkpoint });
+    if (typeof table === 'string') reasons.set(name, table);
+    else kept.set(name, table);
+  }
+  return { kept, reasons };
+}
+
+async function gather(
+  { work }: SnapshotDeps,
+  stretch: { readonly sides: Sides; readonly checkpoint: Lsn; readonly upTo: Lsn; readonly kept: KeptTables },
+  signal: AbortSignal,
+): Promise<Untold> {
+  const { kept, sides, upTo, checkpoint } = stretch;
+  if (kept.size === 0) return new Map();
+  if (work.slot === null) throw new SluiceError('internal', 'a copy-only mirror has no stream');
+  const tables = [...kept].map(([name, { tree, key, snapshotLsn }]) => ({
+    name,
+    oids: [tree.root, ...tree.partitions, ...tree.root.leaves].map(({ oid }) => oid),
+    key: key.map((column) => column.name),
+    from: snapshotLsn,
+  }));
+  const untold = await gatherChangedKeys(
+    { work, slot: work.slot.name, ...sides, tables, from: checkpoint, upTo },
+    signal,
+  );
+  if (untold !== null) return untold;
+  return new Map([...kept.keys()].map((name) => [name, 'the target does not grant temporary tables']));
+}
+
+interface Forward extends Look {
+  readonly held: HeldSnapshot & { readonly lsn: Lsn };
+  readonly kept: KeptTables;
+}
+
+async function bringForward(deps: SnapshotDeps, forward: Forward, signal: AbortSignal): Promise<void> {
+  const { work, report } = deps;
+  const { source } = forward.sides;
+  const told: string[] = [];
+  let changed = 0;
+  const inSnapshot = async () => {
+    await source.run(sql`set transaction snapshot ${literal(forward.held.name)}`);
+    for (const [name, table] of forward.kept) {
+      try {
+        changed += await bringTableForward(deps, { ...forward, name, table }, signal);
+      } catch (error) {
+        throw during(`bringing ${name} forward to a new snapshot`, error);
+      }
+      told.push(`${name} (${table.done.size} of ${table.parts.length})`);
+    }
+  };
+  await source.transaction(inSnapshot, 'begin isolation level repeatable read read only');
+  await report.note(
+    `finished parts stay under a new snapshot, of ${told.length} of ${work.tables.length} tables: ${firstNames(told)}; ${changed} rows that changed meanwhile were read again`,
+  );
+  for (const table of forward.kept.values()) if (isWhole(table)) await report.finished(table.tree.mapping);
+}
+
+async function bringTableForward(
+  deps: SnapshotDeps,
+  forward: Forward & { readonly name: string; readonly table: KeptTable },
+  signal: AbortSignal,
+): Promise<number> {
+  const { work, report } = deps;
+  const { sides, name, table, held, storage } = forward;
+  const { source, target } = sides;
+  const { tree, to, key } = table;
+  const { mapping, root } = tree;
+  const columns = copiedColumns(
+    mapping,
+    { table: root, version: await versionOf(source) },
+    { table: to, version: await versionOf(target) },
+  );
+  const range = doneCondition(table);
+  const pace = (passed: number) => deps.throttle?.pass(passed, signal);
+  const targetSql = copyIn({ into: mapping.to }, columns);
+  return await target.transaction(async () => {
+    await holdToken(target, work);
+    let rows = 0;
+    const deleted = await deleteChangedRows(target, { name, to, key });
+    for await (const keys of changedKeys(target, name, keysAtOnce)) {
+      const condition = both(keyIsOneOf(key, keys), range);
+      const sourceSql = copyOutSome({ mapping, only: root.kind === 'r', condition }, columns);
+      rows += (await relayCopy({ source, sourceSql, target, targetSql, pace }, signal)).rows;
+    }
+    await refuseRewritten(source, [root], storage).catch(async (error: unknown) => {
+      if (error instanceof SluiceError && error.kind === 'source_changed') await report.note(error.message);
+      throw error;
+    });
+    await moveParts(target, work, { table: name, snapshotLsn: held.lsn, finished: isWhole(table) });
+    deps.log.debug({ table: name, deleted, rows }, 'brought forward');
+    return rows;
+  });
+}
+
+function both(a: Sql, b: Sql | null): Sql {
+  return b === null ? a : join([a, b], ' and ');
+}
+
+async function versionOf(db: Sides['source']): Promise<number> {
+  const row = await db.one<{ version: number }>(
+    sql`select pg_catalog.current_setting('server_version_num')::int as version`,
+  );
+  return row.version;
+}
