@@ -8,7 +8,7 @@ import { finishSnapshot } from '../../src/snapshot/finish.ts';
 import { prepareTarget } from '../../src/snapshot/prepare.ts';
 import { runSnapshot } from '../../src/snapshot/run.ts';
 import { expectEqualTables } from '../support/compare.ts';
-import { claim, listening, mirrorWork } from '../support/copied.ts';
+import { claim, listening, mirrorWork, table } from '../support/copied.ts';
 import {
   keepsParts,
   makeRestless,
@@ -97,7 +97,7 @@ test.each(Array.from({ length: last - first + 1 }, (_, i) => first + i))(
     await using writer = writeRestlessly(await source.connect(), {
       random: randomFrom(seed + 1000),
       pauseMs: 4,
-      truncates: seed % 3 === 0,
+      truncates: seed % 3 === 0 ? [...keepsParts, 'emptied'] : ['emptied'],
     });
     const burst = await source.connect();
     let token = 1n;
@@ -132,3 +132,78 @@ test.each(Array.from({ length: last - first + 1 }, (_, i) => first + i))(
   },
   120_000,
 );
+
+const changes = 'update moved set v = v || id where id % 3 = 0; update moved set id = -id where id % 100 = 1';
+
+test.each([
+  ['was rewritten', 'vacuum full moved', 'it was rewritten or its definition changed'],
+  [
+    'was emptied and filled again',
+    `truncate moved; insert into moved select i, i, 'x' from generate_series(1, 900) i`,
+    'it was rewritten or its definition changed',
+  ],
+  [
+    'has another key',
+    'alter table moved drop constraint moved_pkey; alter table moved add primary key (uid)',
+    'it was rewritten or its definition changed',
+  ],
+  [
+    'lost its key',
+    'alter table moved drop constraint moved_pkey; alter table moved replica identity full',
+    'it was rewritten or its definition changed',
+  ],
+  [
+    'had another key for a while',
+    `alter table moved replica identity using index moved_uid_key; ${changes}; alter table moved replica identity default`,
+    'its key changed',
+  ],
+  ['is not published any more', 'alter publication %pub drop table moved', 'its publication does not have it'],
+  [
+    'is published without its updates',
+    `alter publication %pub set (publish = 'insert')`,
+    'its publication does not publish every change',
+  ],
+  ['got a column', 'alter table moved add column more int default 7', 'it was rewritten or its definition changed'],
+])('a table that %s between two snapshots is read whole, and the journal says why', async (_, statements, reason) => {
+  await using source = await testDatabase(18);
+  await using target = await testDatabase(18);
+  await source.exec(`create table moved (id int primary key, uid int not null unique, v text);
+    insert into moved select i, i, repeat('v', 100) from generate_series(1, 3000) i; analyze`);
+  const moved = { schema: 'public', name: 'moved' };
+  const work = mirrorWork({ from: source, to: target }, [table('moved')], options);
+  await claim(work);
+  await prepareTarget(listening(work), never);
+  const first = await copyUntil(work, 4);
+  expect(first.ended).toBe(false);
+  expect((await copiedAt(target)).size).toBeGreaterThan(0);
+  await source.exec(changes);
+  for (const each of statements.replaceAll('%pub', work.publication.name).split('; ')) await source.exec(each);
+  // Columns are made on the target by whoever makes them on the source.
+  if (statements.includes('add column')) await target.exec(statements);
+  await source.exec('update moved set uid = -uid where id % 7 = 0');
+  const { told } = await copyUntil({ ...work, token: 2n }, Number.MAX_SAFE_INTEGER);
+  expect(told.notes).toContainEqual(`finished parts cannot stay: public.moved (${reason})`);
+  expect(told.notes.join()).toContain('1 of 1 tables begin anew (public.moved)');
+  await expectEqualTables(source.connection, target.connection, [moved]);
+});
+
+test('a table whose parts are all there when the snapshot is lost is only brought forward', async () => {
+  await using source = await testDatabase(14);
+  await using target = await testDatabase(18);
+  await source.exec(`create table moved (id int primary key, uid int, v text);
+    insert into moved select i, i, repeat('v', 100) from generate_series(1, 3000) i; analyze`);
+  const work = mirrorWork({ from: source, to: target }, [table('moved')], options);
+  await claim(work);
+  await prepareTarget(listening(work), never);
+  await copyUntil(work, Number.MAX_SAFE_INTEGER);
+  const before = await copiedAt(target);
+  // As a crash leaves it between the last part and the word that it was the last.
+  await target.exec('update _sluice.copied_tables set finished = false');
+  await source.exec(
+    `${changes}; delete from moved where id = 2; insert into moved values (2, 2, 'again'), (9999, 1, 'new')`,
+  );
+  const { told } = await copyUntil({ ...work, token: 2n }, Number.MAX_SAFE_INTEGER);
+  expect(told.finished).toEqual(['public.moved']);
+  expect(await copiedAt(target)).toEqual(before);
+  await expectEqualTables(source.connection, target.connection, [{ schema: 'public', name: 'moved' }]);
+});

@@ -9,7 +9,7 @@ const gateKeys = {
   createTable: 101,
   /** at some row of a part, or of the stream's changes */
   row: 102,
-  /** a part is copied and about to be written down; two others are there */
+  /** a part is copied and about to be written down; two others are there, or as many as partAfter says */
   part: 103,
   /** every part of a table is there, which is about to be written down */
   copiedTable: 104,
@@ -30,6 +30,10 @@ export interface Gates {
   close(gate: Gate): Promise<void>;
   /** Lets them pass. */
   open(gate: Gate): Promise<void>;
+  /** How many parts are written down before the gate "part" is there. */
+  partAfter(parts: number): Promise<void>;
+  /** How many parts were about to be written down, also those that never were. */
+  partsTried(): Promise<number>;
   /** Returns when a session of ours waits there. */
   someoneWaitsAt(gate: Gate): Promise<void>;
 }
@@ -49,6 +53,15 @@ export async function buildGates(db: Connection, schema: string): Promise<Gates>
     async open(gate) {
       await db.run(sql`select pg_catalog.pg_advisory_unlock(${key(gate)})`);
     },
+    async partAfter(parts) {
+      await db.run(sql`update gates.part_after set n = ${parts}`);
+    },
+    async partsTried() {
+      const { n } = await db.one<{ n: string }>(
+        sql`select case when is_called then last_value else 0 end as n from gates.parts_tried`,
+      );
+      return Number(n);
+    },
     async someoneWaitsAt(gate) {
       await until(`someone waits at the gate "${gate}"`, async () => {
         const { waits } = await db.one<{ waits: boolean }>(sql`select exists (select from pg_catalog.pg_locks
@@ -65,6 +78,8 @@ function gatesDefinition(schema: string): string {
   const wait = (gate: Gate) => `perform pg_catalog.pg_advisory_xact_lock_shared(${gateKeys[gate]});`;
   return `
   create schema gates;
+  create table gates.part_after as select 2 as n;
+  create sequence gates.parts_tried;
   create function gates.at_row() returns trigger language plpgsql as $$
   begin
     if pg_catalog.random() < 0.01 then ${wait('row')} end if;
@@ -72,7 +87,8 @@ function gatesDefinition(schema: string): string {
   end $$;
   create function gates.at_part() returns trigger language plpgsql as $$
   begin
-    if (select pg_catalog.count(*) >= 2 from _sluice.parts) then ${wait('part')} end if;
+    perform pg_catalog.nextval('gates.parts_tried');
+    if (select pg_catalog.count(*) from _sluice.parts) >= (select n from gates.part_after) then ${wait('part')} end if;
     return new;
   end $$;
   create function gates.at_copied_table() returns trigger language plpgsql as $$

@@ -75,12 +75,16 @@ const kinds: readonly RestlessTable[] = [
       ['id', (n) => String(n % 300)],
     ],
   },
+  // For writers that truncate.
+  { name: 'emptied', definition: `id int primary key, ${pad}`, key: [id] },
   // Its rows cannot be told apart.
   { name: 'keyless', definition: `id int, ${pad}`, more: 'alter table keyless replica identity full', key: [id] },
 ];
 
-/** Names of the tables whose finished parts can stay. */
-export const keepsParts: readonly string[] = kinds.map(({ name }) => name).filter((name) => name !== 'keyless');
+/** Names of the tables whose finished parts can stay, whatever happens. */
+export const keepsParts: readonly string[] = kinds
+  .map(({ name }) => name)
+  .filter((name) => name !== 'keyless' && name !== 'emptied');
 
 export const restlessTables: readonly MirroredTable[] = kinds.map(({ name, mapping }) => table(name, mapping));
 
@@ -125,14 +129,15 @@ export interface Restless extends AsyncDisposable {
 /** Starts a writer on a connection that nothing else uses. The same seed makes the same statements. */
 export function writeRestlessly(
   db: Connection,
-  options: { readonly random: () => number; readonly pauseMs: number; readonly truncates?: boolean },
+  // `truncates`: names of tables that are emptied now and then.
+  options: { readonly random: () => number; readonly pauseMs: number; readonly truncates?: readonly string[] },
 ): Restless {
   const { random } = options;
   const scope = new Scope();
   let transactions = 0;
   scope.run(async (signal) => {
     while (!signal.aborted) {
-      await transact(db, random, options.truncates ?? false);
+      await transact(db, random, options.truncates ?? []);
       transactions++;
       await new Promise((resolve) => setTimeout(resolve, options.pauseMs));
     }
@@ -151,10 +156,10 @@ export function writeRestlessly(
 
 /** So many transactions at once. */
 export async function writeBurst(db: Connection, random: () => number, transactions: number): Promise<void> {
-  for (let i = 0; i < transactions; i++) await transact(db, random, false);
+  for (let i = 0; i < transactions; i++) await transact(db, random, []);
 }
 
-async function transact(db: Connection, random: () => number, truncates: boolean): Promise<void> {
+async function transact(db: Connection, random: () => number, truncates: readonly string[]): Promise<void> {
   const statements = Array.from({ length: 1 + Math.floor(random() * 5) }, () => statement(random, truncates));
   const end = random() < 0.05 ? 'rollback' : 'commit';
   try {
@@ -166,7 +171,7 @@ async function transact(db: Connection, random: () => number, truncates: boolean
   }
 }
 
-function statement(random: () => number, truncates: boolean): string {
+function statement(random: () => number, truncates: readonly string[]): string {
   const pick = <T>(list: readonly T[]) => list[Math.floor(random() * list.length)] as T;
   const { name, key } = pick(kinds);
   const n = () => Math.floor(random() * mostKeys * 1.2);
@@ -177,7 +182,7 @@ function statement(random: () => number, truncates: boolean): string {
   const setKey = key.map(([column, value]) => `${column} = ${value(b)}`).join(', ');
   const moves = `update ${name} set n = ${n()}, pad = repeat('${a % 10}', ${150 + Math.floor(random() * 300)}) where ${where(a)}`;
   const move = random();
-  if (truncates && move > 0.995) return `truncate ${name}; ${insert(a)}`;
+  if (move > 0.99 && truncates.includes(name)) return `truncate ${name}; ${insert(a)}`;
   if (move < 0.35) return moves;
   if (move < 0.5) return `update ${name} set n = n + 1 where ${where(a)}`;
   if (move < 0.6) return `delete from ${name} where ${where(a)}`;
