@@ -7,7 +7,7 @@ import { expectEqualTables } from '../support/compare.ts';
 import { buildGates, type Gates } from '../support/gates.ts';
 import { createPeer, type Gateway, startGateway } from '../support/gateway.ts';
 import { keepsParts, makeRestless, randomFrom, restlessTables, writeRestlessly } from '../support/restless.ts';
-import { databaseOn, ownServer, type TestDatabase, type TestedMajor, testDatabase } from '../support/servers.ts';
+import { databaseOn, ownServer, type SharedMajor, type TestDatabase, testDatabase } from '../support/servers.ts';
 import { until } from '../support/wait.ts';
 
 const stages = [10, 30, 50, 70, 90] as const;
@@ -95,7 +95,7 @@ interface Line {
 
 interface Story {
   readonly mirror: string;
-  readonly from: TestedMajor;
+  readonly from: SharedMajor;
   readonly seed: number;
   readonly source?: TestDatabase;
   readonly percents?: readonly number[];

@@ -53,7 +53,7 @@ async function copyUntil(work: MirrorWork, events: number) {
     },
     part: async (...args: Parameters<typeof report.part>) => {
       await report.part(...args);
-      await count();
+      if (args[2].state === 'copied') await count();
     },
     note: async (...args: Parameters<typeof report.note>) => {
       await report.note(...args);
@@ -65,8 +65,8 @@ async function copyUntil(work: MirrorWork, events: number) {
     await runSnapshot({ ...deps, report: counted }, stop.signal);
     return { ended: true, told: deps.told };
   } catch (error) {
-    // A TRUNCATE in the middle: the step is called again.
-    if (!stop.signal.aborted && toSluiceError(error).kind !== 'source_changed') throw error;
+    // A TRUNCATE in the middle, or a deadlock with it: the step is called again.
+    if (!stop.signal.aborted && toSluiceError(error).retry !== 'backoff') throw error;
     return { ended: false, told: deps.told };
   }
 }

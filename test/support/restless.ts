@@ -166,8 +166,8 @@ async function transact(db: Connection, random: () => number, truncates: readonl
     await db.run(trusted(['begin', ...statements, end].join('; ')));
   } catch (error) {
     await db.run(trusted('rollback'));
-    // A key or an address that is taken already.
-    if ((error as { sqlstate?: string }).sqlstate !== '23505') throw error;
+    // A key or an address that is taken already, or a TRUNCATE that crosses another.
+    if (!['23505', '40P01'].includes((error as { sqlstate?: string }).sqlstate ?? '')) throw error;
   }
 }
 
