@@ -21,6 +21,7 @@ import type { Connection } from '../pg/client.ts';
 import { relayCopy } from '../pg/copy.ts';
 import { formatLsn, type Lsn } from '../pg/lsn.ts';
 import type { SnapshotDeps } from './deps.ts';
+import { SharedSnapshot } from './shared.ts';
 import type { HeldSnapshot } from './slot.ts';
 import { during } from './trees.ts';
 import { openWorker, type WorkerPair } from './worker.ts';
@@ -43,7 +44,8 @@ const namesShown = 20;
  */
 export async function copyLargeObjects(deps: SnapshotDeps, held: HeldSnapshot, signal: AbortSignal): Promise<void> {
   await using scope = new Scope(signal);
-  const first = await openWorker(deps, held.name, scope.signal);
+  const snapshot = new SharedSnapshot(held.name);
+  const first = await openWorker(deps, snapshot, scope.signal);
   scope.defer(() => first[Symbol.asyncDispose]());
   const before = await readCopiedLargeObjects(first.target, deps.work);
   if (before.size === 0 && !(await hasLargeObjects(first.source))) return;
@@ -65,7 +67,7 @@ export async function copyLargeObjects(deps: SnapshotDeps, held: HeldSnapshot, s
   const others = Math.min(deps.work.options.snapshot_num_tables_in_parallel, queue.length) - 1;
   const pairs = [first];
   for (let i = 0; i < others; i++) {
-    const pair = await openWorker(deps, held.name, scope.signal);
+    const pair = await openWorker(deps, snapshot, scope.signal);
     scope.defer(() => pair[Symbol.asyncDispose]());
     pairs.push(pair);
   }
