@@ -147,7 +147,10 @@ describe.each([14, 18] as const)('PostgreSQL %i', (major) => {
       create table t (id int primary key, v text, at timestamptz default now());
       insert into t select i, 'v' || i from generate_series(1, 1000) i;
       create view seen as select id, v as "The value", at, id * 2.5 as twice, array[id] as list from t where id % 2 = 0;
-      create materialized view kept as select id, v from t; create unique index on kept (id);
+      create function nothing() returns trigger language plpgsql as 'begin return null; end';
+      create trigger instead instead of insert on seen for each row execute function nothing();
+      comment on view seen is 'what is seen';
+      create view above as select id from seen; create materialized view kept as select id, v from t; create unique index on kept (id);
       create foreign table away (id int not null, v text default 'x') server far options (table_name 'far')`);
     const mirrored = [
       table('seen', { key: 'id', exclude: ['at'], where: `"The value" <> 'v10'` }),
@@ -170,6 +173,12 @@ describe.each([14, 18] as const)('PostgreSQL %i', (major) => {
       { name: 'away', kind: 'r' },
       { name: 'kept_rows', kind: 'r' },
       { name: 'seen', kind: 'r' },
+    ]);
+    expect([...told.objects.values()].filter((line) => line.state === 'failed')).toEqual([]);
+    const left = [...told.objects.values()].filter((line) => line.state === 'left_out');
+    expect(left.map(({ kind, reason }) => `${kind}: ${reason}`).sort()).toEqual([
+      'comment: public.seen is a table on the target',
+      'trigger: public.seen is a table on the target',
     ]);
     // In the ledger each is there once, as what it is on the target.
     const lines = [...told.objects.values()].filter((line) => ['seen', 'kept', 'away'].includes(line.name));

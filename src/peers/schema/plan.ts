@@ -2,6 +2,7 @@
 import { type ObjectName, type ObjectStage, objectKey, objectStages } from '../../mirror/object.ts';
 import { type Sql, trusted } from '../../pg/sql.ts';
 import { showTable, type TableName } from '../../pg/table.ts';
+import { membersOf } from '../ddl-tree.ts';
 import { createSchema } from '../ddl-types.ts';
 import {
   excludedReason,
@@ -54,6 +55,8 @@ interface Context extends DatabaseInput, Scoped, Circumstances2 {
   readonly stages: ReadonlyMap<string, ObjectStage>;
   /** Columns that the mirror leaves out, by showTable of the source's table. */
   readonly excluded: ReadonlyMap<string, ReadonlySet<string>>;
+  /** Views and foreign tables of the source that are tables on the target, by showTable of the source's name. */
+  readonly becomeTables: ReadonlySet<string>;
 }
 
 interface Circumstances2 {
@@ -86,6 +89,7 @@ export function planDatabase(input: DatabaseInput): DatabasePlan {
       { byId, needsOf, needed: scoped.needed },
     ),
     excluded: excludedColumns(input.trees),
+    becomeTables: becomeTables(input.trees),
     circumstances: { source: source.facts, target: target.facts, follows: work.slot !== null },
   };
   const planned: PlannedEntity[] = [];
@@ -121,6 +125,14 @@ export function planDatabase(input: DatabaseInput): DatabasePlan {
   const provided = new Set(early.flatMap(({ id, line }) => [id, ...keys(line)]));
   return { objects, provided, needsOf, renames: scoped.renames };
 }
+
+function becomeTables(trees: ScopeInput['trees']): ReadonlySet<string> {
+  const others = trees.flatMap(membersOf).filter(({ source: { kind } }) => kind !== 'r' && kind !== 'p');
+  return new Set(others.map(({ source }) => showTable(source)));
+}
+
+// What is bound to a view or a foreign table and is not the same, or nothing, on a table.
+const notOfTables: ReadonlySet<string> = new Set(['trigger', 'rule', 'comment', 'setting']);
 
 function excludedColumns(trees: ScopeInput['trees']): ReadonlyMap<string, ReadonlySet<string>> {
   const some = trees.filter(({ mapping }) => mapping.exclude.length > 0);
@@ -239,6 +251,9 @@ function standsOtherwise(context: Context, entity: Entity): boolean {
 
 function become(context: Context, entity: Entity, subject: Subject): PlannedObject {
   const { renames, circumstances } = context;
+  if (context.becomeTables.has(entity.table) && notOfTables.has(entity.kind)) {
+    return leaveOut(subject, `${entity.table} is a table on the target`);
+  }
   const there = context.there.get(identity(onTarget(renames, entity)));
   const texts = statementsOf(renames, entity).map((step) => step.map((statement) => follow(statement.text, renames)));
   const steps = texts.map((step) => step.map(({ text }) => trusted(text)));
