@@ -3,6 +3,9 @@ import { type ObjectLine, objectKey } from '../mirror/object.ts';
 import { sameTable, showTable, type TableName } from '../pg/table.ts';
 import type { Member, PlanContext } from './ddl-tree.ts';
 
+/** Why a tablespace does not go along. */
+export const tablespaceReason = 'tablespaces are a server’s own: it is in the default one of the target';
+
 export interface Unable {
   readonly lines: readonly ObjectLine[];
   /** Storage parameters that the target knows. */
@@ -49,7 +52,7 @@ export function leftOutOf(context: PlanContext, { source, tree }: Member, parent
     leave(`compression of ${column.name}`, 'the target was built without lz4');
   }
   if (source.tablespace !== null) {
-    leave(`tablespace ${source.tablespace}`, 'tablespaces are a server’s own: it is in the default one of the target');
+    leave(`tablespace ${source.tablespace}`, tablespaceReason);
   }
   const joins = source.inherits.length > 0 && source.inherits.every((each) => context.members.has(showTable(each)));
   if (joins && parents.length === 0 && source.columns.some((column) => !column.local)) {

@@ -3,6 +3,7 @@ import { type ObjectKind, type ObjectName, objectKey } from '../mirror/object.ts
 import { ident, literal, type Sql, sql, trusted } from '../pg/sql.ts';
 import { showTable, type TableName } from '../pg/table.ts';
 import { withStorage } from './ddl.ts';
+import { tablespaceReason } from './ddl-properties.ts';
 import { excludedOf, type ObjectContext, type Place } from './objects-input.ts';
 import {
   excludedReason,
@@ -212,6 +213,18 @@ function statisticsTargets(index: IndexFacts, to: TableName): readonly Sql[] {
     ({ column, target }) =>
       sql`alter index ${ident(to.schema, to.name)} alter column ${literal(column)} set statistics ${literal(target)}`,
   );
+}
+
+/** Where an index lies on the source, which is nowhere on the target. */
+export function planTablespaces(context: ObjectContext): readonly PlannedObject[] {
+  return context.source.indexes.flatMap((index) => {
+    const place = context.places.get(index.table);
+    if (index.tablespace === null || place === undefined) return [];
+    const of = index.constraint === null ? 'index' : 'constraint';
+    const name = `tablespace ${index.tablespace} of ${of} ${index.name}`;
+    const object: ObjectName = { kind: 'property', schema: index.schema, name, table: showTable(place.source) };
+    return [leaveOut({ name: object, stage: 'settings', table: place.to }, tablespaceReason)];
+  });
 }
 
 /** CLUSTER ON, as objects of their own. */

@@ -12,7 +12,7 @@ import {
   type Place,
 } from './objects-input.ts';
 import { constraintObject, planConstraints } from './objects-plan-constraint.ts';
-import { indexObject, planClusters, planIndexes, standingIndex } from './objects-plan-index.ts';
+import { indexObject, planClusters, planIndexes, planTablespaces, standingIndex } from './objects-plan-index.ts';
 import {
   excludedReason,
   inTheWay,
@@ -34,6 +34,7 @@ export function planObjects(input: ObjectInput): readonly PlannedObject[] {
     ...planInheritance(context),
     ...planStatistics(context),
     ...planClusters(context),
+    ...planTablespaces(context),
     ...planComments(context),
   ];
   return withoutOrphans(all).toSorted(

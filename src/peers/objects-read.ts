@@ -40,6 +40,8 @@ export interface IndexFacts extends TableName {
   readonly statistics: readonly { readonly column: number; readonly target: number }[];
   readonly bytes: number;
   readonly comment: string | null;
+  /** Null: the database's own. */
+  readonly tablespace: string | null;
 }
 
 /** The table that a foreign key refers to. */
@@ -157,7 +159,8 @@ function selectIndexes(tables: readonly number[]): Sql {
       (select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('column', a.attnum, 'target', a.attstattarget) order by a.attnum), '[]')
         from pg_catalog.pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and a.attstattarget >= 0) as statistics,
       coalesce(pg_catalog.pg_relation_size(c.oid), 0) as bytes,
-      pg_catalog.obj_description(c.oid, 'pg_class') as comment
+      pg_catalog.obj_description(c.oid, 'pg_class') as comment,
+      (select s.spcname::text from pg_catalog.pg_tablespace s where s.oid = c.reltablespace) as tablespace
     from pg_catalog.pg_index x join pg_catalog.pg_class c on c.oid = x.indexrelid
     join pg_catalog.pg_namespace n on n.oid = c.relnamespace
     join pg_catalog.pg_class t on t.oid = x.indrelid join pg_catalog.pg_namespace tn on tn.oid = t.relnamespace

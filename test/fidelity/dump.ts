@@ -28,11 +28,11 @@ export const pgDump: string | undefined = [
   return status === 0 && Number(/\b(\d+)\./.exec(stdout)?.[1]) >= wanted;
 });
 
-/** `pg_dump --schema-only` without owners, publications aside and without what is ours. */
+/** `pg_dump --schema-only` without owners, and without what is ours. */
 export async function dumpSchema(db: TestDatabase): Promise<string> {
   const { host, port, user, password, database } = db;
   const done = await runProgram(pgDump ?? 'pg_dump', {
-    args: ['--schema-only', '--no-owner', '--exclude-schema=_sluice', '--no-publications'],
+    args: ['--schema-only', '--no-owner', '--exclude-schema=_sluice'],
     env: { PGHOST: host, PGPORT: String(port), PGUSER: user, PGPASSWORD: password, PGDATABASE: database },
   });
   if (done.code !== 0) throw new Error(`pg_dump of ${database}: ${done.stderr}`);

@@ -7,30 +7,39 @@ import { differences, exceptions, judge, type Line, type Verdict } from './fidel
 
 const read = (file: string) => readFileSync(new URL(file, import.meta.url), 'utf8');
 
-/** What a server of that major can hold of every kind, in order. */
-export function everything(major: TestedMajor): readonly { readonly file: string; readonly text: string }[] {
-  const since = [15, 16, 17, 18].filter((each) => each <= major).map((each) => `v${each}`);
-  return ['tables', 'routines', 'views', ...since].map((file) => ({ file, text: read(`sql/${file}.sql`) }));
+export interface Fixture {
+  readonly file: string;
+  readonly text: string;
 }
 
-export const sample = (name: string): string => read(`samples/${name}.sql`);
+export const fixture = (name: string): Fixture => ({ file: name, text: read(`sql/${name}.sql`) });
 
-export const rolesOfBoth: string = read('sql/roles.sql');
+/** What a server of that major can hold of every kind, in order. */
+export function everything(major: TestedMajor): readonly Fixture[] {
+  const since = [15, 16, 17, 18].filter((each) => each <= major).map((each) => `v${each}`);
+  return ['tables', 'routines', 'views', ...since].map(fixture);
+}
 
-/** A server with the roles that the fixtures grant to. */
-export async function serverWithRoles(major: TestedMajor, more = ''): Promise<OwnServer> {
+export const sample = (name: string): Fixture => ({ file: name, text: read(`samples/${name}.sql`) });
+
+/** A server with the roles that the fixtures grant to. @param more what only this one has */
+export async function serverWithRoles(
+  major: TestedMajor,
+  more: { readonly role?: string; readonly tablespace?: string } = {},
+): Promise<OwnServer> {
   const own = await ownServer({ major, settings: { max_connections: 100, shared_buffers: '32MB' } });
-  await using postgres = await databaseOn(own.server.config(), major);
-  await postgres.exec(rolesOfBoth + more);
+  await using db = await databaseOn(own.server.config(), major);
+  await db.exec(fixture('roles').text);
+  if (more.role !== undefined) await db.exec(`create role ${more.role}`);
+  if (more.tablespace !== undefined) {
+    await db.exec('set allow_in_place_tablespaces = on');
+    await db.exec(`create tablespace ${more.tablespace} location ''`);
+  }
   return own;
 }
 
 /** A database filled with these texts; the error says in which. */
-export async function filled(
-  own: OwnServer,
-  major: TestedMajor,
-  texts: readonly { readonly file: string; readonly text: string }[],
-): Promise<TestDatabase> {
+export async function filled(own: OwnServer, major: TestedMajor, texts: readonly Fixture[]): Promise<TestDatabase> {
   const db = await databaseOn(own.server.config(), major);
   try {
     for (const { file, text } of texts) {
@@ -51,6 +60,9 @@ export interface Mirrored extends Verdict {
   /** Tables whose rows are not the same, and sequences that do not stand the same. */
   readonly otherRows: readonly string[];
 }
+
+/** Nothing differs that no line of the ledger explains, no line is idle, and all rows are the same. */
+export const faithful = { unexplained: [], idle: [], otherRows: [] };
 
 let mirrors = 0;
 

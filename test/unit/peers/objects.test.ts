@@ -19,7 +19,7 @@ function anIndex(table: Table, name: string, oid: number): IndexFacts {
       valid: true,
     },
     ...{ clustered: false, identity: false, using: 'btree (a)', options: [], constraint: null, parent: null },
-    ...{ columns: [1], statistics: [], bytes: 0, comment: null },
+    ...{ columns: [1], statistics: [], bytes: 0, comment: null, tablespace: null },
   };
 }
 
