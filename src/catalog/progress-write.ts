@@ -35,7 +35,8 @@ async function writeWaits(db: Connection, mirrorId: string, waits: NonNullable<G
 
 async function writeEstimate(db: Connection, mirrorId: string, now: TimedEstimate): Promise<void> {
   const whole = {
-    began: new Date(now.at.getTime() - now.seconds * 1_000).toISOString(),
+    // As if it had not been interrupted: how far it is, it is of the whole.
+    began: new Date(now.at.getTime() - (now.seconds + now.secondsKept) * 1_000).toISOString(),
     at: now.at.toISOString(),
     rows_left: now.rowsTotal - now.rows,
     bytes_left: now.bytesTotal - now.bytes,

@@ -58,7 +58,7 @@ const mostParts = 32;
 /** What is copied and made, and when that is over. Pure. */
 export function progressLines(facts: ProgressFacts): [string, string][] {
   const { load_seconds_left: load, finish_seconds_left: finish, objects_made: made, objects_total: total } = facts;
-  if (load === null || finish === null) return [];
+  if (load === null || finish === null || facts.phase === 'preparing') return [];
   const loading = facts.phase === 'snapshotting';
   const objects = (total ?? 0) === 0 ? null : `${made} of ${total} keys, indexes and constraints`;
   const copied = [

@@ -27,8 +27,9 @@ export interface Pace {
 }
 
 export interface CopyEstimate {
-  /** Since the copy began. */
+  /** Since the copy began; and what was copied before it was taken up again would have taken at the present speed. */
   readonly seconds: number;
+  readonly secondsKept: number;
   /** Those copied, and all that there will be. */
   readonly rows: number;
   readonly rowsTotal: number;
@@ -74,6 +75,8 @@ interface TableState {
   readonly copying: Map<number, PartState>;
   /** Parts that are copied: what they took on the disk, and what came. */
   done: { bytes: number; wire: number; rows: number; estimated: number; parts: number };
+  /** Bytes of parts that were copied before. */
+  kept: number;
   /** Of those that wait. */
   left: { bytes: number; rows: number; largest: number };
   speed: Speed;
@@ -162,6 +165,7 @@ export class CopyTally {
       waiting: new Map(parts.map((part) => [part.part, part])),
       copying: new Map(),
       done: { bytes: 0, wire: 0, rows: 0, estimated: 0, parts: 0 },
+      kept: 0,
       left: {
         bytes: parts.reduce((sum, part) => sum + part.bytes, 0),
         rows: parts.reduce((sum, part) => sum + part.rows, 0),
@@ -178,8 +182,11 @@ export class CopyTally {
   ): void {
     const state = this.#tables.get(table);
     if (state === undefined) return;
-    const part = state.copying.get(number) ?? this.#start(state, number, now.at);
+    const begun = state.copying.get(number);
+    const part = begun ?? this.#start(state, number, now.at);
     if (part === undefined) return;
+    // It was copied before this copy was taken up again: how long that took nobody knows.
+    const kept = begun === undefined && now.state === 'copied';
     this.#rows += now.rows - part.copiedRows;
     this.#bytes += now.bytes - part.copiedBytes;
     part.copiedRows = now.rows;
@@ -187,7 +194,10 @@ export class CopyTally {
     const before = part.through;
     part.through = now.state === 'copied' ? part.bytes : throughOf(state, part, this.#ratio(state));
     const seconds = Math.max(0, now.at - part.lastAt) / 1_000;
-    this.#learn(state, part, { seconds, before, copied: now.state === 'copied', at: now.at });
+    if (kept) {
+      state.kept += part.bytes;
+      this.#samples = [];
+    } else this.#learn(state, part, { seconds, before, copied: now.state === 'copied', at: now.at });
     part.lastAt = now.at;
     if (now.state !== 'copied') return;
     state.copying.delete(number);
@@ -209,7 +219,8 @@ export class CopyTally {
   /** Lines of the ledger, as they come. */
   objects(lines: readonly ObjectLine[], at: number): void {
     // A process that takes over after the load.
-    if (lines.some(({ stage }) => stage !== 'before')) this.#beganAt ??= at;
+    if (lines.some(({ stage, state }) => state === 'making' && stage !== 'before' && stage !== 'needs'))
+      this.#beganAt ??= at;
     this.#finish.objects(lines, at);
   }
 
@@ -228,6 +239,7 @@ export class CopyTally {
     const active = left.filter(({ state }) => state.copying.size > 0);
     return {
       seconds: (at - this.#beganAt) / 1_000,
+      secondsKept: left.reduce((sum, each) => sum + each.kept, 0) / this.#limits.workers,
       rows: this.#rows,
       rowsTotal: this.#rows + Math.round(left.reduce((sum, each) => sum + each.rows, 0)),
       bytes: this.#bytes,
@@ -279,7 +291,7 @@ export class CopyTally {
     const { waiting, copying, done, left } = state;
     const open = [...copying.values()].map((part) => Math.max(part.bytes - part.through, part.bytes * 0.01));
     const opened = open.reduce((sum, bytes) => sum + bytes, 0);
-    const own = done.parts > 0 || state.speed.seconds > 1 ? state.speed.cost : null;
+    const own = state.speed.seconds > 0.2 && (done.parts > 0 || state.speed.seconds > 1) ? state.speed.cost : null;
     const cost = own ?? (price === null ? null : price.perByte + price.perRow * densityOf(state));
     const small = left.largest <= smallBytes;
     const seconds = small
@@ -295,7 +307,7 @@ export class CopyTally {
         ? left.rows + [...copying.values()].reduce((sum, part) => sum + Math.max(0, part.rows - part.copiedRows), 0)
         : density * bytes;
     const largest = Math.max(waiting.size > 0 ? left.largest : 0, ...open) * (cost ?? 0);
-    return { seconds, wire: bytes * ratio, rows, largest: small ? 0 : largest };
+    return { seconds, wire: bytes * ratio, rows, largest: small ? 0 : largest, kept: state.kept * (cost ?? 0) };
   }
 
   #wireRatio(state: TableState): number {
@@ -342,6 +354,8 @@ interface TableLeft {
   readonly wire: number;
   readonly rows: number;
   readonly largest: number;
+  /** Seconds of one worker that were spent before. */
+  readonly kept: number;
 }
 
 /** Rows per byte of the disk. Until parts have told, the statistics are believed as far as they can be true. */

@@ -69,7 +69,8 @@ export class FinishTally {
       } else if (known.startedAt !== null && known.state === 'making') {
         known.seconds = (at - known.startedAt) / 1_000;
       }
-      known.state = line.state;
+      // Held back until the mirror no longer follows: nobody waits for it.
+      known.state = line.state === 'waiting' && line.reason !== undefined ? 'left_out' : line.state;
     }
   }
 

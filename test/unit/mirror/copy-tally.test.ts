@@ -133,6 +133,20 @@ test('a table that begins anew is counted once', () => {
   expect(now?.loadSecondsLeft).toBeCloseTo(1.5, 0);
 });
 
+test('parts that were copied before tell nothing of the speed, and count as done', () => {
+  const tally = new CopyTally({ workers: 1, partsPerTable: 1, builders: 1, throttle: null });
+  const parts = Array.from({ length: 10 }, (_, part) => ({ part, rows: 100_000, bytes: 10 * MB }));
+  tally.planned('t', parts, 0);
+  for (let part = 0; part < 8; part++) tally.part('t', part, { state: 'copied', rows: 100_000, bytes: 9 * MB, at: 0 });
+  expect(tally.estimate(0)).toBeNull();
+  tally.part('t', 8, { state: 'copying', rows: 0, bytes: 0, at: 0 });
+  tally.part('t', 8, { state: 'copying', rows: 50_000, bytes: 4.5 * MB, at: 1_000 });
+  const now = tally.estimate(1_000);
+  expect(now).toMatchObject({ rows: 850_000, rowsTotal: 1_000_000 });
+  expect(now?.loadSecondsLeft).toBeCloseTo(3, 0);
+  expect(now?.secondsKept).toBeCloseTo(16, 0);
+});
+
 test('objects that the ledger has and the source did not tell of count as well, and those that failed are over', () => {
   const tally = new FinishTally();
   const line = { kind: 'index', schema: 's', name: 'i', table: 's.t', stage: 'indexes', bytes: 100 * MB } as const;
