@@ -250,6 +250,12 @@ function keyAt(chunk: Buffer, row: number, places: readonly number[]): readonly 
   return found;
 }
 
+/** The tables that have gathered keys. */
+export async function changedTables(target: Connection): Promise<ReadonlySet<string>> {
+  const rows = await target.query<{ name: string }>(sql`select distinct source_table as name from ${gathered}`);
+  return new Set(rows.map(({ name }) => name));
+}
+
 /** Which rows of a target table are meant. */
 export interface ChangedRows {
   readonly name: string;

@@ -1,40 +1,33 @@
 // After a lost snapshot: finished parts stay and are brought forward to the new one, and only what is missing is read.
 import { SluiceError } from '../base/errors.ts';
-import type { MirroredTable } from '../mirror/work.ts';
-import { changedKeys, deleteChangedRows, gatherChangedKeys, keyIsOneOf, type Untold } from '../peers/changed-keys.ts';
-import { type CopiedTable, holdToken } from '../peers/checkpoint.ts';
-import { moveParts, readBegunTables } from '../peers/copied-parts.ts';
-import { targetNames } from '../peers/ddl-tree.ts';
-import { inspectTables } from '../peers/inspect.ts';
-import { readPublication } from '../peers/publication.ts';
+import {
+  changedKeys,
+  changedTables,
+  deleteChangedRows,
+  gatherChangedKeys,
+  keyIsOneOf,
+  type Untold,
+} from '../peers/changed-keys.ts';
+import { holdToken } from '../peers/checkpoint.ts';
+import { moveParts } from '../peers/copied-parts.ts';
 import { relayCopy } from '../pg/copy.ts';
 import type { Lsn } from '../pg/lsn.ts';
 import { join, literal, type Sql, sql } from '../pg/sql.ts';
 import { showTable } from '../pg/table.ts';
 import { copiedColumns } from './columns.ts';
 import type { SnapshotDeps } from './deps.ts';
-import { doneCondition, type KeptTable, type KeptTables, keptTable, notKept, showReasons } from './kept.ts';
+import { findFinished, findKept, type KeptLook } from './find-kept.ts';
+import { doneCondition, type KeptTable, type KeptTables, notKept, showReasons } from './kept.ts';
 import { type HeldSnapshot, holdTemporarySnapshot } from './slot.ts';
 import { type Begun, type Sides, startTables } from './start.ts';
 import { copyIn, copyOutSome } from './statements.ts';
-import { refuseRewritten, type Storage } from './storage.ts';
-import { during, readTrees } from './trees.ts';
+import { refuseRewritten } from './storage.ts';
+import { during } from './trees.ts';
 
 // A line of the journal names that many tables.
 const namesShown = 10;
 // Rows that are fetched by their keys in one statement.
 const keysAtOnce = 1_000;
-
-interface Look {
-  readonly sides: Sides;
-  readonly copied: ReadonlyMap<string, CopiedTable>;
-  /** The unfinished tables. */
-  readonly tables: readonly MirroredTable[];
-  /** Where the slot's stream begins. */
-  readonly checkpoint: Lsn;
-  /** Where the source's tables lie, read before the new snapshot is taken. */
-  readonly storage: Storage;
-}
 
 /**
  * Takes a new snapshot and makes what the target has of each unfinished table what that snapshot shows.
@@ -45,17 +38,21 @@ interface Look {
  * those that S2 has in the range of the finished parts are read again. Then the target has exactly what S2 shows in that range,
  * as if it had been read under S2, and the other parts follow. Values that the stream leaves out as unchanged are not needed.
  * It holds as long as rows stay in their places and are told by their keys, which `keptTable` sees to; tables where it does
- * not are read whole.
+ * not are read whole. Finished tables come along where their rows are told by keys: foreign keys are looked at when all is
+ * copied, and tables of several points in time need not satisfy them.
  */
-export async function goOn(deps: SnapshotDeps, look: Look, signal: AbortSignal): Promise<Begun> {
+export async function goOn(deps: SnapshotDeps, look: KeptLook, signal: AbortSignal): Promise<Begun> {
   const { work, report } = deps;
   const { sides, tables } = look;
-  const found = await findKept(deps, look);
   const held = await holdTemporarySnapshot(deps, sides.source, signal);
   try {
-    const untold = await gather(deps, { sides, checkpoint: look.checkpoint, upTo: held.lsn, kept: found.kept }, signal);
+    // After the snapshot: a definition that changed before it is seen.
+    const found = await findKept(deps, look);
+    const finished = await findFinished(deps, look);
+    const told = new Map([...found.kept, ...finished]);
+    const untold = await gather(deps, { sides, checkpoint: look.checkpoint, upTo: held.lsn, kept: told }, signal);
     const kept = new Map([...found.kept].filter(([name]) => !untold.has(name)));
-    const reasons = new Map([...found.reasons, ...untold]);
+    const reasons = new Map([...found.reasons, ...untold].filter(([name]) => !finished.has(name)));
     if (reasons.size > 0) await report.note(`finished parts cannot stay: ${showReasons(reasons, namesShown)}`);
     const anew = notKept(tables, kept);
     if (anew.length > 0) {
@@ -65,7 +62,8 @@ export async function goOn(deps: SnapshotDeps, look: Look, signal: AbortSignal):
       );
       await startTables(deps, { sides, held, copied: look.copied, tables: anew, main: false });
     }
-    if (kept.size > 0) await bringForward(deps, { ...look, held, kept }, signal);
+    const behind = new Map([...finished].filter(([name]) => !untold.has(name)));
+    await bringForward(deps, { ...look, held, kept, finished: behind }, signal);
     const left = tables.filter((table) => !isWhole(kept.get(showTable(table.from))));
     return { held, tables: left, kept };
   } catch (error) {
@@ -79,34 +77,6 @@ const isWhole = (table: KeptTable | undefined) => table !== undefined && table.d
 function firstNames(names: readonly string[]): string {
   const more = names.length > namesShown ? `, and ${names.length - namesShown} more` : '';
   return `${names.slice(0, namesShown).join(', ')}${more}`;
-}
-
-interface Found {
-  readonly kept: KeptTables;
-  readonly reasons: ReadonlyMap<string, string>;
-}
-
-async function findKept({ work }: SnapshotDeps, look: Look): Promise<Found> {
-  const { source, target } = look.sides;
-  const kept = new Map<string, KeptTable>();
-  const reasons = new Map<string, string>();
-  const begun = await readBegunTables(target, work);
-  const mappings = look.tables.filter((table) => begun.has(showTable(table.from)));
-  if (mappings.length === 0) return { kept, reasons };
-  const trees = await readTrees(source, mappings);
-  const there = new Map((await inspectTables(target, targetNames(trees))).map((table) => [showTable(table), table]));
-  const publication = await readPublication(source, work.publication.name);
-  for (const tree of trees) {
-    const name = showTable(tree.mapping.from);
-    const state = begun.get(name);
-    if (state === undefined) continue;
-    const { storage, checkpoint } = look;
-    const to = there.get(showTable(tree.mapping.to));
-    const table = keptTable({ tree, to, begun: state, storage, publication, checkpoint });
-    if (typeof table === 'string') reasons.set(name, table);
-    else kept.set(name, table);
-  }
-  return { kept, reasons };
 }
 
 async function gather(
@@ -131,32 +101,44 @@ async function gather(
   return new Map([...kept.keys()].map((name) => [name, 'the target does not grant temporary tables']));
 }
 
-interface Forward extends Look {
+interface Forward extends KeptLook {
   readonly held: HeldSnapshot & { readonly lsn: Lsn };
   readonly kept: KeptTables;
+  /** Tables whose copy is finished: they come along, so that all tables show one point in time. */
+  readonly finished: KeptTables;
 }
 
 async function bringForward(deps: SnapshotDeps, forward: Forward, signal: AbortSignal): Promise<void> {
   const { work, report } = deps;
-  const { source } = forward.sides;
+  const { source, target } = forward.sides;
+  const { kept, finished } = forward;
+  if (kept.size + finished.size === 0) return;
   const told: string[] = [];
   let changed = 0;
+  const touched = await changedTables(target);
+  const moved = [...kept, ...[...finished].filter(([name]) => touched.has(name))];
   const inSnapshot = async () => {
     await source.run(sql`set transaction snapshot ${literal(forward.held.name)}`);
-    for (const [name, table] of forward.kept) {
+    for (const [name, table] of moved) {
       try {
         changed += await bringTableForward(deps, { ...forward, name, table }, signal);
       } catch (error) {
+        // As it was, and the stream will empty it.
+        if (finished.has(name) && isRewritten(error)) continue;
+        if (isRewritten(error)) await report.note(error.message);
         throw during(`bringing ${name} forward to a new snapshot`, error);
       }
-      told.push(`${name} (${table.done.size} of ${table.parts.length})`);
+      if (kept.has(name)) told.push(`${name} (${table.done.size} of ${table.parts.length})`);
     }
   };
   await source.transaction(inSnapshot, 'begin isolation level repeatable read read only');
+  const again = `${changed} rows that changed meanwhile were read again`;
   await report.note(
-    `finished parts stay under a new snapshot, of ${told.length} of ${work.tables.length} tables: ${firstNames(told)}; ${changed} rows that changed meanwhile were read again`,
+    told.length === 0
+      ? `finished tables come along to a new snapshot; ${again}`
+      : `finished parts stay under a new snapshot, of ${told.length} of ${work.tables.length} tables: ${firstNames(told)}; ${again}`,
   );
-  for (const table of forward.kept.values()) if (isWhole(table)) await report.finished(table.tree.mapping);
+  for (const table of kept.values()) if (isWhole(table)) await report.finished(table.tree.mapping);
 }
 
 async function bringTableForward(
@@ -164,7 +146,7 @@ async function bringTableForward(
   forward: Forward & { readonly name: string; readonly table: KeptTable },
   signal: AbortSignal,
 ): Promise<number> {
-  const { work, report } = deps;
+  const { work } = deps;
   const { sides, name, table, held, storage } = forward;
   const { source, target } = sides;
   const { tree, to, key } = table;
@@ -186,14 +168,15 @@ async function bringTableForward(
       const sourceSql = copyOutSome({ mapping, only: root.kind === 'r', condition }, columns);
       rows += (await relayCopy({ source, sourceSql, target, targetSql, pace }, signal)).rows;
     }
-    await refuseRewritten(source, [root], storage).catch(async (error: unknown) => {
-      if (error instanceof SluiceError && error.kind === 'source_changed') await report.note(error.message);
-      throw error;
-    });
+    await refuseRewritten(source, [root], storage);
     await moveParts(target, work, { table: name, snapshotLsn: held.lsn, finished: isWhole(table) });
     deps.log.debug({ table: name, deleted, rows }, 'brought forward');
     return rows;
   });
+}
+
+function isRewritten(error: unknown): error is SluiceError {
+  return error instanceof SluiceError && error.kind === 'source_changed';
 }
 
 function both(a: Sql, b: Sql | null): Sql {

@@ -4,7 +4,7 @@ import { comparesAlike } from '../peers/changed-keys.ts';
 import type { BegunTable, CopiedPart } from '../peers/copied-parts.ts';
 import type { TableTree } from '../peers/ddl-tree.ts';
 import type { Publication } from '../peers/publication.ts';
-import { shapeOf } from '../peers/shape.ts';
+import { type Remembered, type Shape, shapeLeaves, shapeOf } from '../peers/shape.ts';
 import type { Lsn } from '../pg/lsn.ts';
 import { join, literal, type Sql, sql } from '../pg/sql.ts';
 import { type Column, sameTable, showTable, type Table, type TableName } from '../pg/table.ts';
@@ -18,7 +18,7 @@ export interface CutPlan {
   readonly parts: readonly Omit<Part, 'mapping'>[];
 }
 
-/** A table whose finished parts stay. */
+/** A table whose finished parts stay; without parts: all of it is there. */
 export interface KeptTable {
   readonly tree: TableTree;
   readonly to: Table;
@@ -90,6 +90,38 @@ export function keptTable(facts: KeptFacts): KeptTable | string {
   if (parts === null) return 'the column that it was cut by is gone';
   const done = new Map(begun.parts.map((part) => [part.part, part]));
   return { tree, to, print, parts, done, snapshotLsn, key };
+}
+
+export interface FinishedFacts {
+  readonly tree: TableTree;
+  readonly to: Table | undefined;
+  readonly snapshotLsn: Lsn | null;
+  /** What the two sides were when it was copied. */
+  readonly remembered: Remembered | undefined;
+  readonly publication: Publication | null;
+  readonly checkpoint: Lsn;
+}
+
+/** A table whose copy is finished, as it can be brought forward; null: it stays as of its own snapshot. */
+export function finishedTable(facts: FinishedFacts): KeptTable | null {
+  const { tree, to, snapshotLsn, remembered } = facts;
+  if (to === undefined || snapshotLsn === null || snapshotLsn < facts.checkpoint) return null;
+  if (remembered?.shape == null || showShape(remembered.shape) !== showShape(shapeOf(tree.mapping, tree.root, to)))
+    return null;
+  const oids = (leaves: readonly { readonly oid: number }[]) =>
+    leaves
+      .map(({ oid }) => oid)
+      .toSorted()
+      .join();
+  if (oids(remembered.leaves ?? []) !== oids(shapeLeaves(tree.root))) return null;
+  const key = keyOf(tree, to);
+  if (key === null || whyUnpublished(tree, facts.publication) !== null) return null;
+  return { tree, to, print: '', parts: [], done: new Map(), snapshotLsn, key };
+}
+
+function showShape({ oid, targetOid, key, columns }: Shape): string {
+  const list = columns.map((column) => [column.attnum, column.name, column.type, column.target, column.targetType]);
+  return JSON.stringify([oid, targetOid, key, list]);
 }
 
 // Every change of a row must be in the stream, or the row would stay as it was.

@@ -96,7 +96,7 @@ test.each(['lost its snapshot', 'was stopped'])(
     expect(await w.to.exec(`select count(*)::int as rows from held`)).toEqual(parts);
     const [{ now } = { now: '' }] = await w.to.exec<{ now: string }>('select clock_timestamp()::text as now');
 
-    // The source has gone on meanwhile. Finished tables stay at their snapshot, the others show the new one.
+    // The source has gone on meanwhile. All tables show the new snapshot.
     await w.from.exec(
       `insert into steady values (9999, 'later'); insert into held values (9999, 'later'); update held set v = 'new' where id = 5;
      delete from held where id = 6; update held set id = -7 where id = 7`,
@@ -108,11 +108,12 @@ test.each(['lost its snapshot', 'was stopped'])(
     expect(again.told.notes.join()).toContain('of 1 of 2 tables: public.held (9 of 10)');
     expect(await w.to.exec(`select part from _sluice.parts where copied_at > '${now}'`)).toHaveLength(1);
     await expectEqualTables(w.from.connection, w.to.connection, [held]);
-    expect(await w.to.exec('select count(*)::int as n from steady')).toEqual([{ n: 500 }]);
+    expect(await w.to.exec('select count(*)::int as n from steady')).toEqual([{ n: 501 }]);
     const copied = await readCopiedTables(w.to.connection, again.work);
     const lsns = [steady, held].map((name) => copied.get(showTable(name))?.snapshotLsn ?? 0n);
-    expect(await readCheckpoint(w.to.connection, again.work)).toBe(lsns[0]);
-    expect(lsns[1]).toBeGreaterThan(lsns[0] ?? 0n);
+    expect(lsns[0]).toBe(lsns[1]);
+    // The stream begins where the first snapshot was: others of its tables may not have come along.
+    expect(lsns[1]).toBeGreaterThan((await readCheckpoint(w.to.connection, again.work)) ?? 0n);
     await finishSnapshot(again, never);
     const slots = await w.from.exec(
       `select slot_name::text as name from pg_replication_slots where database = current_database()`,
