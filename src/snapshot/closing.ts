@@ -80,18 +80,16 @@ export async function compareCatalogs(
   run: ObjectRun,
   now: readonly PlannedObject[],
 ): Promise<void> {
-  const lines = now.flatMap(({ line, steps }): readonly ObjectLine[] => {
-    const said = run.endOf(line)?.state;
-    const unsaid = said !== 'failed' && said !== 'left_out' && said !== 'waiting';
-    if (!unsaid) return [];
-    if (line.state === 'waiting' && steps.length > 0) {
-      const reason =
-        said === undefined
-          ? 'it came to the source while the mirror was at work'
-          : 'it was on the target and is not, or not all of it, any more';
-      return [{ ...line, state: 'failed', reason }];
-    }
-    return line.state === 'existed' || line.state === 'created' ? [] : [line];
+  const missing = new Set<string>();
+  const lines = now.flatMap(({ line, steps, needs, quiet }): readonly ObjectLine[] => {
+    const found = accountFor(run, { line, steps });
+    if (found.length === 0) return [];
+    // Of what is gone itself, there is nothing to say.
+    const gone = needs.some((key) => missing.has(key)) || missing.has(line.table);
+    if (quiet === true && gone) return [];
+    for (const each of found)
+      missing.add(objectKey(each)).add(each.kind === 'table' ? showTable(each) : objectKey(each));
+    return found;
   });
   if (lines.length === 0) return;
   await report.objects(lines);
@@ -99,4 +97,18 @@ export async function compareCatalogs(
     const of = line.table === '' ? '' : ` of ${line.table}`;
     await report.note(`the catalogs differ: ${line.kind} ${line.name}${of}: ${line.reason}`);
   }
+}
+
+// Nothing, if a line of this run says what became of it.
+function accountFor(run: ObjectRun, { line, steps }: Pick<PlannedObject, 'line' | 'steps'>): readonly ObjectLine[] {
+  const said = run.endOf(line)?.state;
+  if (said === 'failed' || said === 'left_out' || said === 'waiting') return [];
+  if (line.state === 'waiting' && steps.length > 0) {
+    const reason =
+      said === undefined
+        ? 'it came to the source while the mirror was at work'
+        : 'it was on the target and is not, or not all of it, any more';
+    return [{ ...line, state: 'failed', reason }];
+  }
+  return line.state === 'existed' || line.state === 'created' ? [] : [line];
 }

@@ -47,7 +47,10 @@ export class ObjectRun {
     for (const { line, steps } of planned) {
       if (line.state !== 'waiting' || steps.length === 0) this.#ended.set(objectKey(line), line);
     }
-    const told = planned.filter(({ line, quiet }) => quiet !== true || line.state !== 'existed');
+    // Of what is worth no line while it stands, only what keeps it from that.
+    const told = planned.filter(({ line, quiet, steps }) => {
+      return quiet !== true || (line.state !== 'existed' && (line.state !== 'waiting' || steps.length === 0));
+    });
     await this.#deps.report.objects(told.map(({ line }) => line));
     for (const { line } of planned) if (line.state === 'failed') await this.#note(line);
   }
@@ -86,12 +89,16 @@ export class ObjectRun {
     for (const object of ready) {
       const reason = this.#missing(object);
       if (reason === null) able.push(object);
+      else if (object.quiet === true) this.#ended.set(objectKey(object.line), { ...object.line, state: 'left_out' });
       else await this.#end(object, { state: 'failed', reason });
     }
     if (able.length === 0) return;
     this.#making.set(target.pid, able);
     try {
-      await this.#tell(able, 'making');
+      await this.#tell(
+        able.filter(({ quiet }) => quiet !== true),
+        'making',
+      );
       if (able.length > 1 && (await this.#together(target, able, job))) return;
       for (const object of able) await this.#alone(target, object, job);
     } finally {

@@ -147,10 +147,13 @@ test('tables, indexes and constraints that call functions of a renamed schema fo
   const texts = `select pg_get_expr(d.adbin, d.adrelid) as text from pg_attrdef d union all select pg_get_constraintdef(k.oid) from pg_constraint k where k.contype = 'c'
     union all select pg_get_indexdef(i.indexrelid) from pg_index i where i.indrelid::regclass::text ~ 'calls' union all select pg_get_statisticsobjdef(oid) from pg_statistic_ext
     union all select pg_get_partkeydef(p.partrelid) from pg_partitioned_table p order by 1`;
-  const renamed = (await it.from.exec<{ text: string }>(texts)).map(({ text }) =>
-    text.replaceAll('shop.', '"order".').replace('"order".positive', 'shop.positive'),
+  const calling = (rows: readonly { text: string }[]) =>
+    rows.map(({ text }) => text).filter((text) => text.includes('next('));
+  const renamed = calling(await it.from.exec<{ text: string }>(texts)).map((text) =>
+    text.replaceAll('shop.', '"order".'),
   );
-  expect((await it.to.exec<{ text: string }>(texts)).map(({ text }) => text)).toEqual(renamed);
+  expect(calling(await it.to.exec<{ text: string }>(texts)).toSorted()).toEqual(renamed.toSorted());
+  expect(renamed).toHaveLength(7);
 });
 
 test('the words that a server quotes are those that we quote', async () => {

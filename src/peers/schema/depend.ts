@@ -10,6 +10,8 @@ export interface Graph {
   readonly wide: ReadonlyMap<string, ReadonlySet<string>>;
   /** By id of a view, rule, function, policy or trigger: the columns that it uses, with the id of their relation. */
   readonly columns: ReadonlyMap<string, readonly UsedColumn[]>;
+  /** Statistics objects, and the relation that each is of. */
+  readonly statistics: readonly (TableName & { readonly relation: string })[];
   /** Every relation that has columns, by id. */
   readonly relations: ReadonlyMap<string, Relation>;
 }
@@ -55,7 +57,16 @@ export async function readDependencies(db: Connection): Promise<Graph> {
     if (list === undefined) columns.set(from, [used]);
     else list.push(used);
   }
-  return { needs, wide, columns, relations: new Map(relations.map(({ id, ...relation }) => [id, relation])) };
+  const statistics = await db.query<TableName & { relation: string }>(sql`
+    select n.nspname::text as schema, s.stxname::text as name, 'pg_class:' || s.stxrelid as relation
+    from pg_catalog.pg_statistic_ext s join pg_catalog.pg_namespace n on n.oid = s.stxnamespace`);
+  return {
+    needs,
+    wide,
+    columns,
+    statistics,
+    relations: new Map(relations.map(({ id, ...relation }) => [id, relation])),
+  };
 }
 
 const classOf = (name: string) => trusted(`'pg_catalog.${name}'::pg_catalog.regclass::oid`);

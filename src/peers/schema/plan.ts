@@ -190,13 +190,14 @@ function stagesOf(
 }
 
 function shellOf(context: Context, entity: Entity): Sql | null {
-  const there = context.there.get(identity(onTarget(context.renames, entity)));
+  const there = context.there.get(identity(onTarget(context, entity)));
   if (entity.shell === undefined || there !== undefined) return null;
   return trusted(follow(entity.shell.text, context.renames).text);
 }
 
 /** The entity as it is named on the target. */
-function onTarget(renames: Renames, entity: Entity): Entity {
+function onTarget(context: Pick<Context, 'renames' | 'byId'>, entity: Entity): Entity {
+  const { renames, byId } = context;
   if (renames.names.size === 0 && renames.schemas.size === 0) return entity;
   const args = follow(entity.arguments, renames).text;
   if (entity.table !== '') {
@@ -206,6 +207,11 @@ function onTarget(renames: Renames, entity: Entity): Entity {
     return { ...entity, ...place, arguments: args };
   }
   const moved = renames.names.get(nameKey(entity));
+  // What is said about something is where that is.
+  const about = entity.about === undefined ? undefined : byId.get(entity.about);
+  if (about !== undefined && about.schema === entity.schema) {
+    return { ...entity, schema: onTarget(context, about).schema, arguments: args };
+  }
   const name = entity.kind === 'schema' ? (renames.schemas.get(entity.name) ?? entity.name) : entity.name;
   return { ...entity, ...(moved ?? { schema: schemaOf(renames, entity), name }), arguments: args };
 }
@@ -246,7 +252,7 @@ function planEntity(context: Context, entity: Entity, level: number): PlannedEnt
 
 // Something of that name is there: whatever refers to it may be tried.
 function standsOtherwise(context: Context, entity: Entity): boolean {
-  return context.there.has(identity(onTarget(context.renames, entity)));
+  return context.there.has(identity(onTarget(context, entity)));
 }
 
 function become(context: Context, entity: Entity, subject: Subject): PlannedObject {
@@ -254,7 +260,7 @@ function become(context: Context, entity: Entity, subject: Subject): PlannedObje
   if (context.becomeTables.has(entity.table) && notOfTables.has(entity.kind)) {
     return leaveOut(subject, `${entity.table} is a table on the target`);
   }
-  const there = context.there.get(identity(onTarget(renames, entity)));
+  const there = context.there.get(identity(onTarget(context, entity)));
   const texts = statementsOf(renames, entity).map((step) => step.map((statement) => follow(statement.text, renames)));
   const steps = texts.map((step) => step.map(({ text }) => trusted(text)));
   const statement =
@@ -361,10 +367,11 @@ function missingRelation({ source, needsOf, tables, byId, relationsThere, rename
 // What stands on something that is left out is left out with it, and what stands on something held back waits with it.
 function withoutOrphans(all: readonly PlannedEntity[]): readonly PlannedEntity[] {
   const gone = new Map<string, PlannedObject>();
-  return all.map((each) => {
+  return all.flatMap((each) => {
     const { state } = each.line;
     const missing = each.needs.map((key) => gone.get(key)).find((object) => object !== undefined);
     const orphan = missing !== undefined && state === 'waiting';
+    if (orphan && each.quiet === true) return [];
     const kept = orphan ? { ...each, ...without(each, missing) } : each;
     if (kept.line.state === 'left_out' || (kept.line.state === 'waiting' && kept.steps.length === 0)) {
       gone.set(objectKey(kept.line), kept);

@@ -162,6 +162,13 @@ function renamesOf({ source, work }: ScopeInput, members: readonly Member[]): Re
   for (const { source: from, to } of members) {
     if (from.schema !== to.schema || from.name !== to.name) names.set(nameKey(from), to);
   }
+  // Statistics objects in their table's schema are in its schema there, too.
+  const tables = new Map(members.map((member) => [`pg_class:${member.source.oid}`, member]));
+  for (const { relation, ...statistics } of source.graph.statistics) {
+    const member = tables.get(relation);
+    if (member === undefined || statistics.schema !== member.source.schema) continue;
+    names.set(nameKey(statistics), { schema: member.to.schema, name: statistics.name });
+  }
   for (const [key, to] of names) if (key === nameKey(to)) names.delete(key);
   return { names, schemas };
 }
