@@ -56,7 +56,7 @@ describe.each([
     const absentees = [
       `left_out default privileges tables of sluice to ${absent}: ${missing}`,
       ...['far', 'mat', 't'].map((name) => `left_out grant plain.privileges to ${absent} of plain.${name}: ${missing}`),
-      `left_out owner plain.type plain.d: ${missing}`,
+      `left_out owner type plain.d: ${missing}`,
       `left_out policy plain.gone of plain.t: ${missing}`,
     ];
     expect(exceptions(told)).toEqual(
@@ -111,9 +111,9 @@ test('an ordinary role makes all that it may, and the rest is in the ledger with
       'failed event trigger ev_off: permission denied to create event trigger "ev_off"',
       'failed foreign-data wrapper w "1": permission denied to create foreign-data wrapper "w "1""',
       `failed grant pg_catalog.privileges of column datname to ${app} of pg_catalog.pg_database: no privileges were granted for column "datname" of relation "pg_database"`,
-      'failed grant pg_catalog.revoked from PUBLIC on routine pg_catalog.pg_sleep(double precision): no privileges could be revoked for "pg_sleep"',
-      `failed grant pg_catalog.to ${reader} on routine pg_catalog.pg_ls_waldir(): permission denied for function pg_ls_waldir`,
       'failed grant revoked from PUBLIC on language plpgsql: no privileges could be revoked for "plpgsql"',
+      'failed grant revoked from PUBLIC on routine pg_catalog.pg_sleep(double precision): no privileges could be revoked for "pg_sleep"',
+      `failed grant to ${reader} on routine pg_catalog.pg_ls_waldir(): permission denied for function pg_ls_waldir`,
       `failed grant to ${app} on language plpgsql: no privileges were granted for "plpgsql"`,
       'failed operator class plain.ops using "btree": must be superuser to create an operator class',
       'failed operator family plain.fam using "btree": must be superuser to create an operator family',
@@ -241,4 +241,25 @@ test('what the mirror leaves to an administrator is told with its statement, and
     if (kind !== 'security label') await it.to.exec(statement ?? '');
   const again = await moveDatabase(it, { initial_copy_only: true, resync: true });
   expect(left(again.objects).map(([kind]) => kind)).toEqual(['security label']);
+});
+
+test('what is bound to a schema goes with it to another name', async () => {
+  await using it = await world(18, 18);
+  const scope = { kind: 'schemas', pairs: [{ from: 'plain', to: 'el"se' }] } as const;
+  const told = await copyAll(await databaseWork(it, { initial_copy_only: true }, scope));
+  // A body is left as it is, and what it names is elsewhere; types and collations stay where they are.
+  const withoutNote = exceptions(told).filter(
+    (line) => !/ function note\(\) is left out$|: trigger .* is left out$/.test(line),
+  );
+  expect(withoutNote).toEqual([
+    'left_out function plain.note(): its text names plain.audit, which is el"se.audit on the target, in a string that is left as it is',
+    'left_out trigger plain.t "1"; -- of plain.t: its text names plain.t, which is el"se.t on the target, in a string that is left as it is',
+  ]);
+  const lines = async (db: TestDatabase) =>
+    (await printBound(db))
+      .filter((line) => /\bplain\b|el"+se/.test(line) && !/\.note|trigger "|^event trigger|we.+ird/.test(line))
+      .map((line) => line.replaceAll('"el""se"', 'plain').replaceAll('el"se', 'plain').replaceAll('"', ''))
+      .toSorted();
+  const home = 'schema: plain | sluice | sluice=CREATE/sluice,sluice=USAGE/sluice';
+  expect((await lines(it.to)).filter((line) => line !== home)).toEqual(await lines(it.from));
 });

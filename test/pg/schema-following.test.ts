@@ -80,6 +80,10 @@ test('a trigger that writes a row does not fire for mirrored rows while the mirr
       statement: 'alter table "public"."t" enable replica trigger "replica"',
     },
   ]);
+  const shown = await it.world.show('show mirror bound_follows');
+  expect(shown.find(({ property }) => property === 'rule upd of public.r')?.value).toMatch(
+    /^waits for the change-over: /,
+  );
   // What waits is no failure: RETRY leaves it as it is.
   await it.world.say('alter mirror bound_follows retry');
   expect((await ledger(it, 'waiting')).map(({ line }) => line)).toHaveLength(4);

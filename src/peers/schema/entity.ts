@@ -2,6 +2,7 @@
 import type { ObjectKind, ObjectStage } from '../../mirror/object.ts';
 import type { Connection } from '../../pg/client.ts';
 import type { Sql } from '../../pg/sql.ts';
+import type { TableName } from '../../pg/table.ts';
 import type { ServerFacts } from './facts.ts';
 
 /** How an object is done with, where it is not simply made. */
@@ -55,6 +56,8 @@ export interface Entity {
    * of a table too.
    */
   readonly about?: string | undefined;
+  /** Relations without rows (sequences, indexes, statistics) that its statements name: they go to the schema of what it is about. */
+  readonly names?: readonly TableName[] | undefined;
   /** Columns of `table` that it uses. */
   readonly columns?: readonly string[] | undefined;
   /** Whether it is worth no line while it stands as it should. */

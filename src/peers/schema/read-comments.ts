@@ -16,6 +16,10 @@ interface RemarkRow {
   /** The relation that it belongs to. */
   readonly relation: string | null;
   readonly column: string | null;
+  /** Its own name, without schema and relation. */
+  readonly own: string;
+  /** `constraint c on domain s.d` */
+  readonly domain: string | null;
   readonly text: string;
 }
 
@@ -54,7 +58,8 @@ function commentEntity(row: RemarkRow): Entity {
   const comment = sql`comment on ${objectOf(row)} is ${literal(row.text)}`;
   return entity({
     ...boundTo(row, 'comment'),
-    ...{ kind: 'comment', stage: 'comments', name: `${words[row.type] ?? row.type} `, arguments: nameOf(row) },
+    ...{ kind: 'comment', stage: 'comments' },
+    ...(row.relation === null ? { name: '', arguments: what(row) } : { name: what(row) }),
     statements: [[comment]],
     definition: row.text,
     keeps: 'the target has another comment there',
@@ -72,7 +77,7 @@ export async function readSecurityLabels(db: Connection, facts: ServerFacts): Pr
       ...{
         kind: 'security label',
         stage: 'comments',
-        name: `${row.provider}: ${words[row.type] ?? row.type} ${nameOf(row)}`,
+        name: `${row.provider}: ${what(row)}`,
       },
       statements: [[sql`security label for ${literal(row.provider)} on ${objectOf(row)} is ${literal(row.text)}`]],
       definition: row.text,
@@ -81,27 +86,32 @@ export async function readSecurityLabels(db: Connection, facts: ServerFacts): Pr
   );
 }
 
-function boundTo({ id, about, schema, relation, column }: RemarkRow, what: string) {
+function boundTo({ id, about, schema, relation, column, type, own }: RemarkRow, what: string) {
   return {
-    ...{ id: `${id}:${what}`, schema, about, needs: [about] },
+    ...{ id: `${id}:${what}`, schema: relation === null ? '' : schema, about, needs: [about] },
+    ...(type === 'sequence' || type === 'index' ? { names: [{ schema, name: own }] } : {}),
     table: relation === null ? '' : showTable({ schema, name: relation }),
     ...(column === null ? {} : { columns: [column] }),
   };
 }
 
-function nameOf({ identity, relation, column, type }: RemarkRow): string {
-  if (column !== null) return column;
-  // Older servers say it otherwise.
-  if (type === 'transform') return identity.replace(/ on language (?=[^ ]*$)/, ' language ');
-  return relation === null || type.endsWith('view') || type === 'foreign table'
-    ? identity
-    : identity.replace(/ on .*$/s, '');
+function what({ type, identity, relation, column, own }: RemarkRow): string {
+  const word = words[type] ?? type;
+  if (column !== null) return `${word} ${column}`;
+  if (relation === null) return `${word} ${inSql(type, identity)}`;
+  return wholes.has(type) ? word : `${word} ${own}`;
 }
 
-function objectOf({ type, identity }: RemarkRow): Sql {
-  if (type === 'domain constraint') return trusted(`constraint ${identity.replace(/ on (?=[^ ]*$)/, ' on domain ')}`);
-  if (type === 'transform') return trusted(`transform ${identity.replace(/ on language (?=[^ ]*$)/, ' language ')}`);
-  return trusted(`${words[type] ?? type} ${identity}`);
+const wholes: ReadonlySet<string> = new Set(['view', 'materialized view', 'foreign table', 'table']);
+
+function objectOf({ type, identity, domain }: RemarkRow): Sql {
+  if (domain !== null) return trusted(domain);
+  return trusted(`${words[type] ?? type} ${inSql(type, identity)}`);
+}
+
+// Older servers say it otherwise than COMMENT takes it.
+function inSql(type: string, identity: string): string {
+  return type === 'transform' ? identity.replace(/ on language (?=[^ ]*$)/, ' language ') : identity;
 }
 
 // With the name that the server gives to it, quoted and qualified, and the relation where it is or belongs to one.
@@ -116,10 +126,13 @@ function identified(rows: Sql): Sql {
         else r.classoid::pg_catalog.regclass || ':' || r.objoid end as about,
       r.classoid::pg_catalog.regclass || ':' || r.objoid || ':' || r.objsubid as id,
       i.type, i.identity, coalesce(n.nspname::text, i.schema, '') as schema,
-      case when c.relkind <> 'c' then c.relname::text end as relation,
+      case when c.relkind not in ('c', 'S') then c.relname::text end as relation,
+      names.object_names[pg_catalog.cardinality(names.object_names)] as own,
+      case when k.contypid <> 0 then pg_catalog.format('constraint %I on domain %s', k.conname, pg_catalog.format_type(k.contypid, null)) end as domain,
       case when r.objsubid > 0 then a.attname::text end as column, r.text, r.provider
     from (${rows}) r
     cross join lateral pg_catalog.pg_identify_object(r.classoid, r.objoid, r.objsubid) i
+    cross join lateral pg_catalog.pg_identify_object_as_address(r.classoid, r.objoid, r.objsubid) names
     left join pg_catalog.pg_constraint k on r.classoid = 'pg_catalog.pg_constraint'::pg_catalog.regclass and k.oid = r.objoid
     left join pg_catalog.pg_index x on r.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass and x.indexrelid = r.objoid
     left join pg_catalog.pg_class c on c.oid = case r.classoid

@@ -28,6 +28,8 @@ interface ObjectRow {
   readonly home: string | null;
   /** Name of the relation in that schema; null: it is of none. */
   readonly relation: string | null;
+  /** Of a sequence. */
+  readonly sequence: string | null;
   readonly column: string | null;
   /** What follows ON: `table "s"."t"`. */
   readonly on: string;
@@ -130,7 +132,8 @@ function selectGrants(facts: ServerFacts): Sql {
     group by b.catalog, b.oid, b.sub)
   select o.catalog || ':' || o.oid as self, o.catalog || ':' || coalesce(o.by, o.oid) as about, 'grant' as kind,
     case when o.catalog = 'pg_namespace' then '' else coalesce(o.nspname, '') end as schema,
-    o.relation, o.column, o."on", o.theirs, case when o.catalog <> 'pg_namespace' then 'pg_namespace:' || o.schema end as home,
+    o.relation, o.column, o."on", o.theirs,
+    case o.letter when 's' then (select c.relname::text from pg_catalog.pg_class c where c.oid = o.oid) end as sequence, case when o.catalog <> 'pg_namespace' then 'pg_namespace:' || o.schema end as home,
     coalesce(granted.list, '[]') as granted, coalesce(revoked.list, '[]') as revoked,
     (select pg_catalog.json_agg(x.privilege_type) from pg_catalog.aclexplode(
       pg_catalog.acldefault(case o.letter when 'c' then 'r' else o.letter end::"char", o.owner)) x where x.grantee = o.owner
@@ -191,10 +194,12 @@ function idOf({ self, column }: Pick<ObjectRow, 'self' | 'column'>, from: string
 }
 
 function bound(row: ObjectRow) {
-  const { about, schema, relation, theirs, column } = row;
+  const { about, relation, sequence, theirs, column } = row;
+  const schema = relation === null ? '' : row.schema;
   const table = relation === null ? '' : showTable({ schema, name: relation });
   return {
     ...{ kind: 'grant' as const, schema, table, stage: 'rights' as const },
+    ...(sequence === null ? {} : { names: [{ schema: row.schema, name: sequence }] }),
     // What nobody made on the source is on the target already, if it is there at all.
     ...(theirs ? {} : { about, needs: [about] }),
     ...(column === null ? {} : { columns: [column] }),

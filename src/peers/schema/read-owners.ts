@@ -7,10 +7,13 @@ import { isUsers, type ServerFacts } from './facts.ts';
 import { noSuchRole } from './read-policies.ts';
 
 interface OwnerRow {
+  readonly id: string;
   readonly about: string;
   readonly schema: string;
   /** Name of the relation in that schema; null: it is of none. */
   readonly relation: string | null;
+  /** Of a statistics object. */
+  readonly statistics: string | null;
   /** What follows ALTER: `table "s"."t"`. */
   readonly alter: string;
   readonly owner: string;
@@ -23,10 +26,12 @@ export async function readOwners(db: Connection, facts: ServerFacts): Promise<re
   return rows.map(ownerEntity);
 }
 
-function ownerEntity({ about, schema, relation, alter, owner, written }: OwnerRow): Entity {
+function ownerEntity({ id, about, schema, relation, statistics, alter, owner, written }: OwnerRow): Entity {
   const give = sql`alter ${trusted(alter)} owner to ${ident(owner)}`;
   return entity({
-    ...{ id: `${about}:owner`, kind: 'owner', schema, stage: 'owners', about, needs: [about] },
+    ...{ id: `${id}:owner`, kind: 'owner', stage: 'owners', about, needs: [about] },
+    schema: relation === null ? '' : schema,
+    ...(statistics === null ? {} : { names: [{ schema, name: statistics }] }),
     ...(relation === null ? { name: '', arguments: alter } : { name: 'owner' }),
     table: relation === null ? '' : showTable({ schema, name: relation }),
     statements: [[give]],
@@ -63,7 +68,7 @@ function selectOwners(facts: ServerFacts): Sql {
   ) => {
     const { row, name, owner } = prefix;
     return {
-      columns: sql`${trusted(`'${catalog}:' || ${row}.oid`)} as about, n.nspname::text as schema`,
+      columns: sql`${trusted(`'${catalog}:' || ${row}.oid as id, ${aboutOf[catalog] ?? `'${catalog}:' || ${row}.oid`}`)} as about, n.nspname::text as schema`,
       name: quoted('n.nspname', `${row}.${name}`),
       owner: trusted(`pg_catalog.pg_get_userbyid(${row}.${owner})`),
       from: sql`${trusted(`pg_catalog.${catalog} ${row} join pg_catalog.pg_namespace n on n.oid = ${row}.${namespaceOf[catalog]}`)}`,
@@ -76,30 +81,36 @@ function selectOwners(facts: ServerFacts): Sql {
   const o = inSchema('pg_operator', { row: 'o', name: 'oprname', owner: 'oprowner' });
   const others = simple.map(({ catalog, row, name, owner, word }) => {
     const each = inSchema(catalog, { row, name, owner });
-    return sql`select ${each.columns}, null::text as relation, ${trusted(`'${word} '`)} || ${each.name}${trusted(methodOf[catalog] ?? '')} as alter,
+    return sql`select ${each.columns}, null::text as relation, ${trusted(catalog === 'pg_statistic_ext' ? 'x.stxname::text' : 'null')}, ${trusted(`'${word} '`)} || ${each.name}${trusted(methodOf[catalog] ?? '')} as alter,
       ${each.owner}::text as owner, false as written from ${each.from} where ${each.users}`;
   });
   const shared = homeless.map(
-    ({ catalog, row, name, owner, word }) => sql`select ${trusted(`'${catalog}:' || ${row}.oid`)}, '', null,
+    ({
+      catalog,
+      row,
+      name,
+      owner,
+      word,
+    }) => sql`select ${trusted(`'${catalog}:' || ${row}.oid, '${catalog}:' || ${row}.oid`)}, '', null, null,
       ${trusted(`pg_catalog.format('${word} %I', ${row}.${name}), pg_catalog.pg_get_userbyid(${row}.${owner})::text`)}, ${trusted(catalog === 'pg_namespace' ? 'true' : 'false')}
       from ${trusted(`pg_catalog.${catalog} ${row}`)} where ${isUsers(facts, catalog, row, catalog === 'pg_namespace' ? row : undefined)}`,
   );
   const all = [
-    sql`select ${c.columns}, c.relname::text as relation, case c.relkind when 'v' then 'view ' when 'm' then 'materialized view '
+    sql`select ${c.columns}, c.relname::text as relation, null::text as statistics, case c.relkind when 'v' then 'view ' when 'm' then 'materialized view '
         when 'f' then 'foreign table ' when 'S' then 'sequence ' else 'table ' end || ${c.name} as alter,
       ${c.owner}::text as owner, c.relkind in ('r', 'p', 'S') as written from ${c.from}
       where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S') and c.relpersistence <> 't' and ${c.users}
         and not exists (select from pg_catalog.pg_depend d where c.relkind = 'S' and d.deptype in ('a', 'i') and d.objid = c.oid
           and d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.refclassid = d.classid)`,
-    sql`select ${p.columns}, null, 'routine ' || ${p.name} || '(' || coalesce((
+    sql`select ${p.columns}, null, null, 'routine ' || ${p.name} || '(' || coalesce((
         select pg_catalog.string_agg(pg_catalog.format_type(argument.type, null), ', ' order by argument.place)
         from pg_catalog.unnest(p.proargtypes) with ordinality as argument(type, place)), '') || ')',
       ${p.owner}::text, false from ${p.from} where ${p.users} and not exists (select from pg_catalog.pg_depend d
         where d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass and d.objid = p.oid and d.deptype = 'i')`,
-    sql`select ${o.columns}, null, 'operator ' || pg_catalog.quote_ident(n.nspname) || '.' || o.oprname || ' ('
+    sql`select ${o.columns}, null, null, 'operator ' || pg_catalog.quote_ident(n.nspname) || '.' || o.oprname || ' ('
         || case o.oprleft when 0 then 'NONE' else pg_catalog.format_type(o.oprleft, null) end || ', '
         || pg_catalog.format_type(o.oprright, null) || ')', ${o.owner}::text, false from ${o.from} where ${o.users}`,
-    sql`select ${t.columns}, null, 'type ' || ${t.name}, ${t.owner}::text, false from ${t.from}
+    sql`select ${t.columns}, null, null, 'type ' || ${t.name}, ${t.owner}::text, false from ${t.from}
       left join pg_catalog.pg_class r on r.oid = t.typrelid
       where ${t.users} and t.typtype <> 'm' and t.typelem = 0 and coalesce(r.relkind, 'c') = 'c'`,
     ...others,
@@ -107,7 +118,7 @@ function selectOwners(facts: ServerFacts): Sql {
   ];
   // Whoever is given something must be allowed to make things in its schema: that comes first.
   return sql`select * from (${all.reduce((list, each) => sql`${list} union all ${each}`)}) owned
-    order by about like 'pg_namespace:%' desc, about`;
+    order by id like 'pg_namespace:%' desc, id`;
 }
 
 interface Kind {
@@ -153,6 +164,9 @@ const homeless: readonly Kind[] = [
   { catalog: 'pg_foreign_server', row: 's', name: 'srvname', owner: 'srvowner', word: 'server' },
   { catalog: 'pg_event_trigger', row: 'e', name: 'evtname', owner: 'evtowner', word: 'event trigger' },
 ];
+
+// They go along with their table.
+const aboutOf: Readonly<Record<string, string>> = { pg_statistic_ext: `'pg_class:' || x.stxrelid` };
 
 // Its name alone does not tell it from that of another access method.
 const methodOf: Readonly<Record<string, string>> = {

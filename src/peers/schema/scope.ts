@@ -159,6 +159,13 @@ function renamesOf({ source, work }: ScopeInput, members: readonly Member[]): Re
       names.set(nameKey(sequence), { schema: to.schema, name: sequence.name });
     }
   }
+  const places = new Map(members.map(({ source: { oid }, to }) => [`pg_class:${oid}`, to.schema]));
+  for (const { about = '', names: named = [] } of source.entities) {
+    for (const each of named) {
+      const schema = places.get(about) ?? schemas.get(each.schema);
+      if (schema !== undefined && !names.has(nameKey(each))) names.set(nameKey(each), { schema, name: each.name });
+    }
+  }
   for (const { source: from, to } of members) {
     if (from.schema !== to.schema || from.name !== to.name) names.set(nameKey(from), to);
   }
