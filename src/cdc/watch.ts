@@ -75,7 +75,11 @@ export class Watcher {
     this.#filters ??= filters;
     for (const [oid, mirrored] of this.#tables) {
       const name = showTable(mirrored.from);
-      checkColumns(mirrored, byOid.get(oid), { publication, columns: published.get(name)?.columns ?? null });
+      const silent = silentColumns(mirrored, byOid.get(oid), published.get(name)?.columns ?? null);
+      // One that was dropped between the two looks is none.
+      const [again] = silent.length === 0 ? [] : (await seeTables(sides.source, [oid])).tables;
+      const missing = silent.filter((column) => again?.columns.includes(column));
+      if (again !== undefined && missing.length > 0) throw unpublished(this.#work, mirrored, { seen: again, missing });
       if (this.#filters.get(name) !== filters.get(name)) throw filterChanged(this.#work, mirrored);
     }
     const memories = new Map<string, Memory>();
@@ -199,20 +203,27 @@ function checkPublished(work: MirrorWork, tables: readonly SeenTable[], publicat
 }
 
 // A publication that lists columns is silent about one that came later.
-function checkColumns(
-  mirrored: MirroredTable,
+function silentColumns(
+  { exclude }: MirroredTable,
   seen: SeenTable | undefined,
-  { publication, columns }: { readonly publication: Publication | null; readonly columns: readonly string[] | null },
-): void {
-  const silent = (seen?.columns ?? []).filter(
-    (name) => columns !== null && !columns.includes(name) && !mirrored.exclude.includes(name),
-  );
-  if (silent.length === 0 || publication === null) return;
-  const [from, name] = [showTable(mirrored.from), ident(publication.name).text];
-  const list = (seen?.columns ?? []).filter((column) => !mirrored.exclude.includes(column));
-  throw new SluiceError('wrong_state', `publication "${publication.name}" does not publish all columns of ${from}`, {
-    detail: `Missing: ${silent.join(', ')}. Values that they were given meanwhile are not in the stream.`,
-    hint: `Drop the columns again, or: stop the writers, on the source run ALTER PUBLICATION ${name} DROP TABLE ${from}; ALTER PUBLICATION ${name} ADD TABLE ONLY ${from} (${list.map((column) => ident(column).text).join(', ')})${mirrored.where === null ? '' : ` WHERE (${mirrored.where})`}; add the columns with their values on the target; then RESUME MIRROR.`,
+  published: readonly string[] | null,
+): readonly string[] {
+  if (seen === undefined || published === null) return [];
+  return seen.columns.filter((name) => !published.includes(name) && !exclude.includes(name));
+}
+
+function unpublished(
+  { publication }: MirrorWork,
+  { from: table, exclude, where }: MirroredTable,
+  { seen, missing }: { readonly seen: SeenTable; readonly missing: readonly string[] },
+): SluiceError {
+  const [from, name] = [ident(table.schema, table.name).text, ident(publication.name).text];
+  const list = seen.columns.filter((column) => !exclude.includes(column)).map((column) => ident(column).text);
+  const filter = where === null ? '' : ` WHERE (${where})`;
+  const what = `publication "${publication.name}" does not publish all columns of ${showTable(table)}`;
+  return new SluiceError('wrong_state', what, {
+    detail: `Missing: ${missing.join(', ')}. Values that they were given meanwhile are not in the stream.`,
+    hint: `Drop the columns again, or: stop the writers, on the source run ALTER PUBLICATION ${name} DROP TABLE ${from}; ALTER PUBLICATION ${name} ADD TABLE ONLY ${from} (${list.join(', ')})${filter}; add the columns with their values on the target; then RESUME MIRROR.`,
   });
 }
 
