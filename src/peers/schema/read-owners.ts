@@ -40,6 +40,7 @@ function ownerEntity({ id, about, schema, relation, statistics, alter, owner, wr
     mend: (there, { target }) => (there.definition === target.user ? [[give]] : undefined),
     keeps: 'it belongs to another role on the target',
     quiet: true,
+    given: ({ target }) => owner === target.user,
     verdict: (all) => mayGive(all, { owner, written }),
   });
 }
