@@ -177,10 +177,14 @@ function makeStep(context: PlanContext, member: Member, before: Before): SchemaS
     what: `table ${showTable(to)}`,
     id: `pg_class:${source.oid}`,
     leftOut: unable.lines,
-    after: source.inherits.flatMap((parent) => {
-      const above = context.members.get(showTable(parent));
-      return above === undefined || parents.length === 0 ? [] : [`pg_class:${above.source.oid}`];
-    }),
+    // Parents before their heirs, and what is attached before what it is attached to.
+    after: [
+      ...children.map((child) => `pg_class:${child.source.oid}`),
+      ...source.inherits.flatMap((parent) => {
+        const above = context.members.get(showTable(parent));
+        return above === undefined || parents.length === 0 ? [] : [`pg_class:${above.source.oid}`];
+      }),
+    ],
     objects: [...withIt.map(({ sequence }) => sequenceObject(sequence)), tableObject(source)],
     statements: [
       ...withIt.map((each) => createSequence(each.sequence, each.name, context.target.version)),

@@ -55,7 +55,7 @@ export async function differences(
 
 // The publication of a mirror that follows.
 function isOurs({ type, name }: DumpedObject): boolean {
-  return type.startsWith('PUBLICATION') && name.startsWith('peerflow_pub_');
+  return /^(COMMENT )?PUBLICATION( TABLE)? (PUBLICATION )?peerflow_pub_/.test(`${type} ${name}`);
 }
 
 async function restoredObjects(dump: string, target: TestDatabase, server: ServerAddress) {

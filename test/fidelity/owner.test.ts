@@ -1,10 +1,13 @@
 // Applied as an ordinary role that owns the target's database: no superuser, no session_replication_role.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { databaseOn, type OwnServer } from '../support/servers.ts';
 import { pgDump } from './dump.ts';
 import { everything, faithful, filled, fixture, mirrorAll, serverWithRoles } from './world.ts';
 
 const role = 'plain_owner';
+
+// Seconds each; but on a machine that does much else besides, minutes.
+vi.setConfig({ testTimeout: 240_000, hookTimeout: 120_000 });
 
 describe.skipIf(pgDump === undefined)('an ordinary owner of the target', () => {
   let from: OwnServer;

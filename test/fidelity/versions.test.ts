@@ -1,8 +1,11 @@
 // Every kind of object from every major to 18 and back to 14: pg_dump prints both sides the same, or the ledger says what is not.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { databaseOn, type OwnServer, type TestedMajor } from '../support/servers.ts';
 import { pgDump } from './dump.ts';
 import { everything, faithful, filled, fixture, mirrorAll, serverWithRoles } from './world.ts';
+
+// Seconds each; but on a machine that does much else besides, minutes.
+vi.setConfig({ testTimeout: 240_000, hookTimeout: 120_000 });
 
 describe.skipIf(pgDump === undefined)('a database with objects of every kind and hostile names', () => {
   let to18: OwnServer;

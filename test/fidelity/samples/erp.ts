@@ -29,6 +29,7 @@ export function erp(tables = 200, seed = 7): string {
       `insert into ${name} (code, title, amount) select 'C' || n, 'Title ' || n, n * 1.5 from generate_series(1, ${rows}) n;`,
     );
   }
+  out.push(...modules.map((module) => `refresh materialized view ${module}.totals;`));
   return out.join('\n');
 }
 
