@@ -31,7 +31,7 @@ describe.skipIf(pgDump === undefined)('an ordinary owner of the target', () => {
       await using target = await databaseOn(to.server.config(), 18);
       await target.exec(`alter database ${target.database} owner to ${role}; alter schema public owner to ${role}`);
       const asOwner = { ...target, user: role, password: 'secret' };
-      const { lines, ...verdict } = await mirrorAll(source, asOwner, { follow });
+      const { lines, ...verdict } = await mirrorAll(source, asOwner, { follow, administrator: target });
       expect(verdict).toEqual(faithful);
       const without = lines.filter(({ statement }) => statement === null || statement === '');
       expect(without.map(({ kind, name, reason }) => `${kind} ${name}: ${reason}`)).toEqual([]);

@@ -1,6 +1,6 @@
 // Servers for the fidelity tests, the fixtures that fit them, and a mirror of everything with what both sides then are.
 import { readFileSync } from 'node:fs';
-import { running } from '../support/running.ts';
+import { type RunningWorld, running } from '../support/running.ts';
 import { databaseOn, type OwnServer, ownServer, type TestDatabase, type TestedMajor } from '../support/servers.ts';
 import { until } from '../support/wait.ts';
 import { differences, exceptions, judge, type Line, type Verdict } from './fidelity.ts';
@@ -70,20 +70,18 @@ let mirrors = 0;
 export async function mirrorAll(
   source: TestDatabase,
   target: TestDatabase,
-  how: { readonly follow: boolean; readonly restoreOn?: OwnServer },
+  how: { readonly follow: boolean; readonly restoreOn?: OwnServer; readonly administrator?: TestDatabase },
 ): Promise<Mirrored> {
   await using it = await running(source, target);
   const name = `faithful_${process.pid}_${++mirrors}`;
   await it.world.say(`create mirror ${name} from src to dst for all tables with (initial_copy_only = ${!how.follow})`);
-  const end = await until(
-    'it has copied everything',
-    async () => {
-      const status = await it.status().catch((error: Error) => error);
-      return (status instanceof Error || status === (how.follow ? 'running' : 'completed')) && { status };
-    },
-    200_000,
-  );
-  if (end.status instanceof Error) throw end.status;
+  for (let rounds = 1; ; rounds++) {
+    const trouble = await ended(it, how.follow ? 'running' : 'completed');
+    if (trouble === null) break;
+    if (how.administrator === undefined || rounds > 3) throw trouble;
+    await administer(how.administrator, await exceptions(it, name));
+    await it.world.say(`resume mirror ${name}`);
+  }
   const lines = await exceptions(it, name);
   const found = await differences(source, target, how.restoreOn?.server.config());
   const otherRows = [
@@ -92,6 +90,30 @@ export async function mirrorAll(
   ];
   await it.world.say(`drop mirror ${name}`);
   return { ...judge(found, lines), lines, otherRows };
+}
+
+/** Waits for a status. @returns what stopped the mirror, if it was stopped */
+async function ended(it: RunningWorld, wanted: string): Promise<Error | null> {
+  const { status } = await until(
+    `the mirror is ${wanted}`,
+    async () => {
+      const status = await it.status().catch((error: Error) => error);
+      return (status instanceof Error || status === wanted) && { status };
+    },
+    200_000,
+  );
+  return status instanceof Error ? status : null;
+}
+
+/** Runs what the ledger has for an administrator, as often as it takes: it is in no order. */
+export async function administer(db: TestDatabase, lines: readonly Line[]): Promise<void> {
+  let left = lines.filter(({ state, statement }) => state === 'failed' && statement !== null && statement !== '');
+  for (let before = -1; before !== left.length; ) {
+    before = left.length;
+    const refused: Line[] = [];
+    for (const line of left) await db.exec(line.statement ?? '').catch(() => refused.push(line));
+    left = refused;
+  }
 }
 
 async function otherLines(
