@@ -1,5 +1,9 @@
 // How far a real copy is and when it ends, as the catalog tells it while it runs; a throttle makes its pace one that we know.
 import { expect, test } from 'vitest';
+import { silentLog } from '../../src/base/log.ts';
+import { Progress } from '../../src/catalog/progress.ts';
+import type { Sql } from '../../src/pg/sql.ts';
+import { testCatalog } from '../support/catalog.ts';
 import { type RunningWorld, running } from '../support/running.ts';
 import { testDatabase } from '../support/servers.ts';
 import { until } from '../support/wait.ts';
@@ -81,6 +85,50 @@ test('while a copy runs it tells rows, bytes, rates and its end, for the whole a
   expect([...seen.lines]).toEqual(expect.arrayContaining(['progress', 'time left', 'table public.wide']));
   expect([...seen.lines].some((line) => /^part \d+ of public\.wide$/.test(line))).toBe(true);
 }, 60_000);
+
+test('what is told of 500 tables that are copied at once is written in a few statements', async () => {
+  await using source = await testDatabase(18);
+  await using target = await testDatabase(18);
+  await using world = await testCatalog();
+  await world.peer('src', source);
+  await world.peer('dst', target);
+  const names = Array.from({ length: 500 }, (_, n) => `t${n}`);
+  await source.exec(names.map((name) => `create table ${name} (id int primary key)`).join(';'));
+  await world.say('create mirror many from src to dst for all tables with (initial_copy_only = true)');
+  const [mirror] = await world.database.exec<{ id: string }>('select id from sluice_private.mirrors');
+  let statements = 0;
+  const { pool } = world.catalog;
+  const counting = {
+    transaction: (work: Parameters<typeof pool.transaction>[0]) =>
+      pool.transaction((db) => {
+        const counted = new Proxy(db, {
+          get(whole, name) {
+            if (name !== 'run') return Reflect.get(whole, name, whole);
+            return (statement: Sql) => {
+              statements++;
+              return whole.run(statement);
+            };
+          },
+        });
+        return work(counted);
+      }),
+  } as unknown as typeof pool;
+  const progress = new Progress(counting, { id: mirror?.id ?? '', name: 'many' }, silentLog);
+  const tables = names.map((name) => `public.${name}`);
+  for (const table of tables) {
+    progress.planned(table, { rows: 10, bytes: 8_192, parts: [{ part: 0, what: 'whole', rows: 10, bytes: 8_192 }] });
+  }
+  for (const table of tables) {
+    progress.part(table, 0, { state: 'copying', rows: 0, bytes: 0 });
+    progress.part(table, 0, { state: 'copying', rows: 10, bytes: 100 });
+    progress.part(table, 0, { state: 'copied', rows: 10, bytes: 100 });
+    progress.finished(table);
+  }
+  await progress.flush();
+  expect(statements).toBeLessThan(10);
+  const states = await world.database.exec('select distinct state, rows_copied::int as rows from sluice.tables');
+  expect(states).toEqual([{ state: 'copied', rows: 10 }]);
+});
 
 // A minute and more: SLUICE_LONG_TESTS=1.
 test.runIf(process.env.SLUICE_LONG_TESTS)(
