@@ -81,8 +81,10 @@ export async function cutSource(
   const plans = new Map<string, CutPlan>();
   const tables = trees.map((tree) => {
     const name = showTable(tree.mapping.from);
-    const to = there.get(showTable(tree.mapping.to));
-    const print = to === undefined ? '' : tablePrint(tree, to, copy.storage);
+    const print = () => {
+      const to = there.get(showTable(tree.mapping.to));
+      return to === undefined ? '' : tablePrint(tree, to, copy.storage);
+    };
     const kept = copy.kept.get(name);
     if (kept === undefined) {
       const parts = cut(tree);
@@ -90,7 +92,7 @@ export async function cutSource(
       if (plan !== null) plans.set(name, plan);
       return parts;
     }
-    if (kept.print === print) return kept.parts;
+    if (kept.print === print()) return kept.parts;
     throw new SluiceError('source_changed', `the definition of ${name} changed while its copy went on; it begins anew`);
   });
   // A copy that nothing follows cannot go on from its parts.

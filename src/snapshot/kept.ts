@@ -55,9 +55,9 @@ export function tablePrint(tree: TableTree, to: Table, storage: Storage): string
 }
 
 /** The plan to remember; null for a table that was not cut into parts. */
-export function cutPlan(print: string, parts: readonly Part[]): CutPlan | null {
+export function cutPlan(print: () => string, parts: readonly Part[]): CutPlan | null {
   if (parts.length < 2) return null;
-  return { print, parts: parts.map(({ mapping: _, ...rest }) => rest) };
+  return { print: print(), parts: parts.map(({ mapping: _, ...rest }) => rest) };
 }
 
 export interface KeptFacts {

@@ -82,7 +82,7 @@ async function waitForEnd(world: World, marker: Connection): Promise<void> {
     60_000,
   );
   await marker.run(sql`insert into public.plain (id, pad) values (-1, 'the last row')`);
-  await until('the last row', async () => (await target.exec('select from plain where id = -1')).length === 1);
+  await until('the last row', async () => (await target.exec('select from plain where id = -1')).length === 1, 60_000);
 }
 
 interface Line {
@@ -200,7 +200,7 @@ test.each(seeds)(
     const from = seed % 2 === 1 ? 14 : 18;
     await storyOfLosses({ mirror: `killed_${seed}`, from, seed, loss: killAndStart });
   },
-  180_000,
+  300_000,
 );
 
 test.each(seeds)(
@@ -220,7 +220,7 @@ test.each(seeds)(
       },
     });
   },
-  180_000,
+  300_000,
 );
 
 test('a copy whose source crashes goes on from its finished parts', async () => {
@@ -248,7 +248,7 @@ test('a copy whose source crashes goes on from its finished parts', async () => 
       await gates.close('part');
     },
   });
-}, 180_000);
+}, 300_000);
 
 test('PAUSE MIRROR during the copy lets the source go within seconds, and RESUME MIRROR copies what is missing', async () => {
   const waited: number[] = [];
@@ -282,4 +282,4 @@ test('PAUSE MIRROR during the copy lets the source go within seconds, and RESUME
   });
   console.log(`paused after ${waited.join(' and ')} ms`);
   expect(Math.max(...waited)).toBeLessThan(10_000);
-}, 180_000);
+}, 300_000);

@@ -63,12 +63,16 @@ export async function buildGates(db: Connection, schema: string): Promise<Gates>
       return Number(n);
     },
     async someoneWaitsAt(gate) {
-      await until(`someone waits at the gate "${gate}"`, async () => {
-        const { waits } = await db.one<{ waits: boolean }>(sql`select exists (select from pg_catalog.pg_locks
+      await until(
+        `someone waits at the gate "${gate}"`,
+        async () => {
+          const { waits } = await db.one<{ waits: boolean }>(sql`select exists (select from pg_catalog.pg_locks
           where locktype = 'advisory' and not granted and objid = ${key(gate)}
             and database = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database())) as waits`);
-        return waits;
-      });
+          return waits;
+        },
+        60_000,
+      );
     },
   };
 }
