@@ -1,6 +1,7 @@
 // Which table of the mirror a relation of the stream is, and whether its rows still fit.
 import { SluiceError } from '../base/errors.ts';
 import type { MirroredTable, MirrorWork } from '../mirror/work.ts';
+import { markNames } from '../peers/apply-marks.ts';
 import { type AppliedTable, appliedTable, binaryFits, showName } from '../peers/apply-table.ts';
 import type { CopiedTable } from '../peers/checkpoint.ts';
 import { inspectTables } from '../peers/inspect.ts';
@@ -152,6 +153,7 @@ export class RelationBook {
       agreed: isNew ? agreed.shape : null,
       steadyKey: JSON.stringify(stored.key) === JSON.stringify(now.key) ? now.key : null,
       filter: this.#filter({ mirrored, relation, types, source }),
+      marks: markNames(this.#deps.work.options),
     });
     this.#last.set(relation.oid, { message, seen, table });
     return binary && !binaryFits(agreed.relation, mirrored, { source, target }) ? 'text' : table;

@@ -1,5 +1,5 @@
 // Following what changes: a session on the source's slot and one on the target, until told to stop.
-import { SluiceError, toSluiceError } from '../base/errors.ts';
+import { toSluiceError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { pause } from '../base/retry.ts';
 import { Scope } from '../base/scope.ts';
@@ -33,22 +33,12 @@ const lastSequencesMs = 3_000;
  * @throws `slot_lost`, `conflict`, `wrong_state` (a change of the schema), `fenced`, `connection_lost`, `upstream`, …
  */
 export async function runCdc(deps: CdcDeps, signal: AbortSignal): Promise<void> {
-  refuseOptions(deps.work);
   let text = false;
   while (!signal.aborted) {
     const ended = await followOnce(deps, text, signal);
     if (ended === 'stopped') return;
     text = true;
   }
-}
-
-function refuseOptions(work: MirrorWork): void {
-  const { soft_delete: softDelete, synced_at_col_name: syncedAt } = work.options;
-  if (!softDelete && syncedAt === undefined) return;
-  throw new SluiceError(
-    'unsupported',
-    `option "${softDelete ? 'soft_delete' : 'synced_at_col_name'}" is not supported`,
-  );
 }
 
 async function followOnce(deps: CdcDeps, text: boolean, signal: AbortSignal): Promise<Followed> {

@@ -1,6 +1,7 @@
 // What the stream does not tell: tables renamed or replaced, a publication that lets go, partitions that come, go or are emptied.
 import { SluiceError } from '../base/errors.ts';
 import type { MirroredTable, MirrorWork } from '../mirror/work.ts';
+import { markNames } from '../peers/apply-marks.ts';
 import { partitionTarget } from '../peers/ddl.ts';
 import { type Publication, readPublication } from '../peers/publication.ts';
 import { type Memory, type Remembered, remember, type ShapeLeaf } from '../peers/shape.ts';
@@ -132,10 +133,15 @@ export class Watcher {
       const now = tables.flatMap((table) => table.leaves ?? []).find((each) => each.oid === oid);
       const to = partitionTarget(mirrored, leaf);
       // Looked at once more after the target: rows that came in between reach it, too.
-      if (now?.empty && (await hasRows(sides.target, mirrored.to, to)) && (await isSame(sides.source, leaf))) {
+      if (now?.empty && (await this.#hasRows(sides.target, mirrored.to, to)) && (await isSame(sides.source, leaf))) {
+        const { deleted } = markNames(this.#work.options);
+        const empty =
+          deleted === null
+            ? `TRUNCATE ${showTable(to)};`
+            : `UPDATE ${showTable(to)} SET ${ident(deleted).text} = true WHERE ${ident(deleted).text} IS NOT TRUE;`;
         throw new SluiceError('wrong_state', `partition ${showTable(leaf)} was emptied on the source`, {
           detail: `TRUNCATE of one partition is not in a stream that publishes by the root. ${showTable(to)} on the target still has rows, as of ${formatLsn(lsn)}.`,
-          hint: `On the target run TRUNCATE ${showTable(to)}; then RESUME MIRROR.`,
+          hint: `On the target run ${empty} then RESUME MIRROR.`,
         });
       }
       this.#emptied.delete(oid);
@@ -146,6 +152,15 @@ export class Watcher {
       this.#leaves.set(name, leaves);
       memories.set(name, { table: name, leaves });
     }
+  }
+
+  // A partition with rows (that are not marked as deleted), if it is one of the root's.
+  async #hasRows(target: Connection, root: TableName, leaf: TableName): Promise<boolean> {
+    if (!(await targetPartitions(target, root))?.has(showTable(leaf))) return false;
+    const { deleted } = markNames(this.#work.options);
+    const live = deleted === null ? sql`` : sql` where ${ident(deleted)} is not true`;
+    const rows = await target.query(sql`select 1 as one from ${ident(leaf.schema, leaf.name)}${live} limit 1`);
+    return rows.length > 0;
   }
 }
 
@@ -278,11 +293,4 @@ async function isSame(source: Connection, { oid, node }: ShapeLeaf): Promise<boo
   const now = await source.one<{ same: boolean | null }>(sql`select
     pg_catalog.pg_relation_filenode(${oid}::oid)::text = ${node}::text and pg_catalog.pg_relation_size(${oid}::oid) = 0 as same`);
   return now.same === true;
-}
-
-// A partition with rows, if it is one of the root's.
-async function hasRows(target: Connection, root: TableName, leaf: TableName): Promise<boolean> {
-  if (!(await targetPartitions(target, root))?.has(showTable(leaf))) return false;
-  const rows = await target.query(sql`select 1 as one from ${ident(leaf.schema, leaf.name)} limit 1`);
-  return rows.length > 0;
 }

@@ -49,8 +49,6 @@ export function checkLaterOptions(options: MirrorOptions, written: readonly Writ
     });
   };
   const follows = !options.initial_copy_only;
-  if (follows && options.soft_delete) refuse('soft_delete', 'true');
-  if (follows && options.synced_at_col_name !== undefined) refuse('synced_at_col_name', options.synced_at_col_name);
   if (follows && options.schema_changes === 'full') refuse('schema_changes', 'full');
   const notices: string[] = [];
   if (follows && given('schema_changes') !== undefined && options.schema_changes === 'columns') {

@@ -32,7 +32,7 @@ export function replaceOne(table: AppliedTable, columns: readonly AppliedColumn[
   const names = join([...columns.map(({ name }) => ident(name)), ...rest.map((name) => ident(name))]);
   const values = join([
     ...columns.map((column, i) => parameter(i, column)),
-    ...rest.map((name) => sql`gone.${ident(name)}`),
+    ...rest.map((name) => (name === table.marks.synced ? sql`pg_catalog.now()` : sql`gone.${ident(name)}`)),
   ]);
   return sql`with gone as (delete from ${rowsOf(table)} t where ${where} returning t.*)
     insert into ${targetName(table)} (${names}) overriding system value select ${values} from gone`.text;

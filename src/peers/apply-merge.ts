@@ -6,8 +6,12 @@ import {
   deleteStaged,
   deleteStagedRows,
   insertStaged,
+  mayLookDifferent,
+  reviveStaged,
   stagedDelete,
+  stagedGone,
   stagedInsert,
+  stagedTwice,
   truncateStaging,
   truncateTables,
   updateStaged,
@@ -16,13 +20,23 @@ import type { Statements } from './apply-statements.ts';
 import type { AppliedColumn, AppliedTable } from './apply-table.ts';
 import type { Piece, TableCounts } from './apply-walk.ts';
 import { cellEnd, cells } from './pgoutput.ts';
-import { type NetEffect, netEffect, type TableEffect } from './staging.ts';
+import { type NetEffect, netEffect, type Row, type TableEffect } from './staging.ts';
 import { type CopyRow, copyFrames } from './staging-copy.ts';
 
 /** A command of a merge: how many rows it must touch, or null if any number is right. */
 export interface Expected {
   readonly table: AppliedTable | null;
   readonly rows: number | null;
+  /** It and the command before it must touch that many together. */
+  readonly together?: true;
+}
+
+/** Whether each command touched as many rows as it had to. */
+export function asExpected(expected: readonly Expected[], counts: readonly number[]): boolean {
+  return expected.every(({ rows, together }, i) => {
+    const touched = (counts[i] ?? 0) + (together ? (counts[i - 1] ?? 0) : 0);
+    return rows === null || rows === touched;
+  });
 }
 
 export interface Merge {
@@ -51,8 +65,10 @@ export function* mergeFrames(piece: Piece, effects: readonly (NetEffect | null)[
   for (const [i, step] of piece.steps.entries()) {
     if (step.kind === 'truncate') {
       const writer = new FrameWriter();
-      merge.statements.once(writer, truncateTables(step));
-      merge.expected.push({ table: null, rows: null });
+      for (const text of truncateTables(step)) {
+        merge.statements.once(writer, text);
+        merge.expected.push({ table: null, rows: null });
+      }
       yield writer.take();
       continue;
     }
@@ -65,8 +81,8 @@ function* tableFrames(effect: TableEffect, merge: Merge): Generator<Buffer> {
   const plan = table.identity === 'key' ? planKeys(effect) : planRows(effect);
   const { statements, expected } = merge;
   const writer = new FrameWriter();
-  const direct = table.binary && table.columns.length > 0 && plan.insertTimes === plan.inserts.length;
-  const stagedRows = direct ? plan.staged : [...plan.staged, ...plan.inserts];
+  const direct = isDirect(table, plan);
+  const stagedRows = direct ? plan.staged : [...plan.staged, ...plan.inserts, ...plan.gone];
   const run = (key: string, text: () => string, rows: number | null) => {
     statements.run(writer, `${key}${table.id}`, text);
     expected.push({ table, rows });
@@ -79,6 +95,11 @@ function* tableFrames(effect: TableEffect, merge: Merge): Generator<Buffer> {
     yield* copyFrames(table, stagedRows);
     writer.copyDone();
   }
+  const { deleted } = table.marks;
+  // Which of them was last is not staged, and where rows stay it matters.
+  if (deleted !== null && stagedRows.length > 1 && table.identity === 'key' && mayLookDifferent(table)) {
+    run('twice', () => stagedTwice(table), 0);
+  }
   // Nested loops over the target's key do not depend on how large the target is; without such an index the planner decides.
   const planned = stagedRows.length > 0 && !(table.indexed && table.identity === 'key');
   if (planned) run('hash', () => `select set_config('enable_hashjoin', 'on', true)`, null);
@@ -87,10 +108,21 @@ function* tableFrames(effect: TableEffect, merge: Merge): Generator<Buffer> {
     run('delete', text, plan.deletes);
   }
   for (const update of plan.updates) {
-    run(`update${update.mask}:${update.what}:`, () => updateStaged(table, update.columns, update.what), update.rows);
+    const key = `update${update.gone ? 'gone' : ''}${update.mask}:${update.what}:`;
+    run(key, () => updateStaged(table, update.columns, update), update.rows);
+  }
+  for (const [what, times] of [
+    // First what passed: the same key may have come back since, written differently (1.0 and 1.00).
+    [stagedGone, plan.goneTimes],
+    [stagedInsert, direct ? 0 : plan.insertTimes],
+  ] as const) {
+    if (times === 0) continue;
+    const revives = deleted !== null && table.identity === 'key';
+    if (revives) run(`revive${what}:`, () => reviveStaged(table, what), null);
+    run(`insert${what}:`, () => insertStaged(table, what), revives ? null : times);
+    if (revives) expected.push({ ...expected.pop(), table, rows: times, together: true });
   }
   if (planned) run('nested', () => `select set_config('enable_hashjoin', 'off', true)`, null);
-  if (plan.inserts.length > 0 && !direct) run('insert', () => insertStaged(table), plan.insertTimes);
   if (plan.inserts.length > 0 && direct) {
     run('copy', () => copyToTarget(table), plan.inserts.length);
     yield writer.take();
@@ -103,8 +135,17 @@ function* tableFrames(effect: TableEffect, merge: Merge): Generator<Buffer> {
   if (writer.length > 0) yield writer.take();
 }
 
+// Rows straight into the table: each once, and nothing to be found or filled there.
+function isDirect(table: AppliedTable, plan: Plan): boolean {
+  const { deleted, synced, syncedByDefault } = table.marks;
+  if (deleted !== null || (synced !== null && !syncedByDefault)) return false;
+  return table.binary && table.columns.length > 0 && plan.insertTimes === plan.inserts.length;
+}
+
 interface UpdateGroup {
   readonly what: number;
+  /** The rows are deleted by it, and stay. */
+  readonly gone: boolean;
   readonly mask: string;
   readonly columns: readonly AppliedColumn[];
   rows: number;
@@ -115,47 +156,67 @@ interface Plan {
   readonly staged: CopyRow[];
   readonly inserts: CopyRow[];
   insertTimes: number;
+  /** Rows that came and went, where those stay. */
+  readonly gone: CopyRow[];
+  goneTimes: number;
   deletes: number;
   readonly updates: readonly UpdateGroup[];
 }
 
 const leadInsert = [stagedInsert, 1];
+const leadGone = [stagedGone, 1];
 const leadDelete = [stagedDelete, 1];
 
+function emptyPlan(): Plan & { readonly updates: UpdateGroup[] } {
+  return { staged: [], inserts: [], insertTimes: 0, gone: [], goneTimes: 0, deletes: 0, updates: [] };
+}
+
 function planKeys({ table, keys }: TableEffect): Plan {
-  const plan: Plan & { updates: UpdateGroup[] } = { staged: [], inserts: [], insertTimes: 0, deletes: 0, updates: [] };
+  const plan = emptyPlan();
   const groups = new Map<string, { readonly group: UpdateGroup; readonly lead: readonly number[] }>();
+  const update = ({ buffer, row }: Row, gone: boolean) => {
+    const mask = unchangedMask(buffer, row);
+    const key = gone ? `gone${mask}` : mask;
+    let found = groups.get(key);
+    if (found === undefined) {
+      found = { group: updateGroup(table, mask, { what: groups.size + 1, gone }), lead: [groups.size + 1, 1] };
+      groups.set(key, found);
+      plan.updates.push(found.group);
+    }
+    found.group.rows++;
+    plan.staged.push({ buffer, row, lead: found.lead });
+  };
   for (const entry of keys.values()) {
-    if (entry.buffer === null) {
-      if (!entry.before) continue;
-      plan.deletes++;
-      plan.staged.push({ buffer: entry.keyBuffer, row: entry.keyRow, lead: leadDelete });
+    const { buffer, row, last } = entry;
+    if (buffer === null) {
+      if (!entry.before && last !== null) {
+        plan.goneTimes++;
+        plan.gone.push({ ...last, lead: leadGone });
+      } else if (entry.before && last !== null) update(last, true);
+      else if (entry.before) {
+        plan.deletes++;
+        plan.staged.push({ buffer: entry.keyBuffer, row: entry.keyRow, lead: leadDelete });
+      }
     } else if (!entry.before) {
       plan.insertTimes++;
-      plan.inserts.push({ buffer: entry.buffer, row: entry.row, lead: leadInsert });
-    } else {
-      const mask = unchangedMask(entry.buffer, entry.row);
-      let found = groups.get(mask);
-      if (found === undefined) {
-        found = { group: updateGroup(table, mask, groups.size + 1), lead: [groups.size + 1, 1] };
-        groups.set(mask, found);
-        plan.updates.push(found.group);
-      }
-      found.group.rows++;
-      plan.staged.push({ buffer: entry.buffer, row: entry.row, lead: found.lead });
-    }
+      plan.inserts.push({ buffer, row, lead: leadInsert });
+    } else update({ buffer, row }, false);
   }
   return plan;
 }
 
-function updateGroup(table: AppliedTable, mask: string, what: number): UpdateGroup {
+function updateGroup(
+  table: AppliedTable,
+  mask: string,
+  { what, gone }: Pick<UpdateGroup, 'what' | 'gone'>,
+): UpdateGroup {
   const unchanged = new Set(
     mask
       .split(',')
       .filter((part) => part !== '')
       .map(Number),
   );
-  return { what, mask, columns: table.columns.filter((column) => !unchanged.has(column.index)), rows: 0 };
+  return { what, gone, mask, columns: table.columns.filter((column) => !unchanged.has(column.index)), rows: 0 };
 }
 
 // Places of the columns that the row leaves out as unchanged; '' for most rows.
@@ -170,9 +231,15 @@ function unchangedMask(buffer: Buffer, row: number): string {
   return mask;
 }
 
-function planRows({ rows }: TableEffect): Plan {
-  const plan: Plan = { staged: [], inserts: [], insertTimes: 0, deletes: 0, updates: [] };
-  for (const { delta, buffer, row } of rows.values()) {
+function planRows({ table, rows }: TableEffect): Plan {
+  const plan = emptyPlan();
+  for (const { delta, gone, buffer, row } of rows.values()) {
+    // Of the rows that went, as many as the target had; the others came in this batch.
+    const passed = table.marks.deleted === null ? 0 : gone - Math.max(0, -delta);
+    if (passed > 0) {
+      plan.goneTimes += passed;
+      plan.gone.push({ buffer, row, lead: [stagedGone, passed] });
+    }
     if (delta < 0) {
       plan.deletes -= delta;
       plan.staged.push({ buffer, row, lead: [stagedDelete, -delta] });

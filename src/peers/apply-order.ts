@@ -1,12 +1,12 @@
 // Changes applied one by one, in the order of the source: for a few of them, and where only the order satisfies a constraint.
 import { needsNewRow, replaceOne, settable } from './apply-always.ts';
 import { type CellAt, cellsAt, FrameWriter } from './apply-frames.ts';
-import { deleteOne, insertOne, truncateTables, updateOne } from './apply-sql.ts';
+import { deleteOne, insertOne, moveOne, truncateTables, updateOne } from './apply-sql.ts';
 import type { Statements } from './apply-statements.ts';
 import type { AppliedColumn, AppliedTable } from './apply-table.ts';
 import { eachChange, type Piece, type TableCounts } from './apply-walk.ts';
 import { type Change, cells } from './pgoutput.ts';
-import { count, keyOf } from './staging.ts';
+import { count, fillUnchanged, keyOf } from './staging.ts';
 
 /** What one command of a pipeline does, to name it if it fails. */
 export interface Ordered {
@@ -32,9 +32,11 @@ export function orderedFrames(
   const frames: Buffer[] = [];
   for (const step of piece.steps) {
     if (step.kind === 'truncate') {
-      out.statements.once(writer, truncateTables(step));
       const [table] = step.tables;
-      if (table !== undefined) out.ordered.push({ table, change: null, buffer: null, counted: false });
+      for (const text of truncateTables(step)) {
+        out.statements.once(writer, text);
+        if (table !== undefined) out.ordered.push({ table, change: null, buffer: null, counted: false });
+      }
       continue;
     }
     eachChange(step, (table, change, buffer) => {
@@ -78,10 +80,16 @@ function writeUpdate(
   statements: Statements,
   { table, change, buffer }: One & { readonly change: Change & { readonly kind: 'update' } },
 ): number {
-  const all = cellsAt(table.columns, buffer, change.row);
+  const soft = table.marks.deleted !== null;
+  // Under FULL the old row has what the new one leaves out; only another row needs it.
+  const row =
+    soft && table.identity === 'row' && change.old >= 0
+      ? fillUnchanged({ buffer, row: change.row }, { buffer, row: change.old })
+      : { buffer, row: change.row };
+  const all = cellsAt(table.columns, row.buffer, row.row);
   const old = change.old < 0 ? change.row : change.old;
   const moves = table.identity === 'row' || (change.old >= 0 && !sameKey({ table, change, buffer }));
-  const given = all.map((cell) => buffer[cell.at] !== cells.unchanged);
+  const given = all.map((cell) => cell.buffer[cell.at] !== cells.unchanged);
   const brought = table.columns.filter((column, i) => given[i] && (moves || !table.key.includes(column)));
   const run = (kind: string, columns: readonly AppliedColumn[], text: () => string) => {
     const mask = columns.length === table.columns.length ? 'all' : columns.map((column) => column.index).join(',');
@@ -92,6 +100,10 @@ function writeUpdate(
     const name = statements.named(writer, `${kind}${table.id}:${mask}`, text);
     writer.run(name, [...values, ...identityCells(table, buffer, old)], table.binary);
   };
+  if (soft && moves) {
+    run('m', brought, () => moveOne(table, brought));
+    return 1;
+  }
   if (needsNewRow(table, moves)) {
     run('r', brought, () => replaceOne(table, brought, false));
     return 1;

@@ -3,6 +3,7 @@ import { SluiceError } from '../base/errors.ts';
 import type { MirroredTable } from '../mirror/work.ts';
 import type { Lsn } from '../pg/lsn.ts';
 import { type Column, sameTable, showTable, type Table, type TableName } from '../pg/table.ts';
+import { type Marks, marksOf } from './apply-marks.ts';
 import type { Relation, RelationColumn } from './pgoutput.ts';
 import type { RowFilter } from './row-filter.ts';
 import type { Shape } from './shape.ts';
@@ -48,6 +49,7 @@ export interface AppliedTable {
   /** What the two sides are now, to be remembered with the first rows; null: as it is remembered. */
   readonly agreed: Shape | null;
   readonly filter: RowFilter;
+  readonly marks: Marks;
 }
 
 export interface Meeting {
@@ -63,6 +65,8 @@ export interface Meeting {
   /** The source's primary key, if it has been the same since the two sides agreed. */
   readonly steadyKey: readonly string[] | null;
   readonly filter: RowFilter;
+  /** Names of the columns that the mirror fills itself. */
+  readonly marks: Pick<Marks, 'deleted' | 'synced'>;
 }
 
 /**
@@ -107,6 +111,11 @@ export function appliedTable(meeting: Meeting): AppliedTable {
     snapshotLsn: meeting.snapshotLsn,
     agreed: meeting.agreed,
     filter: meeting.filter,
+    marks: marksOf(
+      meeting.marks,
+      target,
+      columns.map(({ name }) => name),
+    ),
   };
 }
 

@@ -7,7 +7,7 @@ import type { Lsn } from '../pg/lsn.ts';
 import { type Sql, sql, trusted } from '../pg/sql.ts';
 import { showTable } from '../pg/table.ts';
 import { FrameWriter } from './apply-frames.ts';
-import { type Expected, mergeFrames, pieceEffects } from './apply-merge.ts';
+import { asExpected, type Expected, mergeFrames, pieceEffects } from './apply-merge.ts';
 import { identityCells, type Ordered, orderedFrames } from './apply-order.ts';
 import { PipelineError, runPipeline } from './apply-pipeline.ts';
 import { createStaging, showKey } from './apply-sql.ts';
@@ -217,7 +217,7 @@ export class Applier implements AsyncDisposable {
     }
     try {
       const counts = await runPipeline(this.#db, frames());
-      if (expected.every(({ rows }, i) => rows === null || rows === counts[i])) return true;
+      if (asExpected(expected, counts)) return true;
     } catch (error) {
       if (!(error instanceof PipelineError)) throw error;
       if (this.lost.aborted || error.error.retry === 'backoff' || error.error.kind !== 'upstream') throw error.error;

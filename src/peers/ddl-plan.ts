@@ -54,7 +54,11 @@ export function planSchema(input: PlanInput): SchemaPlan {
   const additions: SchemaStep[] = [];
   const toMake: TableTree[] = [];
   for (const tree of input.trees) {
-    const { to } = tree.mapping;
+    const { to, exclude } = tree.mapping;
+    for (const { name } of input.added) {
+      if (exclude.includes(name) || !tree.root.columns.some((column) => column.name === name)) continue;
+      problems.push(`${showTable(tree.root)} has a column ${quoteName(name)}, which the mirror is to fill itself`);
+    }
     const there = input.target.tables.get(showTable(to));
     if (there === undefined) {
       if (input.create) toMake.push(tree);

@@ -20,6 +20,8 @@ export interface ObjectInput {
   readonly extensions: readonly NeededExtension[];
   /** Whether changes are applied in sessions that foreign keys of the target see. */
   readonly actsWhileFollowing: boolean;
+  /** Whether rows stay on the target, marked, when they are deleted on the source. */
+  readonly keepsDeleted?: boolean;
 }
 
 export interface NeededExtension {

@@ -156,12 +156,15 @@ function referredBy({ context, constraint }: Wanted): Referred | null {
   if (member !== undefined) {
     const place = context.places.get(references.oid);
     const excluded = references.columns.filter((column) => member.tree.mapping.exclude.includes(column));
+    const primary = new Set(member.source.primaryKey?.columns);
     const reason =
       place === undefined
         ? `it refers to ${showTable(member.to)}, which is no table of its own on the target`
         : excluded.length > 0
           ? `it refers to ${showTable(references)} (${excluded.join(', ')}), which is excluded from the mirror`
-          : null;
+          : context.keepsDeleted && !references.columns.every((column) => primary.has(column))
+            ? `it refers to ${showTable(references)} by what is not its primary key, and need not be unique with soft_delete`
+            : null;
     return { to: member.to, partitioned: place?.there.kind === 'p', reason };
   }
   const outside = context.outsideByName.get(showTable(references));

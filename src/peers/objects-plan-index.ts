@@ -96,6 +96,9 @@ function planIndex(wanted: Wanted): PlannedObject {
   const lacking = versionReason(context, index, place);
   if (lacking !== null) return leaveOut(subject, lacking);
   if (constraint?.type === 'p') return planKey(wanted);
+  if (context.keepsDeleted && (index.unique || constraint?.type === 'x') && !index.identity) {
+    return leaveOut(subject, 'rows that are deleted stay on the target (soft_delete) and may hold the same values');
+  }
   const { using } = index;
   if (using === null) return inTheWay(subject, 'its definition on the source is of a shape that we do not know');
   const there = findStanding(wanted);

@@ -13,11 +13,15 @@ export interface KeyEffect {
   /** The row as it is after; null: gone. */
   buffer: Buffer | null;
   row: RowAt;
+  /** Where deleted rows stay: the row as it was when it went; null: as the target has it. */
+  last: Row | null;
 }
 
 /** How many more (or less) of one and the same row there are after. */
 export interface RowEffect {
   delta: number;
+  /** How many went on the way. */
+  gone: number;
   readonly buffer: Buffer;
   readonly row: RowAt;
 }
@@ -92,23 +96,25 @@ interface Keyed {
 function insertKey({ keys }: TableEffect, { key, buffer, row }: Keyed): boolean {
   const entry = keys.get(key);
   if (entry === undefined) {
-    keys.set(key, { before: false, keyBuffer: buffer, keyRow: row, buffer, row });
+    keys.set(key, { before: false, keyBuffer: buffer, keyRow: row, buffer, row, last: null });
     return true;
   }
   // A key that is there already: the source would not do this, so let the target say what is wrong.
   if (entry.buffer !== null) return false;
   entry.buffer = buffer;
   entry.row = row;
+  entry.last = null;
   return true;
 }
 
-function deleteKey({ keys }: TableEffect, { key, buffer, row }: Keyed): boolean {
+function deleteKey({ table, keys }: TableEffect, { key, buffer, row }: Keyed): boolean {
   const entry = keys.get(key);
   if (entry === undefined) {
-    keys.set(key, { before: true, keyBuffer: buffer, keyRow: row, buffer: null, row: 0 });
+    keys.set(key, { before: true, keyBuffer: buffer, keyRow: row, buffer: null, row: 0, last: null });
     return true;
   }
   if (entry.buffer === null) return false;
+  if (table.marks.deleted !== null) entry.last = { buffer: entry.buffer, row: entry.row };
   entry.buffer = null;
   return true;
 }
@@ -126,7 +132,7 @@ function updateKey(effect: TableEffect, change: Change & { kind: 'update' }, buf
   if (entry?.buffer === null) return false;
   if (key === oldKey) {
     if (entry === undefined) {
-      keys.set(key, { before: true, keyBuffer: buffer, keyRow: change.row, buffer, row: change.row });
+      keys.set(key, { before: true, keyBuffer: buffer, keyRow: change.row, buffer, row: change.row, last: null });
       return true;
     }
     const filled = fillUnchanged({ buffer, row: change.row }, { buffer: entry.buffer, row: entry.row });
@@ -164,8 +170,12 @@ function addRow(effect: TableEffect, change: Change, buffer: Buffer): boolean {
 function putRow({ table, rows }: TableEffect, { buffer, row, by }: Row & { readonly by: number }): boolean {
   const image = table.identity === 'none' ? String(rows.size) : imageOf(table, buffer, row);
   const entry = rows.get(image);
-  if (entry === undefined) rows.set(image, { delta: by, buffer, row });
-  else entry.delta += by;
+  const gone = by < 0 ? 1 : 0;
+  if (entry === undefined) rows.set(image, { delta: by, gone, buffer, row });
+  else {
+    entry.delta += by;
+    entry.gone += gone;
+  }
   return true;
 }
 
@@ -203,7 +213,7 @@ function cellsOf(columns: readonly { readonly index: number }[], buffer: Buffer,
   return text;
 }
 
-interface Row {
+export interface Row {
   readonly buffer: Buffer;
   readonly row: RowAt;
 }

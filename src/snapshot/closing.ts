@@ -21,7 +21,10 @@ export async function planAll(
   const theirs = await lookAtSource(source, trees);
   const input = await lookAtTarget(target, theirs, work.slot !== null);
   const { objects, renames } = await readPlan({ source, target }, work, trees);
-  const ofTables = planObjects({ ...input, source: followObjects(input.source, renames) });
+  const ofTables = planObjects({
+    ...{ ...input, source: followObjects(input.source, renames) },
+    keepsDeleted: work.options.soft_delete && work.slot !== null,
+  });
   const known = new Set(objects.map(({ line }) => objectKey(line)));
   return [
     ...missingTables(trees, input.there),

@@ -117,7 +117,8 @@ async function makeObjects(
   }
   const input = await lookAtTarget(target, theirs, work.slot !== null);
   const followed = { ...input, source: followObjects(input.source, database.renames) };
-  const planned = planObjects(followed).filter(({ line }) => line.stage !== 'needs');
+  const keepsDeleted = work.options.soft_delete && work.slot !== null;
+  const planned = planObjects({ ...followed, keepsDeleted }).filter(({ line }) => line.stage !== 'needs');
   await run.begin(planned);
   const all = [...planned, ...database.objects];
   const make = (stages: Parameters<ObjectRun['make']>[1]['stages']) => run.make(all, { stages, watch: target }, signal);

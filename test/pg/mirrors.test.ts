@@ -257,16 +257,10 @@ test('an option that asks for more than there is is refused by name, one that do
   await it.source.exec('create table a (id int primary key)');
   const say = (options: string) =>
     it.world.say(`create mirror m from src to dst with table mapping (public.a:public.a) with (${options})`);
-  for (const [name, value] of [
-    ['soft_delete', 'true'],
-    ['synced_at_col_name', "'t'"],
-    ['schema_changes', "'full'"],
-  ]) {
-    await expect(say(`${name} = ${value}`)).rejects.toMatchObject({
-      sqlstate: '0A000',
-      message: expect.stringContaining(name ?? ''),
-    });
-  }
+  await expect(say("schema_changes = 'full'")).rejects.toMatchObject({
+    sqlstate: '0A000',
+    message: expect.stringContaining('schema_changes'),
+  });
   const { notices } = await say("schema_changes = 'columns', schema = 'full', script = 'x'");
   expect(notices.join('\n')).toMatch(/changes of the schema.*types, sequences and tables|script/s);
   expect(notices).toHaveLength(3);
