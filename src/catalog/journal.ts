@@ -13,6 +13,8 @@ export interface JournalEntry {
   readonly by?: { readonly user: string; readonly remote: string };
   /** When it happened; now unless told. */
   readonly at?: Date;
+  /** Left out if the mirror's journal has the same already. */
+  readonly once?: boolean;
 }
 
 /** Writes entries in their order, on the caller's connection and so in its transaction. Texts must hold no secret. */
@@ -27,11 +29,15 @@ export async function writeJournal(db: Connection, entries: readonly JournalEntr
     details: entry.details ?? {},
     by_user: entry.by?.user ?? null,
     by_remote: entry.by?.remote ?? null,
+    once: entry.once ?? false,
   }));
   await db.run(sql`insert into sluice_private.journal
       (at, mirror_id, mirror_name, event, message, details, by_user, by_remote)
     select coalesce(v.at, now()), v.mirror_id, v.mirror_name, v.event, v.message, v.details, v.by_user, v.by_remote
     from rows from (jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as (at timestamptz, mirror_id uuid,
-      mirror_name text, event text, message text, details jsonb, by_user text, by_remote text)) with ordinality as v
+      mirror_name text, event text, message text, details jsonb, by_user text, by_remote text, once boolean))
+      with ordinality as v
+    where not v.once or not exists (select from sluice_private.journal j
+      where j.mirror_id = v.mirror_id and j.event = v.event and j.message = v.message)
     order by v.ordinality`);
 }

@@ -221,8 +221,9 @@ export class Progress {
     }
   }
 
-  note(message: string): void {
-    this.#gathered.journal.push({ event: 'note', message, mirror: this.#mirror, at: new Date() });
+  /** @param once not again while the journal has it */
+  note(message: string, { once = false }: { readonly once?: boolean } = {}): void {
+    this.#gathered.journal.push({ event: 'note', message, mirror: this.#mirror, at: new Date(), once });
     if (this.#gathered.journal.length > 1_000) this.#gathered.journal.shift();
   }
 

@@ -171,6 +171,8 @@ export class Gatherer {
           // Not ours, and it may be large.
           this.#keep(chunk, spanStart, frame);
           spanStart = next;
+          // One outside of transactions comes after all that was committed before it.
+          if (this.#begin === null && (chunk[at + 1]! & 1) === 0) this.#keepaliveAt(chunk.readBigUInt64BE(at + 2));
           break;
         default:
       }

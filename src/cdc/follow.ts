@@ -17,8 +17,10 @@ const leastPiece = 1_000;
 const mostBytes = 4 * 1024 * 1024;
 // Log between us and the source's end that is more than a few transactions on their way.
 const backlogBytes = 256n * 1024n;
-// An idle source's position is written down that often.
+// An idle source's position is written down that often; more often while others fill the log that is kept for us.
 const idleEveryMs = 10_000;
+const fillingEveryMs = 1_000;
+const fillingBytes = 8n * 1024n * 1024n;
 
 /** How following ended: it was told to stop, or must begin again with values as text. */
 export type Followed = 'stopped' | 'text';
@@ -212,7 +214,8 @@ class Follower {
     const lsn = this.#gatherer.idleLsn;
     const { positions } = this.#deps;
     if (this.#applying !== null || lsn === null || lsn <= positions.durable || this.#ended !== undefined) return null;
-    const wait = this.#consistent ? this.#advancedAt + idleEveryMs - Date.now() : 0;
+    const everyMs = lsn - positions.durable > fillingBytes ? fillingEveryMs : idleEveryMs;
+    const wait = this.#consistent ? this.#advancedAt + everyMs - Date.now() : 0;
     if (wait > 0) return wait;
     this.#work(async () => {
       await this.#deps.session.applier.advance(lsn);

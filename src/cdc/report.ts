@@ -29,4 +29,6 @@ export interface CdcReport {
   /** Once: the target has passed the snapshots of all tables. Awaited. */
   consistent(): Promise<void>;
   note(message: string): Promise<void>;
+  /** As note, but not again while the journal has it: for what is the same at every beginning. */
+  noteOnce(message: string): Promise<void>;
 }

@@ -10,6 +10,7 @@ import { moveFreeSequences } from '../peers/sequences-free.ts';
 import { laterLsn, parseLsn } from '../pg/lsn.ts';
 import { sql } from '../pg/sql.ts';
 import { type Followed, follow, type Positions } from './follow.ts';
+import { Heartbeat } from './heartbeat.ts';
 import type { CdcReport } from './report.ts';
 import { openSession, type Session } from './session.ts';
 import { Wake } from './wake.ts';
@@ -79,6 +80,8 @@ async function followOnce(deps: CdcDeps, text: boolean, signal: AbortSignal): Pr
 }
 
 async function watchPosition(session: Session, positions: Positions, signal: AbortSignal): Promise<void> {
+  const { heartbeat_interval: interval } = session.work.options;
+  const heartbeat = new Heartbeat(session.source, interval, (message) => session.report.noteOnce(message));
   while (!signal.aborted) {
     const { lsn } = await session.source.one<{ lsn: string }>(sql`select
       (case when pg_catalog.pg_is_in_recovery() then pg_catalog.pg_last_wal_replay_lsn()
@@ -88,6 +91,7 @@ async function watchPosition(session: Session, positions: Positions, signal: Abo
     const received = laterLsn(stream.received, durable);
     positions.sourceEnd = parseLsn(lsn);
     report.position({ received, durable, sourceEnd: positions.sourceEnd });
+    await heartbeat.beat(positions.sourceEnd);
     await rest(positionEveryMs, signal);
   }
 }

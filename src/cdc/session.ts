@@ -51,7 +51,7 @@ export async function openSession(deps: SessionDeps, signal: AbortSignal): Promi
   if (slot === undefined) throw new SluiceError('internal', 'a copy-only mirror has no stream');
   const source = await connectPeer(work.source, { application: applicationName('watch', work) }, signal);
   defer(() => source.close());
-  const applier = await Applier.open({ work, note: (message) => report.note(message) }, signal);
+  const applier = await Applier.open({ work, note: (message) => report.noteOnce(message) }, signal);
   defer(() => applier[Symbol.asyncDispose]());
   await endWalsender(source, slot, signal);
   const checkpoint = await agreeOnStart({ work, source, target: applier.connection, slot });

@@ -36,6 +36,13 @@ const followOptions = {
     default: 0,
     doc: 'Most seconds that a committed change may wait to be gathered with others; 0 applies at once.',
   },
+  heartbeat_interval: {
+    type: 'integer',
+    min: 0,
+    max: 86_400,
+    default: 60,
+    doc: "Seconds between two marks in the source's log (logical messages with the prefix sluice) while other databases of the server write, so that the slot moves on; 0: none.",
+  },
   soft_delete: { type: 'boolean', default: false, doc: 'A delete becomes an update of soft_delete_col_name.' },
   soft_delete_col_name: {
     type: 'text',
@@ -138,6 +145,7 @@ export type MirrorOptions = Options<typeof mirrorOptions>;
 export const alterableMirrorOptions = [
   'max_batch_size',
   'sync_interval',
+  'heartbeat_interval',
   'snapshot_num_rows_per_partition',
   'snapshot_num_partitions_override',
   'snapshot_max_parallel_workers',

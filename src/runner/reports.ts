@@ -61,5 +61,9 @@ export function cdcReport({ progress, alive }: ReportDeps, consistent: () => Pro
       alive();
       progress.note(message);
     },
+    async noteOnce(message: string): Promise<void> {
+      alive();
+      progress.note(message, { once: true });
+    },
   };
 }

@@ -45,7 +45,8 @@ let marks = 0;
 
 function stream(w: World, work: MirrorWork): Stream {
   const controller = new AbortController();
-  const report = { batch: () => {}, position: () => {}, consistent: async () => {}, note: async () => {} };
+  const note = async () => {};
+  const report = { batch: () => {}, position: () => {}, consistent: async () => {}, note, noteOnce: note };
   const done = runCdc({ work, report, log: silentLog }, controller.signal);
   done.catch(() => {});
   return {

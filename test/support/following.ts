@@ -120,6 +120,7 @@ export async function following(options: FollowingOptions): Promise<Following> {
         position: () => {},
         consistent: async () => void followed.consistent++,
         note: async (message) => void notes.push(message),
+        noteOnce: async (message) => void notes.push(message),
         ...report,
       };
       const done = runCdc({ work: followed.work, report: told, log: silentLog }, controller.signal);

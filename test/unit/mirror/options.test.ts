@@ -27,6 +27,7 @@ describe('a mirror of tables', () => {
       snapshot_num_tables_in_parallel: 4,
       max_batch_size: 250_000,
       sync_interval: 0,
+      heartbeat_interval: 60,
       soft_delete: false,
       soft_delete_col_name: '_PEERDB_IS_DELETED',
       synced_at_col_name: undefined,
