@@ -1,7 +1,15 @@
 // Gathers the stream into whole source transactions. Pure: bytes and times in, pieces out.
 import type { AppliedTable } from '../peers/apply-table.ts';
 import { messageOffset, type Piece, type Relations, type TruncateStep, walData } from '../peers/apply-walk.ts';
-import { type Relation, readLength, readMessage, readTime, type Truncate, tags } from '../peers/pgoutput.ts';
+import {
+  type Origin,
+  type Relation,
+  readLength,
+  readMessage,
+  readTime,
+  type Truncate,
+  tags,
+} from '../peers/pgoutput.ts';
 import { type Lsn, laterLsn } from '../pg/lsn.ts';
 import { empty, type Gathered, merge, steps, wholeTables } from './gathered.ts';
 
@@ -37,6 +45,8 @@ export interface GathererOptions {
   readonly checkpoint: Lsn;
   /** Whether TRUNCATE follows. */
   readonly truncate: boolean;
+  /** Whether a transaction that was brought to the source by that origin is left out: it came from our target. */
+  readonly isEcho: (origin: string) => boolean;
 }
 
 interface Ended {
@@ -55,6 +65,8 @@ export class Gatherer {
   #tx: Gathered = empty(new Map(), 0n);
   /** Commit position of the open transaction. */
   #begin: Lsn | null = null;
+  /** The open transaction came from our target. */
+  #echo = false;
   /** Number of the open transaction, or of the last. */
   #xid = 0;
   /** A piece of the open transaction was taken: the target's transaction waits for the rest. */
@@ -167,6 +179,11 @@ export class Gatherer {
           if (!this.#isSkipped()) this.#truncate(readMessage(chunk, at, next) as Truncate);
           break;
         }
+        case tags.origin: {
+          const origin = readMessage(chunk, at, next) as Origin;
+          if (this.#options.isEcho(origin.name)) this.#echo = true;
+          break;
+        }
         case tags.message:
           // Not ours, and it may be large.
           this.#keep(chunk, spanStart, frame);
@@ -247,7 +264,7 @@ export class Gatherer {
 
   #isSkipped(): boolean {
     // Commit records do not overlap: one that begins before the checkpoint ends there or before.
-    return this.#begin === null || this.#begin < this.#options.checkpoint;
+    return this.#begin === null || this.#echo || this.#begin < this.#options.checkpoint;
   }
 
   #keep(buffer: Buffer, start: number, end: number): void {
@@ -258,6 +275,7 @@ export class Gatherer {
 
   #beginAt(finalLsn: Lsn, now: number): void {
     this.#begin = finalLsn;
+    this.#echo = false;
     this.#clear(finalLsn);
     this.#begunAt = now;
     this.#receivedAt ??= now;
@@ -275,7 +293,10 @@ export class Gatherer {
 
   // True: what waits is a full batch.
   #commitAt(endLsn: Lsn, committedAt: bigint): boolean {
-    const skipped = this.#isSkipped();
+    // One that is left out is an empty one: the position moves over it.
+    const skipped = !this.#echo && this.#isSkipped();
+    if (this.#echo) this.#clear(0n);
+    this.#echo = false;
     this.#begin = null;
     this.#reached = endLsn;
     if (skipped) {

@@ -73,7 +73,7 @@ class Follower {
     const { max_batch_size: most, truncate } = work.options;
     const changes = Math.min(mostChanges, most);
     const limits = { changes, piece: Math.max(leastPiece, changes), bytes: mostBytes };
-    this.#gatherer = new Gatherer({ limits, checkpoint, truncate });
+    this.#gatherer = new Gatherer({ limits, checkpoint, truncate, isEcho: deps.session.isEcho });
   }
 
   async run(signal: AbortSignal): Promise<Followed> {

@@ -5,6 +5,7 @@ import { pause } from '../base/retry.ts';
 import { Scope } from '../base/scope.ts';
 import { applicationName, type MirrorWork } from '../mirror/work.ts';
 import { connectPeer } from '../peers/connect.ts';
+import { databaseIdentity, isBroughtFrom } from '../peers/origin.ts';
 import { syncSequences } from '../peers/sequences.ts';
 import { moveFreeSequences } from '../peers/sequences-free.ts';
 import { laterLsn, parseLsn } from '../pg/lsn.ts';
@@ -135,6 +136,8 @@ async function moveSequences({ work, log }: CdcDeps, signal: AbortSignal): Promi
   try {
     await using source = await connectPeer(work.source, use, signal);
     await using target = await connectPeer(work.target, use, signal);
+    // Where a mirror brings changes back, both sides give numbers out: each goes its own way.
+    if (await isBroughtFrom(source, await databaseIdentity(target))) return;
     await syncSequences(source, target, work);
     await moveFreeSequences({ source, target }, work);
   } catch (error) {

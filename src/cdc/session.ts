@@ -4,6 +4,7 @@ import { applicationName, type MirrorWork } from '../mirror/work.ts';
 import { Applier } from '../peers/apply.ts';
 import { advanceCheckpoint, readCheckpoint, readCopiedTables } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
+import { cameFrom, databaseIdentity, originName } from '../peers/origin.ts';
 import { ownFilters } from '../peers/publication-filter.ts';
 import { type Memory, type Remembered, readRemembered, remember, shapeLeaves, shapeOf } from '../peers/shape.ts';
 import { endWalsender, readSlot } from '../peers/slot.ts';
@@ -32,6 +33,8 @@ export interface Session {
   readonly version: number;
   /** Whether a table of the mirror has a row filter. */
   readonly filtered: boolean;
+  /** Whether the origin of a transaction says that it came from the target. */
+  readonly isEcho: (origin: string) => boolean;
 }
 
 export interface SessionDeps {
@@ -51,7 +54,9 @@ export async function openSession(deps: SessionDeps, signal: AbortSignal): Promi
   if (slot === undefined) throw new SluiceError('internal', 'a copy-only mirror has no stream');
   const source = await connectPeer(work.source, { application: applicationName('watch', work) }, signal);
   defer(() => source.close());
-  const applier = await Applier.open({ work, note: (message) => report.noteOnce(message) }, signal);
+  const from = await databaseIdentity(source);
+  const origin = from === null ? null : originName(work.id, from);
+  const applier = await Applier.open({ work, origin, note: (message) => report.noteOnce(message) }, signal);
   defer(() => applier[Symbol.asyncDispose]());
   await endWalsender(source, slot, signal);
   const checkpoint = await agreeOnStart({ work, source, target: applier.connection, slot });
@@ -74,7 +79,7 @@ export async function openSession(deps: SessionDeps, signal: AbortSignal): Promi
   defer(() => repl.destroy());
   const { onChange } = deps;
   const publication = work.publication.name;
-  const stream = await ChangeStream.start(repl, { slot, publication, from: checkpoint, binary, version, onChange });
+  const stream = await ChangeStream.start(repl, { slot, publication, from: checkpoint, binary, onChange });
   defer(() => stream[Symbol.asyncDispose]());
   const shapes = new Map(
     [...remembered].flatMap(([name, { shape }]) => (shape === null ? [] : [[name, shape] as const])),
@@ -85,7 +90,10 @@ export async function openSession(deps: SessionDeps, signal: AbortSignal): Promi
   const filtered = work.tables.some((table) => table.where !== null);
   const snapshots = [...copied.values()].map((table) => table.snapshotLsn ?? 0n);
   const consistentAt = snapshots.reduce((most, lsn) => laterLsn(most, lsn), 0n);
-  return { work, report, source, applier, stream, relations, watcher, checkpoint, consistentAt, version, filtered };
+  const to = await databaseIdentity(target);
+  const isEcho = (name: string) => to !== null && cameFrom(name, to);
+  const positions = { checkpoint, consistentAt };
+  return { work, report, source, applier, stream, relations, watcher, ...positions, version, filtered, isEcho };
 }
 
 // Where nothing is remembered (no copy was made, or an older version made it), what is there now is taken for agreed.

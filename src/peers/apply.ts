@@ -16,6 +16,7 @@ import type { AppliedTable } from './apply-table.ts';
 import { eachChange, type Piece, type TableCounts } from './apply-walk.ts';
 import { advanceCheckpoint } from './checkpoint.ts';
 import { connectPeer } from './connect.ts';
+import { setUpOrigin } from './origin.ts';
 import { cells, readLength } from './pgoutput.ts';
 import { type Memory, writeMemories } from './shape.ts';
 
@@ -32,6 +33,8 @@ const mostStagingTables = 200;
 
 export interface ApplierDeps {
   readonly work: MirrorWork;
+  /** What the rows are marked with, so that they are not sent back; null: the source could not be identified. */
+  readonly origin: string | null;
   readonly note: (message: string) => Promise<void>;
 }
 
@@ -56,9 +59,11 @@ export class Applier implements AsyncDisposable {
   }
 
   /** Connects and sets the session up. @throws as connectPeer */
-  static async open({ work, note }: ApplierDeps, signal: AbortSignal): Promise<Applier> {
+  static async open({ work, origin, note }: ApplierDeps, signal: AbortSignal): Promise<Applier> {
     const db = await connectPeer(work.target, { application: applicationName('apply', work) }, signal);
     try {
+      const unmarked = origin === null ? 'our role may not ask the source who it is' : await setUpOrigin(db, origin);
+      if (unmarked !== null) await note(`${unmarkedNote}: ${unmarked}`);
       return new Applier(db, work, !(await setUp(db, note)));
     } catch (error) {
       db.destroy();
@@ -306,6 +311,9 @@ export class Applier implements AsyncDisposable {
     }
   }
 }
+
+const unmarkedNote =
+  'what is applied is not marked with a replication origin on the target: a mirror back would send it to the source again';
 
 const words = { insert: 'insert into', update: 'update of', delete: 'delete from', truncate: 'truncate of' } as const;
 

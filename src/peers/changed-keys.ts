@@ -64,9 +64,6 @@ export async function gatherChangedKeys(stretch: Stretch, signal: AbortSignal): 
   }
   // A dead owner's may still hold it.
   await endWalsender(source, stretch.slot, signal);
-  const { version } = await source.one<{ version: number }>(
-    sql`select pg_catalog.current_setting('server_version_num')::int as version`,
-  );
   const use = { application: applicationName('keys', work), replication: 'database' } as const;
   await using connection = await connectPeer(work.source, use, signal);
   let wake = () => {};
@@ -75,8 +72,6 @@ export async function gatherChangedKeys(stretch: Stretch, signal: AbortSignal): 
     publication: work.publication.name,
     from: stretch.from,
     binary: false,
-    version,
-    everyOrigin: true,
     onChange: () => wake(),
   });
   const reader = new KeyReader(stretch.tables, stretch.upTo);

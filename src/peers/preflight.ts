@@ -5,6 +5,7 @@ import { ident, sql } from '../pg/sql.ts';
 import { showTable, type Table } from '../pg/table.ts';
 import { checkPeer } from './checks.ts';
 import { inspectTables } from './inspect.ts';
+import { checkBack, readBack } from './preflight-back.ts';
 import { type Finding, type MirrorPlan, ok, problem } from './preflight-finding.ts';
 import { checkLargeObjects } from './preflight-large-objects.ts';
 import { checkPlan } from './preflight-plan.ts';
@@ -59,6 +60,9 @@ export async function preflight(source: Connection, target: Connection, plan: Mi
     plan.tables.map(({ to }) => to),
   );
   const objectsOfTarget = await readTargetObjects(target, plan, standing);
+  if (plan.slot !== null && !targetFacts.isStandby) {
+    findings.push(...checkBack(plan, await readBack(source, target), targetFacts));
+  }
   findings.push(...checkTarget(plan, found, { ...objectsOfTarget, facts: targetFacts }));
   findings.push(...(await checkLargeObjects(source, target, plan)));
   const sides = await readSchemaSides(source, target, { plan, tables });

@@ -13,10 +13,6 @@ export interface StreamOptions {
   readonly from: Lsn;
   /** Values in their binary form. */
   readonly binary: boolean;
-  /** server_version_num of the source. */
-  readonly version: number;
-  /** Changes that came to the source by another replication as well; else only its own, where the server tells them apart (16). */
-  readonly everyOrigin?: boolean;
   /** Called when there is something to take, when the stream fell quiet, or when it ended. Must not throw. */
   readonly onChange: () => void;
 }
@@ -269,8 +265,6 @@ export function startStatement(options: Omit<StreamOptions, 'onChange'>): string
     `publication_names ${literal(quoteName(options.publication))}`,
     ...(options.binary ? [`binary 'true'`] : []),
     `messages 'true'`,
-    // Changes that another mirror wrote to the source are not ours to send back.
-    ...(options.version >= 160_000 && options.everyOrigin !== true ? [`origin 'none'`] : []),
   ];
   return `START_REPLICATION SLOT ${quoteName(options.slot)} LOGICAL ${formatLsn(options.from)} (${plugin.join(', ')})`;
 }

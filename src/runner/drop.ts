@@ -6,6 +6,7 @@ import type { Leftover, Mirror } from '../catalog/mirrors.ts';
 import { applicationName, type MirrorWork } from '../mirror/work.ts';
 import { dropCheckpoint } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
+import { dropOrigins, dropOriginsStatement } from '../peers/origin.ts';
 import { dropPublication } from '../peers/publication.ts';
 import { dropSlot } from '../peers/slot.ts';
 import type { Connection } from '../pg/client.ts';
@@ -58,6 +59,12 @@ function removals({ mirror, work }: DropDeps, signal: AbortSignal): readonly Rem
       remove: (db) => dropPublication(db, publication.name),
     });
   }
+  list.push({
+    peer: 'target',
+    what: 'the replication origin of what it wrote',
+    statement: dropOriginsStatement(mirror.id),
+    remove: (db) => dropOrigins(db, mirror.id),
+  });
   const { metadataSchema } = work.target;
   const rows = ['parts', 'copied_tables', 'checkpoints'].map(
     (table) => `delete from ${quoteName(metadataSchema, table)} where mirror_id = ${quoteLiteral(mirror.id)};`,

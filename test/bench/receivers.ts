@@ -80,10 +80,7 @@ const ours: Receiver = {
       }
     };
     let stream: ChangeStream | undefined;
-    const version = Number(
-      (await source.connection.one<{ v: string }>(sql`select current_setting('server_version_num') as v`)).v,
-    );
-    stream = await ChangeStream.start(connection, { slot, publication, from: 0n, binary: true, version, onChange });
+    stream = await ChangeStream.start(connection, { slot, publication, from: 0n, binary: true, onChange });
     // As following says it is while it is behind.
     stream.busy = true;
     onChange();

@@ -6,7 +6,7 @@ import type { TestProject } from 'vitest/node';
 import { findBinaries } from '../../src/pg/binaries.ts';
 import { type EmbeddedPostgres, removeEmbedded, startEmbedded } from '../../src/pg/embedded.ts';
 import { guardProcess } from './guard.ts';
-import { type ServerAddress, type SharedMajor, serverPackages, serverSettings } from './servers.ts';
+import { type ServerAddress, type SharedMajor, serverPackages, settingsOf } from './servers.ts';
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -28,7 +28,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     const start = async (major: SharedMajor): Promise<ServerAddress> => {
       const dataDir = join(home, String(major));
       const binaries = findBinaries(serverPackages[major]);
-      const server = await startEmbedded({ dataDir, binaries, throwaway: true, settings: serverSettings });
+      const server = await startEmbedded({ dataDir, binaries, throwaway: true, settings: settingsOf(major) });
       guardProcess(server.pid, 'QUIT');
       running.push({ server, dataDir });
       const { host, port, user, password } = server.config();

@@ -35,6 +35,12 @@ export const serverSettings = {
   max_wal_size: '2GB',
 } as const;
 
+/** Settings of one major that others do not know. */
+export function settingsOf(major: TestedMajor): Readonly<Record<string, string | number>> {
+  // Each mirror keeps an origin on its target; before 18 there are as many as slots.
+  return { ...serverSettings, ...(major >= 18 ? { max_active_replication_origins: 400 } : {}) };
+}
+
 export interface ServerAddress {
   readonly host: string;
   readonly port: number;
@@ -98,11 +104,37 @@ export async function databaseOn(
       return last.rows;
     },
     async [Symbol.asyncDispose]() {
+      const origins = await originsOf(connection);
       await Promise.all(open.map((each) => each.close()));
       await using last = await admin();
       await dropDatabase(last, database);
+      await dropOrigins(last, origins);
     },
   };
+}
+
+// Origins belong to the whole server; which mirrors wrote here, only this database says.
+async function originsOf(connection: Connection): Promise<readonly string[]> {
+  try {
+    const rows = await connection.query<{ name: string }>(sql`select o.roname as name from _sluice.checkpoints c
+      join pg_replication_origin o on starts_with(o.roname, 'sluice_' || c.mirror_id || '_')`);
+    return rows.map(({ name }) => name);
+  } catch {
+    return []; // no mirror did, or the server is gone
+  }
+}
+
+async function dropOrigins(admin: Connection, names: readonly string[]): Promise<void> {
+  for (const name of names) {
+    // The session that held it may take another moment to end.
+    for (let attempt = 0; attempt < 20; attempt++) {
+      const done = await admin
+        .run(sql`select pg_replication_origin_drop(roname) from pg_replication_origin where roname = ${name}`)
+        .catch(() => null);
+      if (done !== null) break;
+      await admin.run(sql`select pg_sleep(0.05)`);
+    }
+  }
 }
 
 async function dropDatabase(admin: Connection, database: string): Promise<void> {
@@ -141,7 +173,7 @@ export async function ownServer(options: {
       dataDir,
       binaries: findBinaries(serverPackages[options.major ?? 18]),
       throwaway: !options.durable,
-      settings: { ...serverSettings, ...options.settings },
+      settings: { ...settingsOf(options.major ?? 18), ...options.settings },
     });
     guardProcess(started.pid, 'QUIT');
     return started;

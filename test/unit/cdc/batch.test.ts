@@ -29,6 +29,7 @@ function table(over: Partial<AppliedTable> = {}): AppliedTable {
     kind: 'r',
     partitions: null,
     snapshotLsn: null,
+    marks: { deleted: null, synced: null, syncedByDefault: false },
     ...over,
   };
 }
@@ -40,6 +41,7 @@ function gatherer(over: Partial<GathererOptions> = {}, known = table()): Gathere
     limits: { changes: 100, piece: 100, bytes: 1e6 },
     checkpoint: 0n,
     truncate: true,
+    isEcho: (origin) => origin === 'echo',
     ...over,
   });
   made.know(relation, known);
@@ -64,6 +66,9 @@ function changes(piece: Piece | null): string[] {
   }
   return seen;
 }
+
+const echoAt = (lsn: bigint) =>
+  stream(make.begin(lsn), make.origin(0n, 'echo'), make.insert(1, ['9', 'x', 'y']), make.commit(lsn, lsn + 5n));
 
 describe('gathering', () => {
   test('holds a transaction back until its commit has come, wherever the bytes are cut', () => {
@@ -146,6 +151,37 @@ describe('gathering', () => {
     expect(g.take()).toMatchObject({ startLsn: 30n, endLsn: 35n, transactions: 1, changes: 2 });
     expect(g.take()).toBeNull();
     expect(g.idleLsn).toBeNull();
+  });
+
+  test('leaves out what came from the target, wherever the bytes are cut, and moves over it', () => {
+    const echo = stream(
+      make.begin(20n),
+      make.origin(0n, 'echo'),
+      make.insert(1, ['2', 'x', 'y']),
+      make.truncate([1]),
+      make.commit(20n, 25n),
+    );
+    const other = stream(
+      make.begin(30n),
+      make.origin(0n, 'other'),
+      make.insert(1, ['3', 'x', 'y']),
+      make.commit(30n, 35n),
+    );
+    const bytes = Buffer.concat([tx(10n, make.insert(1, ['1', 'x', 'y'])), echo, other, echoAt(40n)]);
+    for (let cut = 0, next = 0; cut < bytes.length; cut = next) {
+      next = cut + bytes.readUInt32BE(cut + 1) + 1;
+      const g = gatherer();
+      g.gather(bytes.subarray(0, cut), 0, 1);
+      g.gather(bytes.subarray(cut), 0, 2);
+      const batch = g.take();
+      expect(changes(batch)).toEqual(['insert 1', 'insert 3']);
+      expect(batch?.transactions).toBe(2);
+      expect(g.reached).toBe(45n);
+    }
+    const g = gatherer();
+    g.gather(echo, 0, 1);
+    expect(g).toMatchObject({ idleLsn: 25n, changes: 0 });
+    expect(g.take()).toBeNull();
   });
 
   test('keeps TRUNCATE in its place', () => {
