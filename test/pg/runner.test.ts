@@ -140,14 +140,17 @@ test('a refused password is not tried again until RESUME MIRROR, and says so', a
 test('a step is stopped at once when people want something else, also while it waits for a retry', async () => {
   await using it = await oneMirror();
   const ends: string[] = [];
+  let begun = false;
   it.supervise({
     snapshot: async (_context, signal) => {
+      begun = true;
       await asleep(signal);
       ends.push('snapshot');
       throw new SluiceError('stopped', 'stopped');
     },
   });
-  await until('it copies', async () => (await it.status()) === 'snapshot');
+  // The phase is written a moment before its step begins.
+  await until('it copies', () => begun);
   await it.world.say('pause mirror m');
   expect(ends).toEqual(['snapshot']);
   expect(await it.journal('trouble')).toEqual([]);
