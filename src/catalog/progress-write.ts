@@ -2,6 +2,7 @@
 import type { Connection } from '../pg/client.ts';
 import { formatLsn, type Lsn } from '../pg/lsn.ts';
 import { sql } from '../pg/sql.ts';
+import { writeConflict } from './conflicts.ts';
 import { writeJournal } from './journal.ts';
 import { writeObjects } from './objects.ts';
 import type { Gathered, TimedEstimate } from './progress.ts';
@@ -23,6 +24,7 @@ export async function writeProgress(
   if (taken.objects.size > 0) await writeObjects(db, mirrorId, [...taken.objects.values()]);
   if (taken.waits !== undefined) await writeWaits(db, mirrorId, taken.waits);
   if (taken.estimate !== undefined) await writeEstimate(db, mirrorId, taken.estimate);
+  for (const met of taken.conflicts) await writeConflict(db, mirrorId, met);
   await writeJournal(db, taken.journal);
 }
 
@@ -123,15 +125,19 @@ async function writeBatches(
     end_lsn: formatLsn(batch.endLsn),
     transactions: batch.transactions,
     changes: batch.changes,
+    bytes: batch.bytes,
+    staged_at: batch.stagedAt?.toISOString() ?? null,
+    merged_at: batch.mergedAt.toISOString(),
+    acknowledged_at: batch.acknowledgedAt.toISOString(),
     source_committed_at: batch.sourceCommittedAt.toISOString(),
     received_at: batch.receivedAt.toISOString(),
     committed_at: batch.committedAt.toISOString(),
   }));
   const written = await db.query<{ id: string }>(sql`insert into sluice_private.batches (mirror_id, start_lsn, end_lsn,
-      transactions, changes, source_committed_at, received_at, committed_at)
+      transactions, changes, source_committed_at, received_at, committed_at, bytes, staged_at, merged_at, acknowledged_at)
     select ${mirrorId}, v.* from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as v (start_lsn pg_lsn, end_lsn pg_lsn,
       transactions bigint, changes bigint, source_committed_at timestamptz, received_at timestamptz,
-      committed_at timestamptz)
+      committed_at timestamptz, bytes bigint, staged_at timestamptz, merged_at timestamptz, acknowledged_at timestamptz)
     returning id`);
   const latest = written.at(-1)?.id ?? '0';
   // Every hundredth id or so, so that the history is cut rarely and is never far too long.
@@ -151,9 +157,13 @@ async function writeCounts(
   const rows = [...what.counts].map(([table, counts]) => ({ table, ...counts }));
   await db.run(sql`update sluice_private.table_progress g set inserts = g.inserts + v.inserts,
       updates = g.updates + v.updates, deletes = g.deletes + v.deletes, truncates = g.truncates + v.truncates,
-      latest_batch = greatest(g.latest_batch, ${what.latestBatch}::bigint), changed_at = now()
+      latest_batch = greatest(g.latest_batch, ${what.latestBatch}::bigint), changed_at = now(),
+      change_bytes = g.change_bytes + v.bytes, change_rate_at = now(),
+      change_rate = sluice_private.faded(g.change_rate, g.change_rate_at)
+        + (v.inserts + v.updates + v.deletes) / 10::double precision,
+      change_byte_rate = sluice_private.faded(g.change_byte_rate, g.change_rate_at) + v.bytes / 10::double precision
     from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb)
-      as v ("table" text, inserts bigint, updates bigint, deletes bigint, truncates bigint)
+      as v ("table" text, inserts bigint, updates bigint, deletes bigint, truncates bigint, bytes bigint)
     where g.mirror_id = ${mirrorId} and g.source_table = v."table"`);
 }
 

@@ -2,6 +2,7 @@
 import { toSluiceError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { pause } from '../base/retry.ts';
+import type { Conflict } from '../mirror/conflict.ts';
 import { type CopyEstimate, type CopyLimits, CopyTally } from '../mirror/copy-tally.ts';
 import type { LaterObject } from '../mirror/finish-tally.ts';
 import { type ObjectLine, objectKey } from '../mirror/object.ts';
@@ -33,6 +34,7 @@ export interface ChangeCounts {
   readonly updates: number;
   readonly deletes: number;
   readonly truncates: number;
+  readonly bytes: number;
 }
 
 export interface BatchProgress {
@@ -40,8 +42,12 @@ export interface BatchProgress {
   readonly endLsn: Lsn;
   readonly transactions: number;
   readonly changes: number;
+  readonly bytes: number;
   readonly receivedAt: Date;
+  readonly stagedAt: Date | null;
+  readonly mergedAt: Date;
   readonly committedAt: Date;
+  readonly acknowledgedAt: Date;
   readonly sourceCommittedAt: Date;
   /** By source table, as showTable prints it. */
   readonly tables: ReadonlyMap<string, ChangeCounts>;
@@ -81,6 +87,7 @@ export interface Gathered {
   /** The ledger's lines, by objectKey. */
   readonly objects: Map<string, TimedLine>;
   readonly journal: JournalEntry[];
+  readonly conflicts: { readonly conflict: Conflict; readonly message: string; readonly at: Date }[];
   /** Tables of which a first part began, and when. */
   readonly begun: Map<string, Date>;
   position: TimedPosition | undefined;
@@ -109,6 +116,7 @@ function nothing(): Gathered {
     batches: [],
     objects: new Map(),
     journal: [],
+    conflicts: [],
     begun: new Map(),
     position: undefined,
     estimate: undefined,
@@ -118,6 +126,7 @@ function nothing(): Gathered {
 
 function isEmpty(gathered: Gathered): boolean {
   const { planned, parts, finished, counts, batches, objects, journal, position, estimate, waits } = gathered;
+  if (gathered.conflicts.length > 0) return false;
   const sizes = [planned, parts, finished, counts, objects].reduce((sum, each) => sum + each.size, 0);
   return sizes + batches.length + journal.length === 0 && !position && !estimate && !waits;
 }
@@ -221,6 +230,10 @@ export class Progress {
     }
   }
 
+  conflict(conflict: Conflict, message: string): void {
+    this.#gathered.conflicts.push({ conflict, message, at: new Date() });
+  }
+
   /** @param once not again while the journal has it */
   note(message: string, { once = false }: { readonly once?: boolean } = {}): void {
     this.#gathered.journal.push({ event: 'note', message, mirror: this.#mirror, at: new Date(), once });
@@ -264,12 +277,13 @@ export class Progress {
 }
 
 function addCounts(all: Map<string, ChangeCounts>, table: string, more: ChangeCounts): void {
-  const before = all.get(table) ?? { inserts: 0, updates: 0, deletes: 0, truncates: 0 };
+  const before = all.get(table) ?? { inserts: 0, updates: 0, deletes: 0, truncates: 0, bytes: 0 };
   all.set(table, {
     inserts: before.inserts + more.inserts,
     updates: before.updates + more.updates,
     deletes: before.deletes + more.deletes,
     truncates: before.truncates + more.truncates,
+    bytes: before.bytes + more.bytes,
   });
 }
 
@@ -292,6 +306,7 @@ function together(older: Gathered, newer: Gathered): Gathered {
     batches: [...older.batches, ...newer.batches].slice(-keptBatches),
     objects,
     journal: [...older.journal, ...newer.journal].slice(-1_000),
+    conflicts: [...older.conflicts, ...newer.conflicts].slice(-1_000),
     begun: new Map([...older.begun, ...newer.begun]),
     position: newer.position ?? older.position,
     estimate: newer.estimate ?? older.estimate,

@@ -1,5 +1,6 @@
 // The loop: takes what the stream brings, applies it in whole transactions, and only then lets the source forget it.
-import { SluiceError } from '../base/errors.ts';
+import { SluiceError, toSluiceError } from '../base/errors.ts';
+import type { Applied } from '../peers/apply.ts';
 import type { AppliedTable } from '../peers/apply-table.ts';
 import type { TableCounts } from '../peers/apply-walk.ts';
 import { judgeSteps } from '../peers/row-filter.ts';
@@ -7,7 +8,7 @@ import type { Lsn } from '../pg/lsn.ts';
 import { showTable } from '../pg/table.ts';
 import { type Batch, Gatherer, type Stop } from './batch.ts';
 import { decide } from './decide.ts';
-import type { TableChanges } from './report.ts';
+import type { AppliedBatch, TableChanges } from './report.ts';
 import type { Session } from './session.ts';
 import type { Wake } from './wake.ts';
 
@@ -53,6 +54,8 @@ export async function follow(deps: FollowDeps, signal: AbortSignal): Promise<Fol
   }
 }
 
+type Times = Pick<AppliedBatch, 'stagedAt' | 'mergedAt' | 'committedAt' | 'acknowledgedAt'>;
+
 class Follower {
   readonly #deps: FollowDeps;
   readonly #gatherer: Gatherer;
@@ -66,6 +69,8 @@ class Follower {
   #full = false;
   #consistent = false;
   #advancedAt = 0;
+  /** Of the batch on its way, whose earlier pieces may have gone there. */
+  #stagedAt: number | null = null;
 
   constructor(deps: FollowDeps) {
     this.#deps = deps;
@@ -187,11 +192,27 @@ class Follower {
   async #applyBatch(batch: Batch): Promise<void> {
     const { applier, source, filtered } = this.#deps.session;
     const judged = filtered ? { ...batch, steps: await judgeSteps(source, batch.steps) } : batch;
-    const counts = await applier.apply(judged); // 1. the target has it, crash or no crash
-    addCounts(this.#counts, counts);
+    const applied = await this.#met(applier.apply(judged)); // 1. the target has it, crash or no crash
+    const committedAt = new Date();
+    addCounts(this.#counts, applied.tables);
+    if (applied.stagedAt !== null) this.#stagedAt = applied.stagedAt;
     if (batch.endLsn === null) return;
     await this.#reached(batch.endLsn); // 2. only now may the source forget
-    this.#report(batch, batch.endLsn);
+    const stagedAt = this.#stagedAt === null ? null : new Date(this.#stagedAt);
+    const times = { stagedAt, mergedAt: new Date(applied.mergedAt), committedAt, acknowledgedAt: new Date() };
+    this.#stagedAt = null;
+    this.#report(batch, batch.endLsn, times);
+  }
+
+  // What did not fit is told before the error ends all this.
+  async #met(applying: Promise<Applied>): Promise<Applied> {
+    try {
+      return await applying;
+    } catch (error) {
+      const { applier, report } = this.#deps.session;
+      if (applier.conflict !== null) await report.conflict(applier.conflict, toSluiceError(error).message);
+      throw error;
+    }
   }
 
   async #reached(lsn: Lsn): Promise<void> {
@@ -224,21 +245,22 @@ class Follower {
     return null;
   }
 
-  #report(batch: Batch, endLsn: Lsn): void {
+  #report(batch: Batch, endLsn: Lsn, times: Times): void {
     const { report } = this.#deps.session;
     const tables = new Map<string, TableChanges>();
     let changes = 0;
+    let bytes = 0;
     for (const [table, counts] of this.#counts) {
       const name = showTable(table.from);
       const sum = addTable(tables.get(name), counts);
       tables.set(name, sum);
       changes += counts.inserts + counts.updates + counts.deletes + counts.truncates;
+      bytes += counts.bytes;
     }
     this.#counts.clear();
     const { startLsn, transactions, receivedAt } = batch;
-    const committedAt = new Date();
-    const sourceCommittedAt = batch.sourceCommittedAt ?? committedAt;
-    const told = { startLsn, endLsn, transactions, changes, receivedAt, committedAt, sourceCommittedAt, tables };
+    const sourceCommittedAt = batch.sourceCommittedAt ?? times.committedAt;
+    const told = { startLsn, endLsn, transactions, changes, bytes, receivedAt, ...times, sourceCommittedAt, tables };
     void Promise.resolve(report.batch(told)).catch((error: unknown) => this.#fail(error));
     const skipped = this.#gatherer.takeSkippedTruncates();
     if (skipped === 0) return;
@@ -258,6 +280,7 @@ function addTable(sum: TableChanges | undefined, more: TableChanges): TableChang
     updates: (sum?.updates ?? 0) + more.updates,
     deletes: (sum?.deletes ?? 0) + more.deletes,
     truncates: (sum?.truncates ?? 0) + more.truncates,
+    bytes: (sum?.bytes ?? 0) + more.bytes,
   };
 }
 

@@ -1,4 +1,5 @@
 // What the stream tells on its way, for whoever keeps progress.
+import type { Conflict } from '../mirror/conflict.ts';
 import type { Lsn } from '../pg/lsn.ts';
 
 export interface TableChanges {
@@ -6,6 +7,8 @@ export interface TableChanges {
   readonly updates: number;
   readonly deletes: number;
   readonly truncates: number;
+  /** Of the changes, as they came. */
+  readonly bytes: number;
 }
 
 /** One target transaction: whole source transactions. */
@@ -14,8 +17,17 @@ export interface AppliedBatch {
   readonly endLsn: Lsn;
   readonly transactions: number;
   readonly changes: number;
+  readonly bytes: number;
+  /** When its first transaction began to come in. */
   readonly receivedAt: Date;
+  /** When all that goes through staging tables had come there; null: nothing did. */
+  readonly stagedAt: Date | null;
+  /** When the target's tables had it, before the commit. */
+  readonly mergedAt: Date;
   readonly committedAt: Date;
+  /** When the source was told that it may forget it. */
+  readonly acknowledgedAt: Date;
+  /** Of its last transaction, by the source's clock. */
   readonly sourceCommittedAt: Date;
   /** By showTable(source). */
   readonly tables: ReadonlyMap<string, TableChanges>;
@@ -24,6 +36,8 @@ export interface AppliedBatch {
 export interface CdcReport {
   /** After the target's commit. Not awaited. */
   batch(batch: AppliedBatch): Promise<void> | void;
+  /** A change did not fit; the error that says so follows. Awaited. */
+  conflict(conflict: Conflict, message: string): Promise<void>;
   /** About once a second. */
   position(now: { readonly received: Lsn; readonly durable: Lsn; readonly sourceEnd: Lsn }): void;
   /** Once: the target has passed the snapshots of all tables. Awaited. */

@@ -3,9 +3,10 @@ import type { Pool } from '../catalog/pool.ts';
 import { sql } from '../pg/sql.ts';
 import { noSuchMirror } from './mirror-lifecycle.ts';
 import type { CommandResult, ResultColumn } from './result.ts';
+import { changesRows } from './show-changes.ts';
 import { objectRows } from './show-objects.ts';
 import { progressRows } from './show-progress.ts';
-import { grouped, shownSeconds } from './words.ts';
+import { grouped, shownBytes, shownSeconds } from './words.ts';
 
 const listColumns = [
   { name: 'name', type: 'text' },
@@ -89,6 +90,10 @@ export interface TableFacts {
   readonly updates: string;
   readonly deletes: string;
   readonly truncates: string;
+  /** Of the changes; null where none follow. */
+  readonly change_bytes: string | null;
+  readonly changes_per_second: number | null;
+  readonly conflicts: string | null;
 }
 
 // What one screen can bear; the view has them all.
@@ -100,12 +105,16 @@ export async function showMirror(pool: Pool, name: string): Promise<CommandResul
     const [found] = await db.query<MirrorFacts>(sql`select *,
       extract(epoch from now() - lag_observed_at) as lag_age from sluice.mirrors where name = ${name}`);
     if (found === undefined) throw noSuchMirror(name);
-    const list = await db.query<TableFacts>(sql`select source_table, target_table, state, rows_estimated, rows_copied,
-        extract(epoch from coalesce(finished_at, now()) - started_at) as seconds, seconds_left, parts, parts_copied, inserts, updates, deletes, truncates
-      from sluice.tables where mirror = ${name}
-      order by array_position(array['copying', 'waiting', 'copied'], state), source_table limit ${mostTables}`);
+    const list = await db.query<TableFacts>(sql`select t.source_table, t.target_table, t.state, t.rows_estimated,
+        t.rows_copied, extract(epoch from coalesce(t.finished_at, now()) - t.started_at) as seconds, t.seconds_left,
+        t.parts, t.parts_copied, t.inserts, t.updates, t.deletes, t.truncates, c.bytes as change_bytes,
+        c.rows_per_second as changes_per_second, c.conflicts
+      from sluice.tables t left join sluice.changes c on c.mirror = t.mirror and c.source_table = t.source_table
+      where t.mirror = ${name}
+      order by array_position(array['copying', 'waiting', 'copied'], t.state), t.source_table limit ${mostTables}`);
+    const changes = await changesRows(db, name);
     const objects = await objectRows(db, name);
-    return { mirror: found, tables: list, objects, progress: await progressRows(db, name) };
+    return { mirror: found, tables: list, objects, progress: [...(await progressRows(db, name)), ...changes] };
   });
   const more = Number(mirror.tables) - tables.length;
   const rows: [string, string | null][] = [
@@ -172,9 +181,17 @@ export function tableLine(table: TableFacts): string {
     [table.deletes, 'deletes'],
     [table.truncates, 'truncates'],
   ].filter(([count]) => count !== '0');
-  return [...parts, ...changes.map(([count, word]) => `${grouped(count ?? '0')} ${word}`)]
+  return [...parts, ...changes.map(([count, word]) => `${grouped(count ?? '0')} ${word}`), ...changing(table)]
     .join(', ')
     .replace(', ', ': ');
+}
+
+function changing({ change_bytes: bytes, changes_per_second: rate, conflicts }: TableFacts): readonly string[] {
+  return [
+    ...(bytes === null || bytes === '0' ? [] : [`${shownBytes(Number(bytes))} of changes`]),
+    ...(rate === null || Number(rate) < 0.5 ? [] : [`${grouped(String(Math.round(Number(rate))))} changes/s`]),
+    ...(conflicts === null || conflicts === '0' ? [] : [`${grouped(conflicts)} conflicts`]),
+  ];
 }
 
 function partsOf({ state, parts, parts_copied: copied }: TableFacts): readonly string[] {

@@ -29,6 +29,8 @@ export interface Expected {
   readonly rows: number | null;
   /** It and the command before it must touch that many together. */
   readonly together?: true;
+  /** It brings rows to a staging table. */
+  readonly stages?: true;
 }
 
 /** Whether each command touched as many rows as it had to. */
@@ -90,7 +92,8 @@ function* tableFrames(effect: TableEffect, merge: Merge): Generator<Buffer> {
   if (stagedRows.length > 0) {
     if (merge.dirty.has(table)) run('truncate', () => truncateStaging(table), null);
     merge.dirty.add(table);
-    run('stage', () => copyToStaging(table), stagedRows.length);
+    statements.run(writer, `stage${table.id}`, () => copyToStaging(table));
+    expected.push({ table, rows: stagedRows.length, stages: true });
     yield writer.take();
     yield* copyFrames(table, stagedRows);
     writer.copyDone();

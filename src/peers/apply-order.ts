@@ -39,8 +39,8 @@ export function orderedFrames(
       }
       continue;
     }
-    eachChange(step, (table, change, buffer) => {
-      count(out.counts, table, change);
+    eachChange(step, (table, change, buffer, _at, bytes) => {
+      count(out.counts, table, change).bytes += bytes;
       const commands = writeChange(writer, out.statements, { table, change, buffer });
       // What comes before the last is at work in rare cases only.
       for (let i = 1; i <= commands; i++) out.ordered.push({ table, change, buffer, counted: i === commands });

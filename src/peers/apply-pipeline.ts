@@ -24,12 +24,17 @@ export class PipelineError extends Error {
 /**
  * Writes frames of the extended protocol (and of COPY data), then Sync, and gives the count of rows of each command.
  * https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-FLOW-PIPELINING
+ * @param onDone called as each command is done
  * @throws PipelineError with the first error; the server skips what comes after it
  */
-export function runPipeline(connection: Connection, frames: Iterator<Buffer>): Promise<readonly number[]> {
+export function runPipeline(
+  connection: Connection,
+  frames: Iterator<Buffer>,
+  onDone?: (command: number) => void,
+): Promise<readonly number[]> {
   return new Promise((resolve, reject) => {
     const { lost } = connection;
-    const query = new Pipeline(frames, { resolve, reject, lost });
+    const query = new Pipeline(frames, { resolve, reject, lost, onDone });
     connection.client.query(query as unknown as pg.Submittable);
   });
 }
@@ -38,6 +43,7 @@ interface Outcome {
   resolve(counts: readonly number[]): void;
   reject(error: PipelineError): void;
   readonly lost: AbortSignal;
+  readonly onDone: ((command: number) => void) | undefined;
 }
 
 /** What pg calls back while it is the connection's query. */
@@ -60,6 +66,7 @@ class Pipeline {
     // `UPDATE 5`, `INSERT 0 5`, `COPY 5`, `BEGIN`
     const last = message.text.slice(message.text.lastIndexOf(' ') + 1);
     this.#counts.push(/^\d+$/.test(last) ? Number(last) : 0);
+    this.#outcome.onDone?.(this.#counts.length - 1);
   }
 
   handleError(error: Error): void {

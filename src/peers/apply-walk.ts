@@ -49,6 +49,12 @@ export interface TableCounts {
   updates: number;
   deletes: number;
   truncates: number;
+  /** Of the changes, as they came. */
+  bytes: number;
+}
+
+export function noCounts(): TableCounts {
+  return { inserts: 0, updates: 0, deletes: 0, truncates: 0, bytes: 0 };
 }
 
 /** Bytes before the message in a frame: 'd', length, 'w', and three fields of 8 bytes. */
@@ -56,11 +62,15 @@ export const messageOffset = 30;
 /** 'w': the frame holds a message of the stream. */
 export const walData = 0x77;
 
+/**
+ * Called for each change, millions of times: so no object is made for it.
+ * @param at where the change's message stands in the frames that were received
+ * @param bytes of that message
+ */
+export type Visit = (table: AppliedTable, change: Change, buffer: Buffer, at: number, bytes: number) => void;
+
 /** Calls `visit` for each change of a table of ours that its copy does not hold already and that its row filter lets through. */
-export function eachChange(
-  step: ChangesStep,
-  visit: (table: AppliedTable, change: Change, buffer: Buffer, at: number) => void,
-): void {
+export function eachChange(step: ChangesStep, visit: Visit): void {
   let finalLsn = step.finalLsn;
   for (const { buffer, start, end } of step.spans) {
     let next = start;
@@ -81,8 +91,8 @@ export function eachChange(
           if (table === undefined || table === null) break;
           if (table.snapshotLsn !== null && finalLsn < table.snapshotLsn) break;
           const judged = table.filter === null ? undefined : step.verdicts?.get(buffer)?.get(at);
-          if (judged === undefined) visit(table, change, buffer, at);
-          else if (judged !== null) visit(table, judged.change, judged.buffer, at);
+          if (judged === undefined) visit(table, change, buffer, at, next - at);
+          else if (judged !== null) visit(table, judged.change, judged.buffer, at, next - at);
           break;
         }
         default:

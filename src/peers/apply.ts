@@ -1,5 +1,6 @@
 // Writes pieces of the stream to the target: whole source transactions and the checkpoint in one target transaction.
 import { SluiceError, toSluiceError } from '../base/errors.ts';
+import type { Conflict } from '../mirror/conflict.ts';
 import type { MirrorWork } from '../mirror/work.ts';
 import { applicationName } from '../mirror/work.ts';
 import type { Connection } from '../pg/client.ts';
@@ -13,7 +14,7 @@ import { PipelineError, runPipeline } from './apply-pipeline.ts';
 import { createStaging, showKey } from './apply-sql.ts';
 import { Statements } from './apply-statements.ts';
 import type { AppliedTable } from './apply-table.ts';
-import { eachChange, type Piece, type TableCounts } from './apply-walk.ts';
+import { eachChange, noCounts, type Piece, type TableCounts } from './apply-walk.ts';
 import { advanceCheckpoint } from './checkpoint.ts';
 import { connectPeer } from './connect.ts';
 import { setUpOrigin } from './origin.ts';
@@ -38,6 +39,15 @@ export interface ApplierDeps {
   readonly note: (message: string) => Promise<void>;
 }
 
+/** What became of a piece. */
+export interface Applied {
+  readonly tables: ReadonlyMap<AppliedTable, TableCounts>;
+  /** When the last row of it had come to a staging table (ms); null: none did. */
+  readonly stagedAt: number | null;
+  /** When the target's tables had it, before the commit (ms). */
+  readonly mergedAt: number;
+}
+
 /** A session on the target that applies pieces, one after another. After an error it is of no more use. */
 export class Applier implements AsyncDisposable {
   readonly #db: Connection;
@@ -47,6 +57,8 @@ export class Applier implements AsyncDisposable {
   readonly #dirty = new Set<AppliedTable>();
   readonly #remembered = new WeakSet<AppliedTable>();
   #mayStage = true;
+  #stagedAt: number | null = null;
+  #conflict: Conflict | null = null;
   /** Whether foreign keys of the target are at work. */
   readonly #checked: boolean;
   #open = false;
@@ -76,6 +88,11 @@ export class Applier implements AsyncDisposable {
     return this.#db.lost;
   }
 
+  /** After a `conflict`: what did not fit; null: the error was another. */
+  get conflict(): Conflict | null {
+    return this.#conflict;
+  }
+
   /** A connection with the session's settings, for reading between pieces. */
   get connection(): Connection {
     return this.#db;
@@ -84,21 +101,23 @@ export class Applier implements AsyncDisposable {
   /**
    * Applies a piece; if it ends whole transactions, moves the checkpoint to its end and commits. When it returns for such a
    * piece, the target has it, crash or no crash.
-   * @returns what was done to each table
+   * @returns what was done to each table, and when
    * @throws `conflict` where the target's rows are not what the stream says, `fenced`, `upstream`, `connection_lost`
    */
-  async apply(piece: Piece): Promise<ReadonlyMap<AppliedTable, TableCounts>> {
+  async apply(piece: Piece): Promise<Applied> {
+    this.#stagedAt = null;
     try {
-      const counts = await this.#apply(piece);
+      const tables = await this.#apply(piece);
+      const mergedAt = Date.now();
       for (const step of piece.steps) {
-        if (step.kind === 'truncate') countTruncates(counts, step.tables);
+        if (step.kind === 'truncate') countTruncates(tables, step.tables);
       }
       await this.#remember(piece);
       if (piece.endLsn !== null) {
         await advanceCheckpoint(this.#db, this.#work, piece.endLsn);
         await this.#commit();
       }
-      return counts;
+      return { tables, stagedAt: this.#stagedAt, mergedAt };
     } catch (error) {
       this.#db.destroy();
       throw error;
@@ -221,7 +240,9 @@ export class Applier implements AsyncDisposable {
       yield* mergeFrames(piece, effects, { statements, expected, dirty });
     }
     try {
-      const counts = await runPipeline(this.#db, frames());
+      const counts = await runPipeline(this.#db, frames(), (command) => {
+        if (expected[command]?.stages) this.#stagedAt = Date.now();
+      });
       if (asExpected(expected, counts)) return true;
     } catch (error) {
       if (!(error instanceof PipelineError)) throw error;
@@ -231,6 +252,7 @@ export class Applier implements AsyncDisposable {
   }
 
   async #undo(): Promise<false> {
+    this.#stagedAt = null;
     await this.#db.run(sql`rollback to savepoint piece`);
     await this.#forgetStatements();
     return false;
@@ -266,9 +288,11 @@ export class Applier implements AsyncDisposable {
   }
 
   async #refused(failed: Ordered, error: SluiceError): Promise<SluiceError> {
-    const what = `${words[failed.change?.kind ?? 'truncate']} ${await this.#describe(failed)}`;
+    const shown = await this.#describe(failed);
+    const what = `${words[failed.change?.kind ?? 'truncate']} ${shown.text}`;
     // A unique or primary key that holds the row already.
     if (error.sqlstate === '23505') {
+      this.#meet(failed, 'exists', shown.key);
       return new SluiceError('conflict', `${what} failed on the target: ${error.message}`, {
         detail: error.detail,
         sqlstate: error.sqlstate,
@@ -285,7 +309,9 @@ export class Applier implements AsyncDisposable {
   }
 
   async #noSuchRow(wrong: Ordered, rows: number): Promise<SluiceError> {
-    const what = `${words[wrong.change?.kind ?? 'truncate']} ${await this.#describe(wrong)}`;
+    const shown = await this.#describe(wrong);
+    const what = `${words[wrong.change?.kind ?? 'truncate']} ${shown.text}`;
+    this.#meet(wrong, rows === 0 ? 'missing' : 'several', shown.key);
     return new SluiceError(
       'conflict',
       `${what} found ${rows === 0 ? 'no such row' : `${rows} such rows`} on the target`,
@@ -295,19 +321,26 @@ export class Applier implements AsyncDisposable {
     );
   }
 
-  async #describe({ table, change, buffer }: Ordered): Promise<string> {
+  #meet({ table, change }: Ordered, kind: Conflict['kind'], key: string | null): void {
+    if (change === null) return;
+    this.#conflict = { table: showTable(table.from), change: change.kind, kind, key };
+  }
+
+  async #describe({ table, change, buffer }: Ordered): Promise<{ readonly text: string; readonly key: string | null }> {
     const name = showTable(table.to);
-    if (change === null || buffer === null || table.key.length === 0) return name;
-    if (this.lost.aborted) return name;
+    const nameless = { text: name, key: null };
+    if (change === null || buffer === null || table.key.length === 0) return nameless;
+    if (this.lost.aborted) return nameless;
     const row = change.kind === 'insert' || (change.kind === 'update' && change.old < 0) ? change.row : change.old;
     const values = identityCells(table, buffer, row).map(({ at }) => cellValue(buffer, at, table.binary));
     try {
       await this.#db.run(sql`rollback`);
       const [shown] = await this.#db.query<Record<string, string>>({ text: showKey(table), values } satisfies Sql);
       const list = table.key.map((_, i) => shown?.[`v${i}`] ?? 'null');
-      return `${name} (${table.key.map((column) => column.name).join(', ')}) = (${list.join(', ')})`;
+      const key = `(${table.key.map((column) => column.name).join(', ')}) = (${list.join(', ')})`;
+      return { text: `${name} ${key}`, key };
     } catch {
-      return name; // the error that we are about to name matters more
+      return nameless; // the error that we are about to name matters more
     }
   }
 }
@@ -342,7 +375,7 @@ function touchesUnindexed(piece: Piece): boolean {
 
 function countTruncates(counts: Map<AppliedTable, TableCounts>, tables: readonly AppliedTable[]): void {
   for (const table of tables) {
-    const counted = counts.get(table) ?? { inserts: 0, updates: 0, deletes: 0, truncates: 0 };
+    const counted = counts.get(table) ?? noCounts();
     counted.truncates++;
     counts.set(table, counted);
   }

@@ -1,6 +1,6 @@
 // The net effect of many changes: per table and key, what was there before and what is there after.
 import type { AppliedTable } from './apply-table.ts';
-import { type ChangesStep, eachChange, type TableCounts } from './apply-walk.ts';
+import { type ChangesStep, eachChange, noCounts, type TableCounts } from './apply-walk.ts';
 import { type Change, cellEnd, cells, type RowAt, rowEnd } from './pgoutput.ts';
 
 /** What a key's row was before and is after. */
@@ -44,29 +44,30 @@ export function netEffect(step: ChangesStep, counts: Map<AppliedTable, TableCoun
   const tables = new Map<AppliedTable, TableEffect>();
   let inOrder = false;
   let last: TableEffect | undefined;
-  eachChange(step, (table, change, buffer) => {
+  eachChange(step, (table, change, buffer, _at, bytes) => {
     let effect = last?.table === table ? last : tables.get(table);
     if (effect === undefined) {
       effect = { table, keys: new Map(), rows: new Map() };
       tables.set(table, effect);
     }
     last = effect;
-    count(counts, table, change);
+    count(counts, table, change).bytes += bytes;
     if (!add(effect, change, buffer)) inOrder = true;
   });
   return { tables, inOrder };
 }
 
-/** Counts a change of a table. */
-export function count(counts: Map<AppliedTable, TableCounts>, table: AppliedTable, change: Change): void {
+/** Counts a change of a table; gives what was counted of it. */
+export function count(counts: Map<AppliedTable, TableCounts>, table: AppliedTable, change: Change): TableCounts {
   let counted = counts.get(table);
   if (counted === undefined) {
-    counted = { inserts: 0, updates: 0, deletes: 0, truncates: 0 };
+    counted = noCounts();
     counts.set(table, counted);
   }
   if (change.kind === 'insert') counted.inserts++;
   else if (change.kind === 'update') counted.updates++;
   else counted.deletes++;
+  return counted;
 }
 
 function add(effect: TableEffect, change: Change, buffer: Buffer): boolean {

@@ -1,5 +1,6 @@
 // What engines say on their way, handed to the catalog's progress; every word is also a sign of life.
 import type { BatchProgress, PartProgress, PlannedTable, Position, Progress } from '../catalog/progress.ts';
+import type { Conflict } from '../mirror/conflict.ts';
 import type { LaterObject } from '../mirror/finish-tally.ts';
 import type { ObjectLine } from '../mirror/object.ts';
 import type { MirroredTable } from '../mirror/work.ts';
@@ -57,6 +58,9 @@ export function cdcReport({ progress, alive }: ReportDeps, consistent: () => Pro
       progress.position(position);
     },
     consistent,
+    async conflict(conflict: Conflict, message: string): Promise<void> {
+      progress.conflict(conflict, message);
+    },
     async note(message: string): Promise<void> {
       alive();
       progress.note(message);

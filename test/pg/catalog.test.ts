@@ -83,7 +83,8 @@ test('the reader sees every view and no table, and may change nothing', async ()
   expect(views.map(({ schema, name }) => `${schema}.${name}`)).toEqual([
     ...['cdc_batches', 'cdc_flows', 'cdc_table_aggregate_counts', 'flow_errors'].map((name) => `peerdb_stats.${name}`),
     ...['peer_slot_size', 'qrep_partitions', 'qrep_runs'].map((name) => `peerdb_stats.${name}`),
-    ...['batches', 'errors', 'journal', 'mirrors', 'objects', 'parts', 'peers'].map((name) => `sluice.${name}`),
+    ...['batches', 'changes', 'conflicts', 'errors', 'journal'].map((name) => `sluice.${name}`),
+    ...['mirrors', 'objects', 'parts', 'peers'].map((name) => `sluice.${name}`),
     ...['progress', 'slots', 'tables', 'users', 'wal'].map((name) => `sluice.${name}`),
   ]);
   for (const { schema, name } of views)

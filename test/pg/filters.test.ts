@@ -46,7 +46,14 @@ let marks = 0;
 function stream(w: World, work: MirrorWork): Stream {
   const controller = new AbortController();
   const note = async () => {};
-  const report = { batch: () => {}, position: () => {}, consistent: async () => {}, note, noteOnce: note };
+  const report = {
+    batch: () => {},
+    position: () => {},
+    consistent: async () => {},
+    note,
+    noteOnce: note,
+    conflict: note,
+  };
   const done = runCdc({ work, report, log: silentLog }, controller.signal);
   done.catch(() => {});
   return {

@@ -2,10 +2,13 @@
 import { describe, expect, test } from 'vitest';
 import { silentLog } from '../../src/base/log.ts';
 import { Progress } from '../../src/catalog/progress.ts';
-import { isDue } from '../../src/cdc/heartbeat.ts';
+import { Heartbeat, isDue } from '../../src/cdc/heartbeat.ts';
+import { Connection } from '../../src/pg/client.ts';
+import { sql } from '../../src/pg/sql.ts';
 import { testCatalog } from '../support/catalog.ts';
 import { type FollowingOptions, following } from '../support/following.ts';
 import { databaseOn, ownServer, type TestDatabase, testDatabase } from '../support/servers.ts';
+import { standbyPair } from '../support/standby.ts';
 import { until } from '../support/wait.ts';
 
 const table: Pick<FollowingOptions, 'tables' | 'mirrored'> = {
@@ -115,6 +118,18 @@ test('a source that does not grant it is followed without, and the journal says 
   } finally {
     await source.exec(`drop owned by ${role}; drop role ${role}`);
   }
+});
+
+test('a standby as the source gets none, which is said once', async () => {
+  await using pair = await standbyPair({});
+  await using standby = await Connection.open(pair.standby.config());
+  const notes: string[] = [];
+  const heartbeat = new Heartbeat(standby, 0.001, async (message) => void notes.push(message));
+  for (let n = 1; n <= 3; n++) {
+    await standby.run(sql`select pg_sleep(0.01)`);
+    await heartbeat.beat(BigInt(n) * 1_000_000n);
+  }
+  expect(notes).toEqual([expect.stringMatching(/no heartbeat is written .* the source is a standby/)]);
 });
 
 test('what is the same at every beginning stands in the journal once', async () => {

@@ -247,7 +247,7 @@ test('a completed mirror rests, and refuses PAUSE and RESUME with its state', as
 test('progress arrives in the views: parts, batches, counts, positions', async () => {
   await using it = await oneMirror();
   const [now, committed] = [new Date('2024-05-01T00:00:01Z'), new Date('2024-05-01T00:00:00Z')];
-  const counts = { inserts: 2, updates: 1, deletes: 0, truncates: 0 };
+  const counts = { inserts: 2, updates: 1, deletes: 0, truncates: 0, bytes: 300 };
   it.supervise({
     snapshot: async (context) => {
       const { progress } = context;
@@ -260,6 +260,7 @@ test('progress arrives in the views: parts, batches, counts, positions', async (
       const { progress } = context;
       progress.batch({
         ...{ startLsn: 1n, endLsn: 0x1_00000010n, transactions: 1, changes: 3, receivedAt: now, committedAt: now },
+        ...{ bytes: 300, stagedAt: null, mergedAt: now, acknowledgedAt: now },
         ...{ sourceCommittedAt: committed, tables: new Map([['public.a', counts]]) },
       });
       progress.position({ received: 0x1_00000010n, durable: 0x1_00000010n, sourceEnd: 0x1_00000020n });

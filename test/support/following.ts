@@ -4,6 +4,7 @@ import { silentLog } from '../../src/base/log.ts';
 import { readOptions } from '../../src/base/options.ts';
 import type { AppliedBatch, CdcReport } from '../../src/cdc/report.ts';
 import { runCdc } from '../../src/cdc/run.ts';
+import type { Conflict } from '../../src/mirror/conflict.ts';
 import { mirrorOptions } from '../../src/mirror/options.ts';
 import type { PeerConfig } from '../../src/mirror/peer.ts';
 import type { MirroredTable, MirrorWork } from '../../src/mirror/work.ts';
@@ -32,6 +33,7 @@ export interface Following {
   readonly work: MirrorWork;
   readonly batches: AppliedBatch[];
   readonly notes: string[];
+  readonly conflicts: Conflict[];
   consistent: number;
   /** Starts runCdc. `report` may override what is done with a report. */
   start(report?: Partial<CdcReport>): Running;
@@ -105,6 +107,7 @@ export async function following(options: FollowingOptions): Promise<Following> {
   await prepareCheckpoint(target, work, parseLsn(slot.lsn));
   const batches: AppliedBatch[] = [];
   const notes: string[] = [];
+  const conflicts: Conflict[] = [];
   let marks = 0;
   const followed: Following = {
     source,
@@ -112,12 +115,14 @@ export async function following(options: FollowingOptions): Promise<Following> {
     work,
     batches,
     notes,
+    conflicts,
     consistent: 0,
     start: (report) => {
       const controller = new AbortController();
       const told: CdcReport = {
         batch: (batch) => void batches.push(batch),
         position: () => {},
+        conflict: async (conflict) => void conflicts.push(conflict),
         consistent: async () => void followed.consistent++,
         note: async (message) => void notes.push(message),
         noteOnce: async (message) => void notes.push(message),

@@ -16,6 +16,9 @@ const table: TableFacts = {
   updates: '0',
   deletes: '0',
   truncates: '0',
+  change_bytes: null,
+  changes_per_second: null,
+  conflicts: null,
 };
 
 test('a table that waits says where it will go', () => {
@@ -47,4 +50,6 @@ test('a copied table tells its rows and what changed since', () => {
     inserts: '1000',
   };
   expect(tableLine(now)).toBe('copied to shop.orders: 1,234,567 rows, 123,457 rows/s, 1,000 inserts');
+  const followed = { ...now, change_bytes: '2097152', changes_per_second: 12.4, conflicts: '2' };
+  expect(tableLine(followed)).toMatch(/1,000 inserts, 2.0 MB of changes, 12 changes\/s, 2 conflicts$/);
 });
