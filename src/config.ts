@@ -30,7 +30,14 @@ export const environment = {
     default: 3000,
     min: 0,
     max: 65535,
-    doc: 'Port for HTTP (/healthz, /readyz); 0 is off.',
+    doc: 'Port for HTTP (/healthz, /readyz, /metrics); 0 is off.',
+  },
+  SLUICE_METRICS_TABLES: {
+    type: 'integer',
+    default: 1_000,
+    min: 0,
+    max: 100_000,
+    doc: 'Most tables, and most mirrors, that /metrics tells of one by one; 0 turns /metrics off.',
   },
   SLUICE_PASSWORD: {
     type: 'text',
@@ -112,6 +119,8 @@ export interface Config {
   readonly port: number;
   /** 0: no HTTP. */
   readonly httpPort: number;
+  /** 0: no /metrics. */
+  readonly metricsTables: number;
   readonly password: string;
   /** Whether the password was made by us, so that the banner may show it. */
   readonly passwordMade: boolean;
@@ -149,6 +158,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
     host: options.SLUICE_HOST,
     port: options.SLUICE_PORT,
     httpPort: options.SLUICE_HTTP_PORT,
+    metricsTables: options.SLUICE_METRICS_TABLES,
     password: options.SLUICE_PASSWORD ?? keptSecret(dataDir, 'password'),
     passwordMade: options.SLUICE_PASSWORD === undefined,
     dataDir,

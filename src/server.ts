@@ -1,8 +1,10 @@
 // The composition root: builds everything in order, stops it in reverse.
 import { join } from 'node:path';
 import { healthRoutes, startHttp } from './api/health.ts';
+import { addMetrics } from './api/metrics.ts';
 import type { Log } from './base/log.ts';
 import { Scope } from './base/scope.ts';
+import { readMetrics } from './catalog/metrics.ts';
 import { keepNames, Names } from './catalog/names.ts';
 import { type Catalog, openCatalog } from './catalog/open.ts';
 import { PeerTable } from './catalog/peers.ts';
@@ -73,7 +75,11 @@ async function start(config: Config, log: Log, parts: Scope): Promise<RunningSer
   };
   let httpPort: number | undefined;
   if (config.httpPort !== 0) {
-    const http = await startHttp(healthRoutes({ ready }), { host: config.host, port: config.httpPort });
+    const app = healthRoutes({ ready });
+    const most = config.metricsTables;
+    const read = () => catalog.pool.use((db) => readMetrics(db, { mirrors: most, tables: most }));
+    if (most > 0) addMetrics(app, { read });
+    const http = await startHttp(app, { host: config.host, port: config.httpPort });
     parts.defer(() => http[Symbol.asyncDispose]());
     httpPort = http.port;
   }
