@@ -57,6 +57,8 @@ export interface Position {
   readonly received: Lsn;
   readonly durable: Lsn;
   readonly sourceEnd: Lsn;
+  /** When the oldest transaction that was received and is not durable was committed; null: none was. */
+  readonly oldestCommitAt: Date | null;
 }
 
 /** With the times at which it was said, which are earlier than those at which it is written. */
@@ -71,7 +73,7 @@ export interface TimedPart extends PartProgress {
 export interface TimedPosition extends Position {
   /** When the source was asked. */
   readonly at: Date;
-  /** When something was first received that is not durable yet; null: all is. */
+  /** Since when the oldest thing waits that was received and is not durable yet; null: all is. */
   readonly behindSince: Date | null;
 }
 
@@ -217,7 +219,11 @@ export class Progress {
     this.#received = points.filter(({ lsn }) => lsn > position.durable);
     // Far behind, half as many points in time say enough; the oldest stays.
     if (this.#received.length > mostPoints) this.#received = this.#received.filter((_, i) => i % 2 === 0);
-    this.#gathered.position = { ...position, at, behindSince: this.#received[0]?.at ?? null };
+    this.#gathered.position = {
+      ...position,
+      at,
+      behindSince: position.oldestCommitAt ?? this.#received[0]?.at ?? null,
+    };
   }
 
   objects(lines: readonly ObjectLine[]): void {

@@ -28,6 +28,8 @@ export interface Batch extends Piece {
   /** Ended transactions. */
   readonly transactions: number;
   readonly receivedAt: Date;
+  /** Of the first and of the last transaction, by the source's clock. */
+  readonly oldestCommitAt: Date | null;
   readonly sourceCommittedAt: Date | null;
 }
 
@@ -76,6 +78,10 @@ export class Gatherer {
   #endLsn: Lsn | null = null;
   #receivedAt: number | null = null;
   #committedAt: bigint | null = null;
+  /** When the oldest that waits, or is open, was committed. */
+  #oldest: bigint | null = null;
+  /** When the open one was. */
+  #beginTime = 0n;
   /** An ended transaction that does not fit to those that wait: it is the next to wait. */
   #held: Ended | null = null;
   #begunAt = 0;
@@ -105,6 +111,11 @@ export class Gatherer {
   /** When the oldest ended transaction that waits was received, in ms; null: none does. */
   get waitingSince(): number | null {
     return this.#transactions > 0 ? this.#receivedAt : null;
+  }
+
+  /** When the oldest transaction that waits, or whose beginning has come, was committed on the source; null: none is here. */
+  get oldestCommitAt(): Date | null {
+    return this.#oldest === null ? null : readTime(this.#oldest);
   }
 
   /** Truncates that were left out since last asked. */
@@ -158,6 +169,7 @@ export class Gatherer {
           this.#keep(chunk, spanStart, frame);
           spanStart = frame;
           this.#xid = chunk.readUInt32BE(at + 17);
+          this.#beginTime = chunk.readBigInt64BE(at + 9);
           this.#beginAt(chunk.readBigUInt64BE(at + 1), now);
           break;
         case tags.commit: {
@@ -221,6 +233,7 @@ export class Gatherer {
     if (this.#held !== null) {
       this.#receivedAt = this.#held.receivedAt;
       this.#startLsn = this.#held.tx.finalLsn;
+      this.#oldest = this.#held.committedAt;
       this.#end(this.#held);
       this.#held = null;
     }
@@ -250,6 +263,7 @@ export class Gatherer {
       startLsn: this.#startLsn ?? 0n,
       transactions: this.#transactions,
       receivedAt: new Date(this.#receivedAt ?? 0),
+      oldestCommitAt: this.oldestCommitAt,
       sourceCommittedAt: this.#committedAt === null ? null : readTime(this.#committedAt),
     };
     this.#done = empty(this.#relations, 0n);
@@ -258,6 +272,7 @@ export class Gatherer {
       this.#startLsn = this.#begin;
       this.#endLsn = null;
       this.#receivedAt = this.#begin === null ? null : this.#receivedAt;
+      this.#oldest = this.#begin === null ? null : this.#beginTime;
     }
     return batch;
   }
@@ -280,6 +295,7 @@ export class Gatherer {
     this.#begunAt = now;
     this.#receivedAt ??= now;
     this.#startLsn ??= finalLsn;
+    this.#oldest ??= this.#beginTime;
   }
 
   // There are hundreds of thousands of small transactions: one object serves them all.
@@ -301,6 +317,7 @@ export class Gatherer {
     this.#reached = endLsn;
     if (skipped) {
       this.#clear(0n);
+      this.#nothingWaits();
       return false;
     }
     const wasCut = this.#cut;
@@ -317,13 +334,18 @@ export class Gatherer {
     if (size > 0 || wasCut) {
       this.#end({ tx: this.#tx, endLsn, committedAt });
       if (wasCut) this.#done.steps++;
-    } else if (this.#transactions === 0) {
-      this.#receivedAt = null;
-      this.#startLsn = null;
-    }
+    } else this.#nothingWaits();
     this.#clear(0n);
     // The target's transaction stands open: end it at once.
     return wasCut || this.changes >= limits.changes || this.#done.bytes >= limits.bytes;
+  }
+
+  // An empty one leaves no trace, unless others wait.
+  #nothingWaits(): void {
+    if (this.#transactions > 0) return;
+    this.#receivedAt = null;
+    this.#startLsn = null;
+    this.#oldest = null;
   }
 
   #end({ tx, endLsn, committedAt }: Omit<Ended, 'receivedAt'>): void {

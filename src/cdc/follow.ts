@@ -32,6 +32,8 @@ export interface Positions {
   durable: Lsn;
   /** End of the source's log when we last looked. */
   sourceEnd: Lsn;
+  /** When the oldest transaction that is here and not durable was committed, by the source's clock; null: none is. */
+  oldestCommitAt: () => Date | null;
 }
 
 export interface FollowDeps {
@@ -69,11 +71,14 @@ class Follower {
   #full = false;
   #consistent = false;
   #advancedAt = 0;
+  /** Of the batch on its way. */
+  #oldestApplied: Date | null = null;
   /** Of the batch on its way, whose earlier pieces may have gone there. */
   #stagedAt: number | null = null;
 
   constructor(deps: FollowDeps) {
     this.#deps = deps;
+    deps.positions.oldestCommitAt = () => this.#oldestApplied ?? this.#gatherer.oldestCommitAt;
     const { work, checkpoint } = deps.session;
     const { max_batch_size: most, truncate } = work.options;
     const changes = Math.min(mostChanges, most);
@@ -191,12 +196,14 @@ class Follower {
 
   async #applyBatch(batch: Batch): Promise<void> {
     const { applier, source, filtered } = this.#deps.session;
+    this.#oldestApplied ??= batch.oldestCommitAt;
     const judged = filtered ? { ...batch, steps: await judgeSteps(source, batch.steps) } : batch;
     const applied = await this.#met(applier.apply(judged)); // 1. the target has it, crash or no crash
     const committedAt = new Date();
     addCounts(this.#counts, applied.tables);
     if (applied.stagedAt !== null) this.#stagedAt = applied.stagedAt;
     if (batch.endLsn === null) return;
+    this.#oldestApplied = null;
     await this.#reached(batch.endLsn); // 2. only now may the source forget
     const stagedAt = this.#stagedAt === null ? null : new Date(this.#stagedAt);
     const times = { stagedAt, mergedAt: new Date(applied.mergedAt), committedAt, acknowledgedAt: new Date() };

@@ -33,13 +33,21 @@ export interface AppliedBatch {
   readonly tables: ReadonlyMap<string, TableChanges>;
 }
 
+export interface ReportedPosition {
+  readonly received: Lsn;
+  readonly durable: Lsn;
+  readonly sourceEnd: Lsn;
+  /** When the oldest transaction that is here and not durable was committed on the source, by our clock; null: none is here. */
+  readonly oldestCommitAt: Date | null;
+}
+
 export interface CdcReport {
   /** After the target's commit. Not awaited. */
   batch(batch: AppliedBatch): Promise<void> | void;
   /** A change did not fit; the error that says so follows. Awaited. */
   conflict(conflict: Conflict, message: string): Promise<void>;
   /** About once a second. */
-  position(now: { readonly received: Lsn; readonly durable: Lsn; readonly sourceEnd: Lsn }): void;
+  position(now: ReportedPosition): void;
   /** Once: the target has passed the snapshots of all tables. Awaited. */
   consistent(): Promise<void>;
   note(message: string): Promise<void>;

@@ -58,7 +58,11 @@ async function followOnce(deps: CdcDeps, text: boolean, signal: AbortSignal): Pr
       cut.signal,
     );
     signal.removeEventListener('abort', opening);
-    const positions: Positions = { received: session.checkpoint, durable: session.checkpoint, sourceEnd: 0n };
+    const { checkpoint } = session;
+    const positions: Positions = {
+      ...{ received: checkpoint, durable: checkpoint, sourceEnd: 0n },
+      oldestCommitAt: () => null,
+    };
     scope.run(async (stop) => {
       followed = await follow({ session, wake, positions }, stop);
       scope.stop();
@@ -83,15 +87,25 @@ async function followOnce(deps: CdcDeps, text: boolean, signal: AbortSignal): Pr
 async function watchPosition(session: Session, positions: Positions, signal: AbortSignal): Promise<void> {
   const { heartbeat_interval: interval } = session.work.options;
   const heartbeat = new Heartbeat(session.source, interval, (message) => session.report.noteOnce(message));
+  let clocks = { took: Number.POSITIVE_INFINITY, ahead: 0 };
   while (!signal.aborted) {
-    const { lsn } = await session.source.one<{ lsn: string }>(sql`select
+    const asked = Date.now();
+    const { lsn, clock } = await session.source.one<{ lsn: string; clock: number }>(sql`select
+      (extract(epoch from pg_catalog.clock_timestamp()) * 1000)::float8 as clock,
       (case when pg_catalog.pg_is_in_recovery() then pg_catalog.pg_last_wal_replay_lsn()
         else pg_catalog.pg_current_wal_flush_lsn() end)::text as lsn`);
     const { stream, report } = session;
     const { durable } = positions;
     const received = laterLsn(stream.received, durable);
     positions.sourceEnd = parseLsn(lsn);
-    report.position({ received, durable, sourceEnd: positions.sourceEnd });
+    // The source's clock may be another than ours: it told its time half way between question and answer, or nearly so where the
+    // answer came fast.
+    const took = Date.now() - asked;
+    if (took <= clocks.took) clocks = { took, ahead: Number(clock) - asked - took / 2 };
+    else clocks = { ...clocks, took: clocks.took * 1.1 + 0.1 };
+    const oldest = positions.oldestCommitAt();
+    const oldestCommitAt = oldest === null ? null : new Date(oldest.getTime() - clocks.ahead);
+    report.position({ received, durable, sourceEnd: positions.sourceEnd, oldestCommitAt });
     await heartbeat.beat(positions.sourceEnd);
     await rest(positionEveryMs, signal);
   }

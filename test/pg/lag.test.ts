@@ -3,9 +3,11 @@ import { expect, test } from 'vitest';
 import { silentLog } from '../../src/base/log.ts';
 import { Scope } from '../../src/base/scope.ts';
 import { Progress } from '../../src/catalog/progress.ts';
+import type { ReportedPosition } from '../../src/cdc/report.ts';
 import { runStep } from '../../src/runner/steps.ts';
 import { runSupervisor } from '../../src/runner/supervisor.ts';
 import { type TestCatalog, testCatalog } from '../support/catalog.ts';
+import { following } from '../support/following.ts';
 import { testDatabase } from '../support/servers.ts';
 import { until } from '../support/wait.ts';
 
@@ -77,7 +79,7 @@ test('the seconds count from when something began to wait, not from the last com
     ...{ sourceCommittedAt: night, tables: new Map() },
   });
   const seconds = async (received: bigint, durable: bigint) => {
-    progress.position({ received, durable, sourceEnd: received });
+    progress.position({ received, durable, sourceEnd: received, oldestCommitAt: null });
     await progress.flush();
     return (await lag(world)).lag_seconds ?? -1;
   };
@@ -89,4 +91,52 @@ test('the seconds count from when something began to wait, not from the last com
   // What waited longest is durable; what came after it still waits.
   expect(await seconds(400n, 399n)).toBeLessThan(1);
   expect(await seconds(400n, 400n)).toBe(0);
+});
+
+test('what waits counts from its commit on the source, however late it comes to us', async () => {
+  await using source = await testDatabase(18);
+  await using target = await testDatabase(14);
+  const f = await following({ source, target, tables: 'create table a (id int primary key)', mirrored: ['a'] });
+  // Committed while nobody listens.
+  const before = Date.now();
+  await source.exec('insert into a values (1)');
+  const after = Date.now();
+  await source.exec('insert into a values (2); select pg_sleep(1)');
+  // The first row has to wait for this one.
+  const holder = await target.connect();
+  await holder.client.query('begin; insert into a values (1)');
+  const positions: ReportedPosition[] = [];
+  const running = f.start({ position: (now) => void positions.push(now) });
+  const waits = () => positions.find(({ oldestCommitAt }) => oldestCommitAt !== null);
+  const oldest = (await until('it waits', waits)).oldestCommitAt?.getTime() ?? 0;
+  // The two clocks are one here, but for how exactly the one tells the other.
+  expect(oldest).toBeGreaterThan(before - 900);
+  expect(oldest).toBeLessThan(after + 900);
+  await holder.client.query('rollback');
+  await f.settle();
+  positions.length = 0;
+  await until('nothing waits', () => positions.some(({ oldestCommitAt }) => oldestCommitAt === null));
+  await running.stop();
+});
+
+test('the seconds of a mirror are those since that commit', async () => {
+  await using world = await testCatalog();
+  await using source = await testDatabase(18);
+  await world.peer('src', source);
+  await world.peer('dst', world.database);
+  await source.exec('create table a (id int primary key)');
+  await world.say('create mirror lagging from src to dst with table mapping (public.a:public.a)');
+  const [mirror] = await world.database.exec<{ id: string }>('select id from sluice_private.mirrors');
+  const progress = new Progress(world.catalog.pool, { id: mirror?.id ?? '', name: 'lagging' }, silentLog);
+  progress.position({
+    received: 200n,
+    durable: 100n,
+    sourceEnd: 200n,
+    oldestCommitAt: new Date(Date.now() - 3_600_000),
+  });
+  await progress.flush();
+  expect((await lag(world)).lag_seconds).toBeGreaterThan(3_599);
+  progress.position({ received: 200n, durable: 200n, sourceEnd: 200n, oldestCommitAt: null });
+  await progress.flush();
+  expect((await lag(world)).lag_seconds).toBe(0);
 });

@@ -263,7 +263,12 @@ test('progress arrives in the views: parts, batches, counts, positions', async (
         ...{ bytes: 300, stagedAt: null, mergedAt: now, acknowledgedAt: now },
         ...{ sourceCommittedAt: committed, tables: new Map([['public.a', counts]]) },
       });
-      progress.position({ received: 0x1_00000010n, durable: 0x1_00000010n, sourceEnd: 0x1_00000020n });
+      progress.position({
+        received: 0x1_00000010n,
+        durable: 0x1_00000010n,
+        sourceEnd: 0x1_00000020n,
+        oldestCommitAt: null,
+      });
       await smooth.follow?.(context, signal);
     },
   });
