@@ -59,12 +59,6 @@ function removals({ mirror, work }: DropDeps, signal: AbortSignal): readonly Rem
       remove: (db) => dropPublication(db, publication.name),
     });
   }
-  list.push({
-    peer: 'target',
-    what: 'the replication origin of what it wrote',
-    statement: dropOriginsStatement(mirror.id),
-    remove: (db) => dropOrigins(db, mirror.id),
-  });
   const { metadataSchema } = work.target;
   const rows = ['parts', 'copied_tables', 'checkpoints'].map(
     (table) => `delete from ${quoteName(metadataSchema, table)} where mirror_id = ${quoteLiteral(mirror.id)};`,
@@ -74,6 +68,13 @@ function removals({ mirror, work }: DropDeps, signal: AbortSignal): readonly Rem
     what: `checkpoint rows in schema "${metadataSchema}"`,
     statement: rows.join(' '),
     remove: (db) => dropCheckpoint(db, work),
+  });
+  // Last: it takes a right of its own, and nothing else should stay for want of it.
+  list.push({
+    peer: 'target',
+    what: 'the replication origin of what it wrote',
+    statement: dropOriginsStatement(mirror.id),
+    remove: (db) => dropOrigins(db, mirror.id),
   });
   return list;
 }
