@@ -10,6 +10,7 @@ import { createPublication } from '../../src/peers/publication.ts';
 import { readRemembered } from '../../src/peers/shape.ts';
 import { expectEqualTables } from '../support/compare.ts';
 import { copyAll, mirrorWork, pinned, table } from '../support/copied.ts';
+import { quietReport } from '../support/quiet-report.ts';
 import { databaseOn, ownServer, type SharedMajor, type TestDatabase, testDatabase } from '../support/servers.ts';
 import { until } from '../support/wait.ts';
 
@@ -45,16 +46,7 @@ let marks = 0;
 
 function stream(w: World, work: MirrorWork): Stream {
   const controller = new AbortController();
-  const note = async () => {};
-  const report = {
-    batch: () => {},
-    position: () => {},
-    consistent: async () => {},
-    note,
-    noteOnce: note,
-    conflict: note,
-  };
-  const done = runCdc({ work, report, log: silentLog }, controller.signal);
+  const done = runCdc({ work, report: quietReport, log: silentLog }, controller.signal);
   done.catch(() => {});
   return {
     done,

@@ -9,6 +9,7 @@ import { prepareTarget } from '../../src/snapshot/prepare.ts';
 import { runSnapshot } from '../../src/snapshot/run.ts';
 import { expectEqualTables } from '../support/compare.ts';
 import { claim, listening, mirrorWork, table } from '../support/copied.ts';
+import { quietReport } from '../support/quiet-report.ts';
 import {
   keepsParts,
   makeRestless,
@@ -73,8 +74,7 @@ async function copyUntil(work: MirrorWork, events: number) {
 
 async function followToTheEnd(work: MirrorWork, source: TestDatabase, target: TestDatabase): Promise<void> {
   const stop = new AbortController();
-  const report = { batch: () => {}, position: () => {}, consistent: async () => {}, note: async () => {} };
-  const following = runCdc({ work, report, log: silentLog }, stop.signal);
+  const following = runCdc({ work, report: quietReport, log: silentLog }, stop.signal);
   await source.exec(`insert into plain (id, pad) values (-1, 'the last row')`);
   await Promise.race([
     following,
