@@ -30,7 +30,6 @@ function table(over: Partial<AppliedTable> = {}): AppliedTable {
     partitions: null,
     snapshotLsn: null,
     marks: { deleted: null, synced: null, syncedByDefault: false },
-    marks: { deleted: null, synced: null, syncedByDefault: false },
     ...over,
   };
 }
