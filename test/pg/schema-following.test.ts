@@ -151,3 +151,27 @@ test('as an ordinary role, that may not keep triggers from firing, they wait, an
     await target.exec(mine.map((each) => `drop role ${each}`).join('; '));
   }
 });
+
+test('a role that the target lacks is made there, and RETRY gives it what it has on the source', async () => {
+  await using source = await testDatabase(14);
+  await using target = await testDatabase(18);
+  const role = `late_${randomBytes(4).toString('hex')}`;
+  await source.exec(`create role ${role}; create table t (id int primary key, v text); grant select (v), insert on t to ${role};
+    alter table t enable row level security; create policy own on t to ${role} using (id > 1); alter table t owner to ${role}`);
+  try {
+    await using it = await running(source, target);
+    await it.world.say('create mirror bound_late from src to dst for all tables with (initial_copy_only = true)');
+    await until('it is completed', async () => (await it.status()) === 'completed');
+    const missing = await ledger(it, 'left_out');
+    expect(missing.map(({ line }) => line)).toEqual(['owner owner of public.t', 'policy own of public.t']);
+    expect(new Set(missing.map(({ reason }) => reason))).toEqual(new Set([`the target has no role "${role}"`]));
+    await target.exec(`create role ${role}`);
+    await it.world.say('alter mirror bound_late retry');
+    expect(await ledger(it, 'left_out', 'failed', 'waiting')).toEqual([]);
+    const facts = `select pg_get_userbyid(relowner) as owner, polname, polroles::regrole[]::text[] as roles from pg_class c join pg_policy p on p.polrelid = c.oid`;
+    expect(await target.exec(facts)).toEqual(await source.exec(facts));
+  } finally {
+    await target.exec(`drop owned by ${role} cascade; drop role ${role}`);
+    await source.exec(`drop owned by ${role} cascade; drop role ${role}`);
+  }
+});
