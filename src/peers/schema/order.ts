@@ -74,7 +74,8 @@ function circles(ids: readonly string[], needsOf: (id: string) => Iterable<strin
     const below = stack.at(-1);
     if (below !== undefined) below.low = Math.min(below.low, visit.low);
     if (visit.low !== visit.number) return;
-    const group = pending.splice(pending.indexOf(visit.id));
+    // It lies at the end.
+    const group = pending.splice(pending.lastIndexOf(visit.id));
     for (const id of group) isPending.delete(id);
     groups.push(group);
   };
