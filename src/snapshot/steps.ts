@@ -43,10 +43,12 @@ export async function makeBefore(
   await deps.report.objects(early.map(({ line }) => line));
   const items = ordered(steps, database);
   const failed = new Map<string, ObjectLine>();
+  const troubles: SluiceError[] = [];
   for (let at = 0; at < items.length; at += stepsPerTransaction) {
     throwIfStopped(signal);
-    await makeSome(deps, target, { items: items.slice(at, at + stepsPerTransaction), failed });
+    await makeSome(deps, target, { items: items.slice(at, at + stepsPerTransaction), failed, troubles });
   }
+  if (troubles[0] !== undefined) throw troubles[0];
 }
 
 // Schemas come before all, then steps without an id; the others keep their order as far as their needs permit.
@@ -92,9 +94,11 @@ interface Some {
   readonly items: readonly Item[];
   /** By ledger key. */
   readonly failed: Map<string, ObjectLine>;
+  /** What keeps tables from being made; all else is tried first, so that a person sees at once all that there is to mend. */
+  readonly troubles: SluiceError[];
 }
 
-async function makeSome(deps: SnapshotDeps, target: Connection, { items, failed }: Some): Promise<void> {
+async function makeSome(deps: SnapshotDeps, target: Connection, { items, failed, troubles }: Some): Promise<void> {
   const { work, report } = deps;
   const apply = async (steps: readonly (readonly Sql[])[]) => {
     await target.transaction(async () => {
@@ -111,7 +115,7 @@ async function makeSome(deps: SnapshotDeps, target: Connection, { items, failed 
     if (target.lost.aborted) throw during(`cannot make ${only?.what} on the target`, error);
     // Once more one by one, to say which it is.
     for (const item of items) {
-      const ended = await makeOne(target, { item, failed }, apply);
+      const ended = await makeOne(target, { item, failed, troubles }, apply);
       for (const line of ended) if (line.state === 'failed') failed.set(objectKey(line), line);
       lines.push(...ended);
     }
@@ -124,7 +128,7 @@ async function makeSome(deps: SnapshotDeps, target: Connection, { items, failed 
 
 async function makeOne(
   target: Connection,
-  { item, failed }: { readonly item: Item; readonly failed: ReadonlyMap<string, ObjectLine> },
+  { item, failed, troubles }: Omit<Some, 'items'> & { readonly item: Item },
   apply: (steps: readonly (readonly Sql[])[]) => Promise<void>,
 ): Promise<readonly ObjectLine[]> {
   const missing = item.needs.map((key) => failed.get(key)).find((line) => line !== undefined);
@@ -134,8 +138,13 @@ async function makeOne(
     return madeLines(item);
   } catch (error) {
     const known = toSluiceError(error);
-    if (!item.mayFail) throw during(`cannot make ${item.what} on the target`, error);
+    const trouble = during(`cannot make ${item.what} on the target`, error);
+    if (!item.mayFail && (target.lost.aborted || known.kind !== 'upstream')) throw trouble;
     throwTrouble(known, target);
+    if (!item.mayFail) {
+      troubles.push(trouble);
+      return [];
+    }
     return item.lines.map((line) => refusedLine(line, known));
   }
 }

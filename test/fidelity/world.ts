@@ -78,9 +78,16 @@ export async function mirrorAll(
   for (let rounds = 1; ; rounds++) {
     const trouble = await ended(it, how.follow ? 'running' : 'completed');
     if (trouble === null) break;
-    if (how.administrator === undefined || rounds > 3) throw trouble;
-    await administer(how.administrator, await exceptions(it, name));
+    const lines = await exceptions(it, name);
+    if (how.administrator === undefined || rounds > 5) {
+      const all = lines.map(({ state, kind, name: of, reason, statement }) =>
+        [state, kind, of, reason, statement].join(' '),
+      );
+      throw new Error([trouble.message, ...all].join('\n'), { cause: trouble });
+    }
+    await administer(how.administrator, lines);
     await it.world.say(`resume mirror ${name}`);
+    await until('it goes on', async () => (await it.status()) !== undefined);
   }
   const lines = await exceptions(it, name);
   const found = await differences(source, target, how.restoreOn?.server.config());

@@ -13,6 +13,7 @@ import {
   type PlannedObject,
   refused,
   type Subject,
+  showSteps,
   stands,
   toMake,
 } from '../objects-planned.ts';
@@ -110,8 +111,9 @@ export function planDatabase(all: DatabaseInput): DatabasePlan {
     const object = planEntity(context, entity, levels.get(id) ?? 0);
     // What the circle begins with goes with the first of it.
     const steps = object.steps.length > 0 && shells.length > 0 ? [shells, ...object.steps] : object.steps;
+    const statement = steps === object.steps ? object.line.statement : showSteps(steps);
     if (steps !== object.steps) shells = [];
-    planned.push({ ...object, steps, quiet: entity.quiet });
+    planned.push({ ...object, line: { ...object.line, statement }, steps, quiet: entity.quiet });
   }
   const objects = withoutOrphans(planned).toSorted(
     (a, b) => objectStages.indexOf(a.line.stage) - objectStages.indexOf(b.line.stage),

@@ -38,7 +38,11 @@ async function readCasts(db: Connection, facts: ServerFacts): Promise<readonly E
       pg_catalog.format_type(c.casttarget, null) as to,
       case when c.castfunc <> 0 then c.castfunc::pg_catalog.regprocedure::text end as function,
       c.castmethod::text as method, c.castcontext::text as context
-    from pg_catalog.pg_cast c where ${isUsers(facts, 'pg_cast', 'c')} order by 2, 3`);
+    from pg_catalog.pg_cast c where ${isUsers(facts, 'pg_cast', 'c')}
+      -- A range's comes with its type.
+      and not exists (select from pg_catalog.pg_depend own
+        where own.classid = 'pg_catalog.pg_cast'::pg_catalog.regclass and own.objid = c.oid and own.deptype = 'i')
+    order by 2, 3`);
   return rows.map(({ id, from, to, function: by, method, context }) => {
     const how =
       by !== null ? sql`with function ${trusted(by)}` : method === 'i' ? sql`with inout` : sql`without function`;
