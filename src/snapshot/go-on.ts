@@ -10,6 +10,7 @@ import {
 } from '../peers/changed-keys.ts';
 import { holdToken } from '../peers/checkpoint.ts';
 import { moveParts } from '../peers/copied-parts.ts';
+import type { Connection } from '../pg/client.ts';
 import { relayCopy } from '../pg/copy.ts';
 import type { Lsn } from '../pg/lsn.ts';
 import { join, literal, type Sql, sql } from '../pg/sql.ts';
@@ -49,10 +50,10 @@ export async function goOn(deps: SnapshotDeps, look: KeptLook, signal: AbortSign
     // After the snapshot: a definition that changed before it is seen.
     const found = await findKept(deps, look);
     const finished = await findFinished(deps, look);
-    const told = new Map([...found.kept, ...finished]);
-    const untold = await gather(deps, { sides, checkpoint: look.checkpoint, upTo: held.lsn, kept: told }, signal);
+    const stretch = { sides, checkpoint: look.checkpoint, upTo: held.lsn };
+    const untold = await gather(deps, { ...stretch, kept: found.kept }, signal);
     const kept = new Map([...found.kept].filter(([name]) => !untold.has(name)));
-    const reasons = new Map([...found.reasons, ...untold].filter(([name]) => !finished.has(name)));
+    const reasons = new Map([...found.reasons, ...untold]);
     if (reasons.size > 0) await report.note(`finished parts cannot stay: ${showReasons(reasons, namesShown)}`);
     const anew = notKept(tables, kept);
     if (anew.length > 0) {
@@ -62,10 +63,20 @@ export async function goOn(deps: SnapshotDeps, look: KeptLook, signal: AbortSign
       );
       await startTables(deps, { sides, held, copied: look.copied, tables: anew, main: false });
     }
-    const behind = new Map([...finished].filter(([name]) => !untold.has(name)));
-    await bringForward(deps, { ...look, held, kept, finished: behind }, signal);
+    if (kept.size > 0) {
+      const inSnapshot = async () => {
+        await sides.source.run(sql`set transaction snapshot ${literal(held.name)}`);
+        await bringForward(deps, { ...look, held, kept }, signal);
+      };
+      await sides.source.transaction(inSnapshot, 'begin isolation level repeatable read read only');
+    }
     const left = tables.filter((table) => !isWhole(kept.get(showTable(table.from))));
-    return { held, tables: left, kept };
+    // Last: what is to be read whole should be read soon, before it is rewritten again.
+    const bringAlong = async (source: Connection) => {
+      const along = { ...look, sides: { ...sides, source }, held };
+      await bringFinished(deps, { ...along, finished, stretch }, signal);
+    };
+    return { held, tables: left, kept, bringAlong };
   } catch (error) {
     await held[Symbol.asyncDispose]();
     throw error;
@@ -103,42 +114,59 @@ async function gather(
 
 interface Forward extends KeptLook {
   readonly held: HeldSnapshot & { readonly lsn: Lsn };
-  readonly kept: KeptTables;
-  /** Tables whose copy is finished: they come along, so that all tables show one point in time. */
-  readonly finished: KeptTables;
 }
 
-async function bringForward(deps: SnapshotDeps, forward: Forward, signal: AbortSignal): Promise<void> {
+async function bringForward(
+  deps: SnapshotDeps,
+  forward: Forward & { readonly kept: KeptTables },
+  signal: AbortSignal,
+): Promise<void> {
   const { work, report } = deps;
-  const { source, target } = forward.sides;
-  const { kept, finished } = forward;
-  if (kept.size + finished.size === 0) return;
   const told: string[] = [];
   let changed = 0;
-  const touched = await changedTables(target);
-  const moved = [...kept, ...[...finished].filter(([name]) => touched.has(name))];
-  const inSnapshot = async () => {
-    await source.run(sql`set transaction snapshot ${literal(forward.held.name)}`);
-    for (const [name, table] of moved) {
-      try {
-        changed += await bringTableForward(deps, { ...forward, name, table }, signal);
-      } catch (error) {
-        // As it was, and the stream will empty it.
-        if (finished.has(name) && isRewritten(error)) continue;
-        if (isRewritten(error)) await report.note(error.message);
-        throw during(`bringing ${name} forward to a new snapshot`, error);
-      }
-      if (kept.has(name)) told.push(`${name} (${table.done.size} of ${table.parts.length})`);
+  for (const [name, table] of forward.kept) {
+    try {
+      changed += await bringTableForward(deps, { ...forward, name, table }, signal);
+    } catch (error) {
+      if (isRewritten(error)) await report.note(error.message);
+      throw during(`bringing ${name} forward to a new snapshot`, error);
     }
-  };
-  await source.transaction(inSnapshot, 'begin isolation level repeatable read read only');
-  const again = `${changed} rows that changed meanwhile were read again`;
+    told.push(`${name} (${table.done.size} of ${table.parts.length})`);
+  }
   await report.note(
-    told.length === 0
-      ? `finished tables come along to a new snapshot; ${again}`
-      : `finished parts stay under a new snapshot, of ${told.length} of ${work.tables.length} tables: ${firstNames(told)}; ${again}`,
+    `finished parts stay under a new snapshot, of ${told.length} of ${work.tables.length} tables: ${firstNames(told)}; ${changed} rows that changed meanwhile were read again`,
   );
-  for (const table of kept.values()) if (isWhole(table)) await report.finished(table.tree.mapping);
+  for (const table of forward.kept.values()) if (isWhole(table)) await report.finished(table.tree.mapping);
+}
+
+/** Tables whose copy was finished before come along, so that all tables show one point in time. */
+async function bringFinished(
+  deps: SnapshotDeps,
+  forward: Forward & {
+    readonly finished: KeptTables;
+    readonly stretch: { readonly checkpoint: Lsn; readonly upTo: Lsn };
+  },
+  signal: AbortSignal,
+): Promise<void> {
+  const { finished, sides, stretch } = forward;
+  if (finished.size === 0) return;
+  const untold = await gather(deps, { ...stretch, sides, kept: finished }, signal);
+  if (untold.size === finished.size) return;
+  const touched = await changedTables(sides.target);
+  const moved = [...finished].filter(([name]) => touched.has(name) && !untold.has(name));
+  let changed = 0;
+  for (const [name, table] of moved) {
+    try {
+      changed += await bringTableForward(deps, { ...forward, name, table }, signal);
+    } catch (error) {
+      // As it was; the stream will empty it.
+      if (!isRewritten(error)) throw during(`bringing ${name} forward to a new snapshot`, error);
+    }
+  }
+  if (moved.length > 0)
+    await deps.report.note(
+      `${moved.length} finished tables came along to the new snapshot; ${changed} of their rows were read again`,
+    );
 }
 
 async function bringTableForward(

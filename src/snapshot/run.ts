@@ -88,7 +88,13 @@ async function copyTables(deps: SnapshotDeps, copy: Copy, signal: AbortSignal): 
       copy,
       queue,
       workers: workerCount(limits, jobs.length),
-      state: { columns: cut.columns, outstanding, storage: copy.storage, snapshotLsn: copy.held.lsn },
+      state: {
+        columns: cut.columns,
+        outstanding,
+        storage: copy.storage,
+        snapshotLsn: copy.held.lsn,
+        rewritten: new Map(),
+      },
     },
     signal,
   );
@@ -152,6 +158,23 @@ async function runWorkers(deps: SnapshotDeps, running: Running, signal: AbortSig
     scope.run((stop) => work(deps, { ...running, pair, reopen, lives: () => snapshot.lives, changed }, stop));
   await scope.join();
   throwIfStopped(signal);
+  const [rewritten] = running.state.rewritten.values();
+  if (rewritten !== undefined) throw rewritten;
+  await bringAlong(deps, running.copy, { snapshot, signal });
+}
+
+async function bringAlong(
+  deps: SnapshotDeps,
+  copy: Copy,
+  { snapshot, signal }: { readonly snapshot: SharedSnapshot; readonly signal: AbortSignal },
+): Promise<void> {
+  if (copy.bringAlong === undefined) return;
+  const { source } = copy.sides;
+  if (!source.lost.aborted) return await copy.bringAlong(source);
+  const use = { application: applicationName('snapshot', deps.work) };
+  await using another = await connectPeer(deps.work.source, use, signal);
+  await snapshot.join(another);
+  await copy.bringAlong(another);
 }
 
 // Sees to it that a connection has the snapshot that does nothing else.
@@ -209,8 +232,14 @@ async function work(deps: SnapshotDeps, working: Working, signal: AbortSignal): 
       continue;
     }
     try {
+      // Another part of it was found rewritten: it has to begin anew.
+      if (job.parts.some((part) => state.rewritten.has(showTable(part.mapping.from)))) continue;
       await copyJob(deps, pair, { job, state, signal });
     } catch (error) {
+      if (isRewritten(error)) {
+        for (const part of job.parts) state.rewritten.set(showTable(part.mapping.from), error);
+        continue;
+      }
       pair = await copyAgain(deps, { ...working, pair, job, error }, signal);
     } finally {
       queue.done(job);
@@ -220,6 +249,11 @@ async function work(deps: SnapshotDeps, working: Working, signal: AbortSignal): 
   }
   // Nothing is left for it: its snapshot need not hold the source's vacuum back any longer.
   await pair[Symbol.asyncDispose]();
+}
+
+// It does not keep the other tables from being copied.
+function isRewritten(error: unknown): boolean {
+  return toSluiceError(error).kind === 'source_changed';
 }
 
 // Not what the same snapshot brings again: a table that was rewritten, rows that a standby has let go.

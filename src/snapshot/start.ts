@@ -22,6 +22,8 @@ export interface Begun {
   readonly tables: readonly MirroredTable[];
   /** Those of them that have parts on the target already. */
   readonly kept: KeptTables;
+  /** What is left to do when all of them are copied, on a connection that has the snapshot. */
+  readonly bringAlong?: (source: Connection) => Promise<void>;
 }
 
 export interface Start {

@@ -26,6 +26,8 @@ export interface CopyState {
   readonly outstanding: Map<string, number>;
   /** Where the source's tables lay before the snapshot was taken. */
   readonly storage: Storage;
+  /** Tables that were rewritten since the snapshot, with what was found out. */
+  readonly rewritten: Map<string, unknown>;
   /** Of the snapshot. */
   readonly snapshotLsn: Lsn | null;
 }
