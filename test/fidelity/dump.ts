@@ -49,10 +49,13 @@ export function objectsOf(dump: string): ReadonlyMap<string, DumpedObject> {
   // What is set before an object holds for all that follow.
   const set = new Map<string, string>();
   const strip = (text: string) =>
-    text.replaceAll(/^SET (default_\w+) = (.*);$|^-- PostgreSQL database dump complete$|^--$/gm, (_, name, value) => {
-      if (name !== undefined) set.set(name, value);
-      return '';
-    });
+    text.replaceAll(
+      /^SET (default_\w+) = (.*);$|^-- PostgreSQL database dump complete$|^-- \*not\* creating schema.*$|^--$/gm,
+      (_, name, value) => {
+        if (name !== undefined) set.set(name, value);
+        return '';
+      },
+    );
   strip(dump.slice(0, heads[0]?.index));
   for (const [i, head] of heads.entries()) {
     const [whole, name = '', type = '', schema = ''] = head;

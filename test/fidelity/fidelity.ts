@@ -39,14 +39,24 @@ export async function differences(
   restoreOn?: ServerAddress,
 ): Promise<readonly Difference[]> {
   const dump = await dumpSchema(source);
-  const there = objectsOf(await dumpSchema(target));
+  // Owners aside.
+  const owned = (text: string) =>
+    text.replaceAll(new RegExp(`(?<= (TO|FROM) )${target.user};`, 'g'), `${source.user};`);
+  const there = objectsOf(owned(await dumpSchema(target)));
   const here = objectsOf(dump);
   const restored = restoreOn === undefined ? here : await restoredObjects(dump, target, restoreOn);
   const found: Difference[] = [];
   for (const key of new Set([...here.keys(), ...there.keys()])) {
     const [one, two] = [here.get(key), there.get(key)];
     const object = one ?? two;
-    if (object === undefined || isOurs(object) || one?.text === two?.text || restored.get(key)?.text === two?.text)
+    // Of schema public nothing is left where its owner is left aside.
+    if (
+      object === undefined ||
+      isOurs(object) ||
+      (one?.text ?? two?.text) === '' ||
+      one?.text === two?.text ||
+      restored.get(key)?.text === two?.text
+    )
       continue;
     found.push({ key, object, source: one?.text, target: two?.text });
   }
@@ -127,12 +137,18 @@ const types: Readonly<Record<string, readonly string[]>> = {
 
 const plain = (name: string) => name.replaceAll('"', '').replaceAll(/[\r\n]/g, ' ');
 
+// Names of functions, operators and classes, which both print with spaces, quotes and letters of their own.
+const bare = (name: string) => plain(name).replaceAll(/\s/g, '').toLowerCase();
+
 function explains(line: Line, { object }: Difference): boolean {
   const known = types[line.kind] ?? [line.kind.toUpperCase()];
   if (!known.includes(object.type)) return false;
   const name = plain(object.name);
   const table = plain(line.source_table ?? '');
   const tableName = table.slice(table.indexOf('.') + 1);
+  const within = (text: string) => (object.schema === '' ? text : text.replaceAll(`${bare(object.schema)}.`, ''));
+  const own = within(bare(line.name));
+  const there = within(bare(object.name));
   switch (line.kind) {
     case 'user mapping': {
       const [user, server] = line.name.split(' on ');
@@ -140,7 +156,7 @@ function explains(line: Line, { object }: Difference): boolean {
     }
     case 'grant': {
       const of = name.slice(name.indexOf(' ') + 1);
-      return table === '' ? plain(line.name).endsWith(of) : of === tableName || of.startsWith(`${tableName}.`);
+      return table === '' ? own.endsWith(there) : of === tableName || of.startsWith(`${tableName}.`);
     }
     case 'default privileges':
       return plain(line.name).startsWith(name.replace('DEFAULT PRIVILEGES FOR ', '').toLowerCase());
@@ -150,9 +166,16 @@ function explains(line: Line, { object }: Difference): boolean {
       return name === tableName || plain(line.name).endsWith(` ${name.slice(name.indexOf(' ') + 1)}`);
     case 'publication':
       return name === plain(line.name) || name.startsWith(`${plain(line.name)} `);
-    default: {
-      const own = plain(line.name);
-      return name === own || name.endsWith(` ${own}`) || (table !== '' && name === tableName);
-    }
+    case 'operator class':
+      return own.startsWith(`${there}using`);
+    case 'operator family member':
+      return own.includes(`of${there}using`);
+    default:
+      return (
+        there.endsWith(own) ||
+        own.endsWith(there) ||
+        (table !== '' &&
+          (there === bare(tableName) || there === own + bare(tableName) || there === `${own}on${bare(tableName)}`))
+      );
   }
 }
