@@ -166,8 +166,8 @@ async function expectNothingLeft(source: TestDatabase, target: TestDatabase): Pr
 
 test('kill -9 at a dozen moments of copy and stream loses nothing and doubles nothing, from 14 to 18', async () => {
   await storyOfKills(14, 18, 13);
-}, 180_000);
+}, 300_000);
 
 test('kill -9 does no harm from 18 to 14 either', async () => {
   await storyOfKills(18, 14, 7);
-}, 180_000);
+}, 300_000);
