@@ -2,8 +2,8 @@
 import type { Connection } from '../pg/client.ts';
 import { sql } from '../pg/sql.ts';
 
-/** `statement`: said by a person. `phase`, `trouble`, `recovered`, `paused`, `resumed`: the runner's doings. `note`: an engine's remark. */
-export type JournalEvent = 'statement' | 'phase' | 'trouble' | 'recovered' | 'paused' | 'resumed' | 'note';
+/** `statement`: said by a person. `phase`, `trouble`, `recovered`, `paused`, `resumed`: the runner's doings. `note`: an engine's remark. `schema`: a change of the schema that followed. */
+export type JournalEvent = 'statement' | 'phase' | 'trouble' | 'recovered' | 'paused' | 'resumed' | 'note' | 'schema';
 
 export interface JournalEntry {
   readonly event: JournalEvent;
@@ -40,4 +40,27 @@ export async function writeJournal(db: Connection, entries: readonly JournalEntr
     where not v.once or not exists (select from sluice_private.journal j
       where j.mirror_id = v.mirror_id and j.event = v.event and j.message = v.message)
     order by v.ordinality`);
+}
+
+/** A change of the schema that was made on a target. */
+export interface JournalChange {
+  /** UUID: it is written once, however often it is told. */
+  readonly id: string;
+  readonly table: string;
+  readonly what: string;
+  readonly lsn: string;
+  readonly at: Date;
+  readonly statements: readonly string[];
+}
+
+export async function writeSchemaEntry(
+  db: Connection,
+  mirror: { readonly id: string; readonly name: string },
+  { id, table, what, lsn, at, statements }: JournalChange,
+): Promise<void> {
+  const message = table === '' ? what : `${table}: ${what}`;
+  await db.run(sql`insert into sluice_private.journal (at, mirror_id, mirror_name, event, message, details)
+    values (${at.toISOString()}::timestamptz, ${mirror.id}, ${mirror.name}, 'schema', ${message.replaceAll('\0', '')},
+      ${JSON.stringify({ change: id, table, lsn, statements })}::jsonb)
+    on conflict ((details ->> 'change')) where event = 'schema' do nothing`);
 }

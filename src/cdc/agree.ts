@@ -3,20 +3,14 @@ import { SluiceError } from '../base/errors.ts';
 import type { MirroredTable } from '../mirror/work.ts';
 import { addColumn, showName } from '../peers/apply-table.ts';
 import type { Relation } from '../peers/pgoutput.ts';
-import type { Shape, ShapeColumn } from '../peers/shape.ts';
+import { type Shape, type ShapeColumn, shapeComputed } from '../peers/shape.ts';
 import { type Column, showTable, type Table } from '../pg/table.ts';
 import { holds } from '../pg/wider.ts';
-import type { Seen } from './look.ts';
+import type { SeenColumn } from './look.ts';
+import { isExcluded, type Met, type MetSides, type Placed, place } from './met.ts';
 
-export interface Sides {
+export interface Sides extends MetSides {
   readonly mirrored: MirroredTable;
-  readonly relation: Relation;
-  /** Type of each of the relation's columns, as of its place in the stream. */
-  readonly types: readonly string[];
-  /** Whether the relation is the table itself and not one partition: then its columns come in the order of their numbers. */
-  readonly whole: boolean;
-  readonly stored: Shape;
-  readonly now: Seen;
   readonly source: Table;
   readonly target: Table;
 }
@@ -25,14 +19,9 @@ export interface Agreement {
   readonly shape: Shape;
   /** The relation with the names that its columns have on the target. */
   readonly relation: Relation;
+  /** Columns of that relation that are not written. */
+  readonly exclude: readonly string[];
   readonly notes: readonly string[];
-}
-
-interface Met {
-  readonly name: string;
-  readonly type: string;
-  /** Null: the column came and went. */
-  readonly attnum: number | null;
 }
 
 /**
@@ -42,13 +31,14 @@ interface Met {
 export function agree(given: Sides): Agreement {
   const sides = { ...given, stored: repaired(given.stored, given.target) };
   const { relation, stored, now, target } = sides;
-  const { met, isNow } = number(sides);
-  const pairs = new Map<string, ShapeColumn>();
-  for (const column of met) pairs.set(column.name, pair(sides, column, { met, isNow }));
+  const placed = place(sides);
+  const { met, left, isNow } = placed;
+  const pairs = new Map<number, ShapeColumn>();
+  for (const column of met) pairs.set(column.index, pair(sides, column, { met, isNow }));
   const paired = new Set([...pairs.values()].map((column) => column.attnum));
   const notes: string[] = [];
-  const left = stored.columns.filter((column) => !paired.has(column.attnum));
-  const rest = left.flatMap((column): ShapeColumn[] => {
+  const others = stored.columns.filter((column) => !paired.has(column.attnum));
+  const rest = others.flatMap((column): ShapeColumn[] => {
     const there = target.columns.find((each) => each.attnum === column.target);
     if (there === undefined) return [];
     const gone = isNow && !now.columns.some((each) => each.attnum === column.attnum);
@@ -57,13 +47,32 @@ export function agree(given: Sides): Agreement {
     return [{ ...column, dropped: true }];
   });
   const columns = [...pairs.values(), ...rest].toSorted((a, b) => a.attnum - b.attnum);
-  const shape = { ...stored, targetOid: target.oid, columns };
-  const renamed = relation.columns.map((column) => {
-    const found = pairs.get(column.name);
-    const there = target.columns.find((each) => each.attnum === found?.target);
+  const shape = { ...stored, targetOid: target.oid, columns, ...remembered(sides, placed) };
+  const exclude = left.map((index) => `\0${index}`);
+  const renamed = relation.columns.map((column, index) => {
+    if (left.includes(index)) return { ...column, name: `\0${index}` };
+    const there = target.columns.find((each) => each.attnum === pairs.get(index)?.target);
     return there === undefined ? column : { ...column, name: there.name };
   });
-  return { shape, relation: { ...relation, columns: renamed }, notes };
+  return { shape, relation: { ...relation, columns: renamed }, exclude, notes };
+}
+
+// What goes with a table's columns: names of its key, what both sides compute, what is left out, its files.
+function remembered(
+  { stored, now, target, source, mirrored }: Sides,
+  placed: Placed,
+): Pick<Shape, 'key' | 'computed' | 'excluded' | 'node'> {
+  const renamed = (name: string) => {
+    const attnum = stored.columns.find((each) => each.name === name)?.attnum;
+    return placed.met.find((each) => each.attnum === attnum)?.name ?? name;
+  };
+  const key = stored.key?.map(renamed) ?? null;
+  const byName = now.columns.filter((each) => isExcluded({ stored, mirrored }, each.attnum, each.name));
+  const numbers = new Set([...(stored.excluded ?? []), ...placed.excluded, ...byName.map((each) => each.attnum)]);
+  const excluded = [...numbers].toSorted((a, b) => a - b);
+  if (placed.isNow) return { key, computed: shapeComputed(source, target), excluded, node: now.node };
+  const { computed, node = null } = stored;
+  return { key, ...(computed === undefined ? {} : { computed }), excluded, node };
 }
 
 // A target table that was made anew has other numbers: only names are left to go by.
@@ -74,39 +83,6 @@ function repaired(stored: Shape, target: Table): Shape {
     return there === undefined ? [] : [{ ...column, target: there.attnum }];
   });
   return { ...stored, targetOid: target.oid, columns };
-}
-
-// The relation is as of its place in the stream; it says names in the order of numbers, not numbers.
-function number(sides: Sides): { readonly met: readonly Met[]; readonly isNow: boolean } {
-  const { relation, types, mirrored, now, stored, whole } = sides;
-  const computed = new Set(now.columns.filter((column) => column.generated).map((column) => column.name));
-  const columns = relation.columns
-    .map(({ name }, i) => ({ name, type: types[i] ?? '' }))
-    .filter(({ name }) => !mirrored.exclude.includes(name) && !computed.has(name));
-  const present = now.columns.filter((column) => !column.generated && !mirrored.exclude.includes(column.name));
-  const known = stored.columns.filter((column) => !column.dropped);
-  const isNow = sameList(columns, present, whole);
-  const isStored = !isNow && sameList(columns, known, whole);
-  const met = columns.map((column): Met => {
-    const byName = (list: readonly { readonly name: string; readonly attnum: number }[]) =>
-      list.find((each) => each.name === column.name)?.attnum;
-    const attnum = isStored ? byName(known) : (byName(present) ?? byName(known));
-    return { ...column, attnum: attnum ?? null };
-  });
-  return { met, isNow };
-}
-
-interface Named {
-  readonly name: string;
-  readonly type: string;
-}
-
-function sameList(a: readonly Named[], b: readonly Named[], ordered: boolean): boolean {
-  const text = (list: readonly Named[]) => {
-    const shown = list.map(({ name, type }) => JSON.stringify([name, type]));
-    return (ordered ? shown : shown.toSorted()).join();
-  };
-  return text(a) === text(b);
 }
 
 interface Others {
@@ -149,8 +125,20 @@ function pair(sides: Sides, column: Met, others: Others): ShapeColumn {
   }
   checkType(sides, { column, before, there, isNow: others.isNow });
   const { name, type } = column;
+  const known = bothNotNull({ before, there, present: now.columns.find((each) => each.attnum === attnum) });
   // A number that we never learn cannot be confused with another.
-  return { attnum: attnum ?? -there.attnum, name, type, target: there.attnum, targetType: there.type.text };
+  return { attnum: attnum ?? -there.attnum, name, type, target: there.attnum, targetType: there.type.text, ...known };
+}
+
+// What the target could not be told yet is told again later.
+function bothNotNull(of: {
+  readonly before: ShapeColumn | undefined;
+  readonly there: Column;
+  readonly present: SeenColumn | undefined;
+}): Pick<ShapeColumn, 'notNull'> {
+  const { before, there, present } = of;
+  if (present === undefined) return before?.notNull === undefined ? {} : { notNull: before.notNull };
+  return { notNull: present.notNull && (there.notNull || before?.notNull === true) };
 }
 
 function unpaired(stored: Shape, column: Column | undefined): Column | undefined {
@@ -212,8 +200,8 @@ function checkType(sides: Sides, { column, before, there, isNow }: Typed): void 
   );
 }
 
-// A type of one's own may lie in another schema on the other side.
-function sameType(a: string, b: string): boolean {
+/** Whether two sides' types are one: a type of one's own may lie in another schema on the other side. */
+export function sameType(a: string, b: string): boolean {
   return a === b || (isQualified(a) && isQualified(b) && bare(a) === bare(b));
 }
 

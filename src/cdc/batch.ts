@@ -36,7 +36,16 @@ export interface Batch extends Piece {
 /** Why gathering stopped before the end of the bytes. */
 export type Stop =
   /** A relation that we have not met, or that changed: tell with `know`, then go on. */
-  | { readonly kind: 'relation'; readonly relation: Relation; readonly xid: number; readonly at: number }
+  | {
+      readonly kind: 'relation';
+      readonly relation: Relation;
+      readonly xid: number;
+      /** Commit position of the transaction around it. */
+      readonly finalLsn: Lsn;
+      /** Its transaction is on the target already. */
+      readonly skipped: boolean;
+      readonly at: number;
+    }
   /** A batch is full: take it, then go on. */
   | { readonly kind: 'full'; readonly at: number };
 
@@ -183,7 +192,7 @@ export class Gatherer {
           const relation = readMessage(chunk, at, next) as Relation;
           if (this.#knows(relation)) break;
           this.#keep(chunk, spanStart, frame);
-          return { kind: 'relation', relation, xid: this.#xid, at: next };
+          return this.#stopAt(relation, next);
         }
         case tags.truncate: {
           this.#keep(chunk, spanStart, frame);
@@ -275,6 +284,11 @@ export class Gatherer {
       this.#oldest = this.#begin === null ? null : this.#beginTime;
     }
     return batch;
+  }
+
+  #stopAt(relation: Relation, at: number): Stop {
+    const finalLsn = this.#begin ?? 0n;
+    return { kind: 'relation', relation, xid: this.#xid, finalLsn, skipped: this.#isSkipped(), at };
   }
 
   #isSkipped(): boolean {

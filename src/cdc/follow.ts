@@ -8,8 +8,11 @@ import type { Lsn } from '../pg/lsn.ts';
 import { showTable } from '../pg/table.ts';
 import { type Batch, Gatherer, type Stop } from './batch.ts';
 import { decide } from './decide.ts';
+import type { Unfit } from './relations.ts';
 import type { AppliedBatch, TableChanges } from './report.ts';
+import { reshape, type TablePlan } from './reshape.ts';
 import type { Session } from './session.ts';
+import { tellSchemaChanges } from './told.ts';
 import type { Wake } from './wake.ts';
 
 // Larger batches do not save more, and their bytes wait in memory.
@@ -18,6 +21,8 @@ const leastPiece = 1_000;
 const mostBytes = 4 * 1024 * 1024;
 // Log between us and the source's end that is more than a few transactions on their way.
 const backlogBytes = 256n * 1024n;
+// Changes of one table before one row of it.
+const mostReshapes = 8;
 // An idle source's position is written down that often; more often while others fill the log that is kept for us.
 const idleEveryMs = 10_000;
 const fillingEveryMs = 1_000;
@@ -40,6 +45,8 @@ export interface FollowDeps {
   readonly session: Session;
   readonly wake: Wake;
   readonly positions: Positions;
+  /** Each source transaction by itself. */
+  readonly careful: boolean;
 }
 
 /** Follows until the signal is aborted. @throws whatever ends the stream or the target; all that came whole before is applied first */
@@ -75,13 +82,15 @@ class Follower {
   #oldestApplied: Date | null = null;
   /** Of the batch on its way, whose earlier pieces may have gone there. */
   #stagedAt: number | null = null;
+  /** The schema was changed in the target's transaction, or in one before, and the journal does not know. */
+  #changed = false;
 
   constructor(deps: FollowDeps) {
     this.#deps = deps;
     deps.positions.oldestCommitAt = () => this.#oldestApplied ?? this.#gatherer.oldestCommitAt;
     const { work, checkpoint } = deps.session;
     const { max_batch_size: most, truncate } = work.options;
-    const changes = Math.min(mostChanges, most);
+    const changes = deps.careful ? 1 : Math.min(mostChanges, most);
     const limits = { changes, piece: Math.max(leastPiece, changes), bytes: mostBytes };
     this.#gatherer = new Gatherer({ limits, checkpoint, truncate, isEcho: deps.session.isEcho });
   }
@@ -91,8 +100,9 @@ class Follower {
     // An idle server tells how far it is when asked.
     stream.ask();
     while (!signal.aborted) {
-      if (this.#failure !== undefined) throw this.#failure.error;
+      this.#throwFailure();
       await this.#read();
+      this.#throwFailure();
       const ended = this.#ended !== undefined;
       const behind = this.#isBehind();
       stream.busy = this.#applying !== null || behind;
@@ -124,6 +134,10 @@ class Follower {
     });
     await Promise.race([this.#applying, impatience]);
     clearTimeout(timer);
+  }
+
+  #throwFailure(): void {
+    if (this.#failure !== undefined) throw this.#failure.error;
   }
 
   #end(): Followed {
@@ -161,13 +175,45 @@ class Follower {
     }
   }
 
-  async #meet({ relation, xid }: Extract<Stop, { readonly kind: 'relation' }>): Promise<void> {
+  async #meet(stop: Extract<Stop, { readonly kind: 'relation' }>): Promise<void> {
     // The look at the target goes over the session that applies.
     await this.#applying;
-    if (this.#failure !== undefined) throw this.#failure.error;
-    const table = await this.#deps.session.relations.meet(relation, xid);
-    if (table === 'text') this.#ended = { restart: 'text' };
-    else this.#gatherer.know(relation, table);
+    this.#throwFailure();
+    const { relation, finalLsn } = stop;
+    const { relations } = this.#deps.session;
+    let met = await relations.meet(relation, { ...stop, reshaped: false, settled: false });
+    let before = '';
+    for (let tries = 1; isUnfit(met); tries++) {
+      try {
+        await this.#reshape(met.plan, finalLsn);
+        // The source may have gone on meanwhile; but what could not be done once is not tried for ever.
+        const asked = JSON.stringify(met.plan.changes);
+        const settled = (asked === before && !met.plan.unclear) || tries === mostReshapes;
+        before = asked;
+        met = await relations.meet(relation, { ...stop, reshaped: true, settled });
+      } catch (error) {
+        // The target's transaction stands open with half of a source transaction: nothing more may be applied.
+        this.#failure = { error };
+        throw error;
+      }
+    }
+    if (met === 'text') this.#ended = { restart: 'text' };
+    else this.#gatherer.know(relation, met);
+  }
+
+  // All that is before the change goes to the target first: whole transactions by themselves, so that they stay if it fails.
+  async #reshape(plan: TablePlan, lsn: Lsn): Promise<void> {
+    const { work, source, applier } = this.#deps.session;
+    const whole = this.#gatherer.take();
+    if (whole !== null) await this.#applyBatch(whole);
+    await this.#applyBatch(this.#gatherer.takeCut());
+    const done = await applier.change((target) => reshape({ work, source, target }, plan), {
+      table: showTable(plan.mirrored.from),
+      lsn,
+    });
+    this.#changed = true;
+    if (done.recopied !== null) this.#deps.session.relations.recopied(plan.mirrored, done.recopied);
+    for (const note of done.notes) await this.#deps.session.report.note(note);
   }
 
   #apply(): void {
@@ -205,6 +251,7 @@ class Follower {
     if (batch.endLsn === null) return;
     this.#oldestApplied = null;
     await this.#reached(batch.endLsn); // 2. only now may the source forget
+    if (this.#changed) await this.#tellChanges();
     const stagedAt = this.#stagedAt === null ? null : new Date(this.#stagedAt);
     const times = { stagedAt, mergedAt: new Date(applied.mergedAt), committedAt, acknowledgedAt: new Date() };
     this.#stagedAt = null;
@@ -220,6 +267,13 @@ class Follower {
       if (applier.conflict !== null) await report.conflict(applier.conflict, toSluiceError(error).message);
       throw error;
     }
+  }
+
+  // The journal is elsewhere: what it was not told before we were killed, it is told when the next session begins.
+  async #tellChanges(): Promise<void> {
+    const { applier, work, report } = this.#deps.session;
+    await tellSchemaChanges(applier.connection, work, report);
+    this.#changed = false;
   }
 
   async #reached(lsn: Lsn): Promise<void> {
@@ -279,6 +333,10 @@ class Follower {
     this.#failure ??= { error: new SluiceError('internal', 'progress could not be reported', { cause: error }) };
     this.#deps.wake.ring();
   }
+}
+
+function isUnfit(met: AppliedTable | Unfit | 'text' | null): met is Unfit {
+  return met !== null && met !== 'text' && 'plan' in met;
 }
 
 function addTable(sum: TableChanges | undefined, more: TableChanges): TableChanges {

@@ -10,12 +10,25 @@ export interface SeenColumn {
   readonly name: string;
   readonly type: string;
   readonly generated: boolean;
+  readonly notNull: boolean;
+  /** What rows show that are older than the column, as an array of one value; null: nothing, or they hold it themselves. */
+  readonly missing: string | null;
+}
+
+/** A column of the relation itself, which may be a partition, and may have dropped it. */
+export interface SeenAttribute {
+  readonly attnum: number;
+  /** Null: dropped. */
+  readonly name: string | null;
+  readonly type: string | null;
 }
 
 export interface Seen extends TableName {
   readonly columns: readonly SeenColumn[];
   /** Columns of the primary key, or null. */
   readonly key: readonly string[] | null;
+  /** Names its files: what writes every row anew gives it others. */
+  readonly node: string | null;
 }
 
 export interface Look {
@@ -23,6 +36,8 @@ export interface Look {
   readonly visible: boolean;
   /** Null: the table is gone. */
   readonly table: Seen | null;
+  /** Every column that the relation has or had, in the order of their numbers. */
+  readonly own: readonly SeenAttribute[];
   /** The types of the relation's columns, as format_type prints them. */
   readonly types: readonly string[];
 }
@@ -64,14 +79,24 @@ async function lookOnce(
       cross join lateral (select (n.next >> 32 << 32) | ${xid}::bigint as id) f) as visible,
     (select pg_catalog.json_build_object('schema', n.nspname, 'name', c.relname,
       'columns', (select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('attnum', a.attnum, 'name', a.attname,
-          'type', pg_catalog.format_type(a.atttypid, a.atttypmod), 'generated', a.attgenerated <> '') order by a.attnum), '[]')
+          'type', pg_catalog.format_type(a.atttypid, a.atttypmod), 'generated', a.attgenerated <> '',
+          'notNull', a.attnotnull, 'missing', case when a.atthasmissing then a.attmissingval::text end) order by a.attnum), '[]')
         from pg_catalog.pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped),
       'key', (select pg_catalog.json_agg(a.attname order by key.place) from pg_catalog.pg_index x
         cross join lateral pg_catalog.unnest(x.indkey) with ordinality as key(attnum, place)
         join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum = key.attnum
-        where x.indrelid = c.oid and x.indisprimary and key.place <= x.indnkeyatts))
+        where x.indrelid = c.oid and x.indisprimary and key.place <= x.indnkeyatts),
+      'node', (with recursive tree(oid) as (select c.oid union all
+          select i.inhrelid from tree join pg_catalog.pg_class p on p.oid = tree.oid and p.relkind = 'p'
+          join pg_catalog.pg_inherits i on i.inhparent = tree.oid)
+        select pg_catalog.md5(pg_catalog.string_agg(pg_catalog.concat(f.oid::oid, '/', f.relfilenode), ',' order by f.oid))
+        from tree join pg_catalog.pg_class f on f.oid = tree.oid where f.relkind <> 'p'))
       from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
       where c.oid = ${oid}::oid) as table,
+    (select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('attnum', a.attnum,
+        'name', case when not a.attisdropped then a.attname end,
+        'type', case when not a.attisdropped then pg_catalog.format_type(a.atttypid, a.atttypmod) end) order by a.attnum), '[]')
+      from pg_catalog.pg_attribute a where a.attrelid = ${relation.oid}::oid and a.attnum > 0) as own,
     (select coalesce(pg_catalog.json_agg(pg_catalog.format_type(t.type, t.typmod) order by t.place), '[]')
       from rows from (pg_catalog.unnest(${types}::oid[]), pg_catalog.unnest(${typmods}::int[]))
         with ordinality as t(type, typmod, place)) as types`);

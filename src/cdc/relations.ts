@@ -1,18 +1,23 @@
 // Which table of the mirror a relation of the stream is, and whether its rows still fit.
-import { SluiceError } from '../base/errors.ts';
+import { SluiceError, toSluiceError } from '../base/errors.ts';
 import type { MirroredTable, MirrorWork } from '../mirror/work.ts';
 import { markNames } from '../peers/apply-marks.ts';
-import { type AppliedTable, appliedTable, binaryFits, showName } from '../peers/apply-table.ts';
+import { type AppliedTable, appliedTable, binaryFits, pastTable, showName } from '../peers/apply-table.ts';
 import type { CopiedTable } from '../peers/checkpoint.ts';
+import type { ColumnNames } from '../peers/fetch-columns.ts';
 import { inspectTables } from '../peers/inspect.ts';
 import type { Relation } from '../peers/pgoutput.ts';
 import { type FilterWish, ownFilter, type RowFilter } from '../peers/row-filter.ts';
 import type { Shape } from '../peers/shape.ts';
 import type { Connection } from '../pg/client.ts';
+import type { Lsn } from '../pg/lsn.ts';
 import { sql } from '../pg/sql.ts';
 import { sameTable, showTable, type Table, type TableName } from '../pg/table.ts';
-import { agree } from './agree.ts';
-import { look, type Seen } from './look.ts';
+import { type Agreement, agree } from './agree.ts';
+import { type ChangeSides, type ColumnChange, planChanges, type WantedType } from './changes.ts';
+import { look, type Seen, type SeenAttribute } from './look.ts';
+import { place } from './met.ts';
+import type { Recopied, TablePlan } from './reshape.ts';
 
 interface Sides {
   readonly source: Table | undefined;
@@ -34,10 +39,12 @@ export async function inspectSides(
     inspectTables(
       db.source,
       work.tables.map((table) => table.from),
+      { sizes: false },
     ),
     inspectTables(
       db.target,
       work.tables.map((table) => table.to),
+      { sizes: false },
     ),
   ]);
   const source = byName(sources);
@@ -77,9 +84,30 @@ export interface RelationsDeps {
   readonly shapes: ReadonlyMap<string, Shape>;
   /** Predicates that we decide ourselves, by showTable of the source's name; the publication decides the others. */
   readonly filters: ReadonlyMap<string, FilterWish>;
+  /** Tables whose partitions' rows come under their own name, by showTable. */
+  readonly byRoot: ReadonlySet<string>;
   readonly source: Connection;
   readonly target: Connection;
   readonly note: (message: string) => Promise<void>;
+}
+
+/** Where a relation was met. */
+export interface Place {
+  /** Of the transaction that brings it. */
+  readonly xid: number;
+  /** Commit position of that transaction. */
+  readonly finalLsn: Lsn;
+  /** That transaction is on the target already. */
+  readonly skipped: boolean;
+  /** Whether the target was changed since it was last met. */
+  readonly reshaped: boolean;
+  /** What was asked for once is not asked for again: it fits now, or a person must see to it. */
+  readonly settled: boolean;
+}
+
+/** Something has to be done to the target first; then the relation is to be met again. */
+export interface Unfit {
+  readonly plan: TablePlan;
 }
 
 interface Meeting {
@@ -94,12 +122,16 @@ export class RelationBook {
   readonly #names = new Map<string, MirroredTable>();
   readonly #oids = new Map<number, MirroredTable>();
   readonly #shapes: Map<string, Shape>;
+  readonly #copied: Map<string, CopiedTable>;
   readonly #last = new Map<number, Meeting>();
   #ids = 0;
+  /** The target is not as it was inspected when the session began. */
+  #reshaped = false;
 
   constructor(deps: RelationsDeps) {
     this.#deps = deps;
     this.#shapes = new Map(deps.shapes);
+    this.#copied = new Map(deps.copied);
     for (const table of deps.work.tables) {
       this.#names.set(showTable(table.from), table);
       const shape = deps.shapes.get(showTable(table.from));
@@ -115,48 +147,111 @@ export class RelationBook {
   }
 
   /**
-   * What a relation is to us: the table to apply to, null if it is none of the mirror's, or `text` if its values have no
-   * common binary form and the stream must begin again without.
-   * @param xid of the transaction that brings it
+   * What a relation is to us: the table to apply to, null if it is none of the mirror's, `text` if its values have no
+   * common binary form and the stream must begin again without, or what must be done before its rows fit.
    * @throws `wrong_state` before the first row that does not fit
    */
-  async meet(relation: Relation, xid: number): Promise<AppliedTable | null | 'text'> {
+  async meet(relation: Relation, at: Place): Promise<AppliedTable | null | 'text' | Unfit> {
     const mirrored = await this.#mirrored(relation);
     if (mirrored === undefined) return null;
     const name = showTable(mirrored.from);
+    // The stream describes a partition, too, before a row of it that it then calls the root's.
+    if (this.#deps.byRoot.has(name) && relation.oid !== this.#shapes.get(name)?.oid) {
+      if (!sameTable(relation, mirrored.from)) return null;
+    }
     const stored = this.#shapes.get(name);
     if (stored === undefined) throw missingTable(mirrored, this.#deps.inspection.sides.get(name));
-    const { table: now, types } = await look(this.#deps.source, { oid: stored.oid, xid, relation });
-    if (now === null || !sameTable(now, mirrored.from)) throw moved(mirrored, now);
+    const { now, types, own, source, target, last, seen } = await this.#look(mirrored, { relation, stored, at });
     const whole = relation.oid === stored.oid;
     if (!whole && sameTable(relation, mirrored.from)) throw moved(mirrored, null);
     const message = JSON.stringify(relation);
-    const seen = JSON.stringify(now);
-    const last = this.#last.get(relation.oid);
-    if (last?.message === message && last.seen === seen) return last.table;
-    const { source, target } = await this.#sides(mirrored, now, last !== undefined);
+    if (last?.message === message && last.seen === seen && !at.reshaped) return last.table;
     if (target === undefined || source === undefined) throw missingTable(mirrored, { source, target });
-    const agreed = agree({ mirrored, relation, types, whole, stored, now, source, target });
+    const follows = this.#deps.work.options.schema_changes !== 'off';
+    const sides = { mirrored, relation, types, whole, stored, now, own, source, target, follows };
+    const snapshotLsn = this.#copied.get(name)?.snapshotLsn ?? null;
+    // What is in the copy needs nothing: the copy was made of a later table.
+    if (follows && !at.skipped && (snapshotLsn === null || at.finalLsn >= snapshotLsn)) {
+      const unfit = this.#plan(sides, at);
+      this.#reshaped ||= unfit !== null;
+      if (unfit !== null) return unfit;
+    }
+    const past = snapshotLsn !== null && at.finalLsn < snapshotLsn;
+    const agreed = tryAgree(sides, past && follows);
+    // All its rows are left out; once they count, the relation comes again as the copy has it.
+    if (agreed === null) return pastTable({ id: ++this.#ids, mirrored, relation, target, snapshotLsn });
     for (const note of agreed.notes) await this.#deps.note(note);
     this.#shapes.set(name, agreed.shape);
-    const { binary, copied } = this.#deps;
-    const snapshotLsn = copied.get(name)?.snapshotLsn ?? null;
+    const { binary } = this.#deps;
+    const fitting = { ...mirrored, exclude: agreed.exclude };
     const isNew = JSON.stringify(agreed.shape) !== JSON.stringify(stored);
     const table = appliedTable({
       id: ++this.#ids,
-      mirrored,
+      mirrored: fitting,
       relation: agreed.relation,
       source,
       target,
       binary,
       snapshotLsn,
       agreed: isNew ? agreed.shape : null,
-      steadyKey: JSON.stringify(stored.key) === JSON.stringify(now.key) ? now.key : null,
+      steadyKey: JSON.stringify(agreed.shape.key) === JSON.stringify(now.key) ? now.key : null,
       filter: this.#filter({ mirrored, relation, types, source }),
       marks: markNames(this.#deps.work.options),
     });
     this.#last.set(relation.oid, { message, seen, table });
-    return binary && !binaryFits(agreed.relation, mirrored, { source, target }) ? 'text' : table;
+    return binary && !binaryFits(agreed.relation, fitting, { source, target }) ? 'text' : table;
+  }
+
+  /** The table was read whole again. */
+  recopied(mirrored: MirroredTable, { lsn, shape }: Recopied): void {
+    const name = showTable(mirrored.from);
+    this.#shapes.set(name, shape);
+    for (const [oid, last] of this.#last) if (sameTable(last.table.from, mirrored.from)) this.#last.delete(oid);
+    this.#copied.set(name, { table: name, snapshotLsn: lsn, finished: true });
+  }
+
+  // The source as it is now; what was inspected must be of the same moment as what was looked at.
+  async #look(
+    mirrored: MirroredTable,
+    of: { readonly relation: Relation; readonly stored: Shape; readonly at: Place },
+  ): Promise<Looked> {
+    const { relation, stored, at } = of;
+    const last = this.#last.get(relation.oid);
+    for (let tries = 0; ; tries++) {
+      const { table: now, types, own } = await look(this.#deps.source, { oid: stored.oid, xid: at.xid, relation });
+      if (now === null || !sameTable(now, mirrored.from)) throw moved(mirrored, now);
+      const seen = JSON.stringify([now, own]);
+      if (last?.message === JSON.stringify(relation) && last.seen === seen && !at.reshaped) {
+        return { now, types, own, last, seen, source: undefined, target: undefined };
+      }
+      const again = last !== undefined || this.#reshaped || tries > 0;
+      const { source, target } = await this.#sides(mirrored, now, again);
+      if (source === undefined || isSameMoment(source, now) || tries === mostLooks) {
+        return { now, types, own, last, seen, source, target };
+      }
+    }
+  }
+
+  #plan(sides: ChangeSides, { xid, reshaped, settled }: Place): Unfit | 'text' | null {
+    const placed = place(sides);
+    const all = planChanges(sides, placed);
+    // What was changed a moment ago looks as if a person had done it.
+    const done = settled || (reshaped && all.every((change) => change.kind === 'fetch' && change.byHand));
+    const changes = done ? [] : all;
+    const unclear = placed.sure === 'two ways';
+    if (changes.length === 0 && !unclear) return null;
+    const { mirrored, source, target } = sides;
+    if (this.#deps.binary && changes.some((change) => 'type' in change && !isTravelling(change, source))) return 'text';
+    const names = source.primaryKey?.columns ?? source.identityColumns ?? [];
+    const key = names.flatMap((name): ColumnNames[] => {
+      const attnum = source.columns.find((each) => each.name === name)?.attnum;
+      const met = placed.met.find((each) => each.attnum === attnum);
+      const known = sides.stored.columns.some((each) => each.attnum === attnum);
+      return met === undefined || !known ? [] : [{ source: name, target: met.name }];
+    });
+    const whole = names.length > 0 && key.length === names.length;
+    const { stored } = sides;
+    return { plan: { mirrored, source, target, changes, unclear, stored, xid, key: whole ? key : null } };
   }
 
   #filter(of: Parameters<typeof ownFilter>[1]): RowFilter {
@@ -183,12 +278,44 @@ export class RelationBook {
     const columns = known?.source?.columns.map(({ attnum, name, type }) => [attnum, name, type.text]);
     const present = now.columns.map(({ attnum, name, type }) => [attnum, name, type]);
     if (!again && known !== undefined && JSON.stringify(columns) === JSON.stringify(present)) return known;
-    const [source] = await inspectTables(this.#deps.source, [mirrored.from]);
-    const [target] = await inspectTables(this.#deps.target, [mirrored.to]);
+    const [source] = await inspectTables(this.#deps.source, [mirrored.from], { sizes: false });
+    const [target] = await inspectTables(this.#deps.target, [mirrored.to], { sizes: false });
     const found = { source, target };
     sides.set(showTable(mirrored.from), found);
     return found;
   }
+}
+
+function tryAgree(sides: ChangeSides, mayFail: boolean): Agreement | null {
+  try {
+    return agree(sides);
+  } catch (error) {
+    if (!mayFail || toSluiceError(error).kind !== 'wrong_state') throw error;
+    return null;
+  }
+}
+
+interface Looked extends Sides {
+  readonly now: Seen;
+  readonly types: readonly string[];
+  readonly own: readonly SeenAttribute[];
+  readonly last: Meeting | undefined;
+  readonly seen: string;
+}
+
+// A table that is altered again and again while we look is taken as it is.
+const mostLooks = 5;
+
+function isSameMoment(source: Table, now: Seen): boolean {
+  const text = (columns: readonly { readonly attnum: number; readonly name: string; readonly type: string }[]) =>
+    JSON.stringify(columns.map(({ attnum, name, type }) => [attnum, name, type]));
+  return text(source.columns.map((each) => ({ ...each, type: each.type.text }))) === text(now.columns);
+}
+
+// Whether a column to come has a binary form that the target reads alike.
+function isTravelling(change: ColumnChange & { readonly type: WantedType }, source: Table): boolean {
+  const { oid } = change.type;
+  return source.columns.some((each) => each.type.oid === oid && each.type.binarySafe);
 }
 
 function missingTable(mirrored: MirroredTable, sides: Sides | undefined): SluiceError {

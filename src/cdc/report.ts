@@ -1,5 +1,6 @@
 // What the stream tells on its way, for whoever keeps progress.
 import type { Conflict } from '../mirror/conflict.ts';
+import type { SchemaChange } from '../peers/schema-changes.ts';
 import type { Lsn } from '../pg/lsn.ts';
 
 export interface TableChanges {
@@ -53,4 +54,6 @@ export interface CdcReport {
   note(message: string): Promise<void>;
   /** As note, but not again while the journal has it: for what is the same at every beginning. */
   noteOnce(message: string): Promise<void>;
+  /** A change of the schema that the target has. Awaited; may be called again with the same one. */
+  changed(change: SchemaChange): Promise<void>;
 }

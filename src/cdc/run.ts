@@ -12,6 +12,7 @@ import { laterLsn, parseLsn } from '../pg/lsn.ts';
 import { sql } from '../pg/sql.ts';
 import { type Followed, follow, type Positions } from './follow.ts';
 import { Heartbeat } from './heartbeat.ts';
+import { followLabels } from './labels.ts';
 import type { CdcReport } from './report.ts';
 import { openSession, type Session } from './session.ts';
 import { Wake } from './wake.ts';
@@ -35,15 +36,36 @@ const lastSequencesMs = 3_000;
  * @throws `slot_lost`, `conflict`, `wrong_state` (a change of the schema), `fenced`, `connection_lost`, `upstream`, …
  */
 export async function runCdc(deps: CdcDeps, signal: AbortSignal): Promise<void> {
-  let text = false;
+  let way: Way = { text: false, careful: false };
+  let compared = false;
   while (!signal.aborted) {
-    const ended = await followOnce(deps, text, signal);
-    if (ended === 'stopped') return;
-    text = true;
+    try {
+      if (!compared) await followLabels(deps.work, { rename: false }, signal);
+      compared = true;
+      if ((await followOnce(deps, way, signal)) === 'stopped') return;
+      way = { ...way, text: true };
+    } catch (error) {
+      const known = toSluiceError(error);
+      if (signal.aborted && known.kind !== 'fenced') return;
+      if (signal.aborted || known.sqlstate !== unknownValue) throw error;
+      const labels = await followLabels(deps.work, { rename: way.careful }, signal);
+      if (labels === 'none' || (labels === 'rename' && way.careful)) throw error;
+      way = { ...way, careful: labels === 'rename' };
+    }
   }
 }
 
-async function followOnce(deps: CdcDeps, text: boolean, signal: AbortSignal): Promise<Followed> {
+// invalid_text_representation: of an enum, a label that the target lacks.
+const unknownValue = '22P02';
+
+interface Way {
+  /** Values as text, whatever the types are. */
+  readonly text: boolean;
+  /** One source transaction at a time, so that the one which fails has all others before it. */
+  readonly careful: boolean;
+}
+
+async function followOnce(deps: CdcDeps, { text, careful }: Way, signal: AbortSignal): Promise<Followed> {
   await using scope = new Scope(signal);
   // Connections outlive the wish to stop by a moment, so that what is on its way can arrive.
   const cut = new AbortController();
@@ -64,7 +86,7 @@ async function followOnce(deps: CdcDeps, text: boolean, signal: AbortSignal): Pr
       oldestCommitAt: () => null,
     };
     scope.run(async (stop) => {
-      followed = await follow({ session, wake, positions }, stop);
+      followed = await follow({ session, wake, positions, careful }, stop);
       scope.stop();
     });
     scope.run((stop) => watchPosition(session, positions, stop));

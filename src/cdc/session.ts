@@ -5,7 +5,9 @@ import { Applier } from '../peers/apply.ts';
 import { advanceCheckpoint, readCheckpoint, readCopiedTables } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
 import { cameFrom, databaseIdentity, originName } from '../peers/origin.ts';
+import { readPublication } from '../peers/publication.ts';
 import { ownFilters } from '../peers/publication-filter.ts';
+import { ensureSchemaChanges } from '../peers/schema-changes.ts';
 import { type Memory, type Remembered, readRemembered, remember, shapeLeaves, shapeOf } from '../peers/shape.ts';
 import { endWalsender, readSlot } from '../peers/slot.ts';
 import { ChangeStream } from '../peers/stream.ts';
@@ -15,6 +17,7 @@ import { sql } from '../pg/sql.ts';
 import { showTable } from '../pg/table.ts';
 import { type Inspection, inspectSides, mayBeBinary, RelationBook } from './relations.ts';
 import type { CdcReport } from './report.ts';
+import { tellSchemaChanges } from './told.ts';
 import { Watcher } from './watch.ts';
 
 export interface Session {
@@ -60,6 +63,8 @@ export async function openSession(deps: SessionDeps, signal: AbortSignal): Promi
   defer(() => applier[Symbol.asyncDispose]());
   await endWalsender(source, slot, signal);
   const checkpoint = await agreeOnStart({ work, source, target: applier.connection, slot });
+  await ensureSchemaChanges(applier.connection, work.target.metadataSchema);
+  await tellSchemaChanges(applier.connection, work, report);
   const copied = await readCopiedTables(applier.connection, work);
   const inspection = await inspectSides(work, { source, target: applier.connection });
   const remembered = await rememberAll({ work, target: applier.connection, inspection });
@@ -86,7 +91,20 @@ export async function openSession(deps: SessionDeps, signal: AbortSignal): Promi
   );
   const { connection: target } = applier;
   const note = (message: string) => report.note(message);
-  const relations = new RelationBook({ work, binary, inspection, copied, shapes, filters, source, target, note });
+  const published = await readPublication(source, publication);
+  const byRoot = new Set(published?.viaRoot ? published.tables.map(showTable) : []);
+  const relations = new RelationBook({
+    byRoot,
+    work,
+    binary,
+    inspection,
+    copied,
+    shapes,
+    filters,
+    source,
+    target,
+    note,
+  });
   const filtered = work.tables.some((table) => table.where !== null);
   const snapshots = [...copied.values()].map((table) => table.snapshotLsn ?? 0n);
   const consistentAt = snapshots.reduce((most, lsn) => laterLsn(most, lsn), 0n);

@@ -4,11 +4,13 @@ import type { MirroredTable, MirrorWork } from '../mirror/work.ts';
 import { markNames } from '../peers/apply-marks.ts';
 import { partitionTarget } from '../peers/ddl.ts';
 import { type Publication, readPublication } from '../peers/publication.ts';
-import { type Memory, type Remembered, remember, type ShapeLeaf } from '../peers/shape.ts';
+import { showGrown, widenPublication } from '../peers/publication-columns.ts';
+import { type Memory, type Remembered, remember, type Shape, type ShapeLeaf } from '../peers/shape.ts';
 import type { Connection } from '../pg/client.ts';
 import { formatLsn, type Lsn, parseLsn } from '../pg/lsn.ts';
 import { ident, sql } from '../pg/sql.ts';
 import { sameTable, showTable, type TableName } from '../pg/table.ts';
+import { isExcluded } from './met.ts';
 import { moved } from './relations.ts';
 
 export interface WatchSides {
@@ -42,6 +44,8 @@ export class Watcher {
   readonly #note: (message: string) => Promise<void>;
   readonly #tables = new Map<number, MirroredTable>();
   readonly #leaves = new Map<string, readonly ShapeLeaf[]>();
+  /** As they were when the session began. */
+  readonly #shapes = new Map<string, Shape>();
   readonly #emptied = new Map<number, Emptied>();
   /** Row filters of the publication when this began to look. */
   #filters: ReadonlyMap<string, string | null> | undefined;
@@ -52,6 +56,7 @@ export class Watcher {
     for (const mirrored of work.tables) {
       const { shape, leaves } = remembered.get(showTable(mirrored.from)) ?? {};
       if (shape != null) this.#tables.set(shape.oid, mirrored);
+      if (shape != null) this.#shapes.set(showTable(mirrored.from), shape);
       if (leaves != null) this.#leaves.set(showTable(mirrored.from), leaves);
     }
   }
@@ -69,6 +74,7 @@ export class Watcher {
       const now = byOid.get(oid);
       if (now === undefined || !sameTable(now, mirrored.from)) throw moved(mirrored, now ?? null);
     }
+    await this.#publishNew(sides.source);
     const publication = await readPublication(sides.source, this.#work.publication.name);
     checkPublished(this.#work, tables, publication);
     const published = new Map(publication?.tables.map((table) => [showTable(table), table]));
@@ -91,6 +97,17 @@ export class Watcher {
     }
     await this.#judgeEmptied(sides, tables, memories);
     await remember(sides.target, this.#work, [...memories.values()]);
+  }
+
+  // A list of columns does not grow by itself.
+  async #publishNew(source: Connection): Promise<void> {
+    if (this.#work.options.schema_changes === 'off') return;
+    const grown = await widenPublication(source, this.#work, (table, attnum, name) => {
+      const mirrored = this.#work.tables.find((each) => sameTable(each.from, table));
+      const stored = mirrored === undefined ? undefined : this.#shapes.get(showTable(mirrored.from));
+      return mirrored !== undefined && stored !== undefined && !isExcluded({ mirrored, stored }, attnum, name);
+    });
+    if (grown.length > 0) await this.#note(showGrown(this.#work.publication.name, grown));
   }
 
   async #compareLeaves(

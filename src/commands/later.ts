@@ -51,11 +51,6 @@ export function checkLaterOptions(options: MirrorOptions, written: readonly Writ
   const follows = !options.initial_copy_only;
   if (follows && options.schema_changes === 'full') refuse('schema_changes', 'full');
   const notices: string[] = [];
-  if (follows && given('schema_changes') !== undefined && options.schema_changes === 'columns') {
-    notices.push(
-      'changes of the schema do not follow by themselves yet: the mirror stops before the first row that needs one',
-    );
-  }
   if (given('schema') !== undefined && options.schema === 'full') {
     notices.push(
       'of schema = full this version makes types, sequences and tables with their indexes and constraints; views, functions, triggers, policies and grants are yours to make',

@@ -119,6 +119,17 @@ export function appliedTable(meeting: Meeting): AppliedTable {
   };
 }
 
+/** A relation of before the table's copy, which was made of a later one: none of its rows is written. */
+export function pastTable(of: Pick<Meeting, 'id' | 'mirrored' | 'relation' | 'target' | 'snapshotLsn'>): AppliedTable {
+  const { id, mirrored, relation, target, snapshotLsn } = of;
+  return {
+    ...{ id, from: mirrored.from, to: mirrored.to, width: relation.columns.length, columns: [], key: [] },
+    ...{ identity: 'none', integerKey: null, binary: false, indexed: false, kind: target.kind },
+    ...{ partitions: null, snapshotLsn, agreed: null, others: [], filter: null },
+    marks: { deleted: null, synced: null, syncedByDefault: false },
+  };
+}
+
 function keyNames(relation: Relation, steadyKey: readonly string[] | null): readonly string[] {
   if (relation.identity === 'n') return [];
   if (relation.identity !== 'f') return relation.columns.filter((column) => column.key).map((column) => column.name);

@@ -19,6 +19,7 @@ import { advanceCheckpoint } from './checkpoint.ts';
 import { connectPeer } from './connect.ts';
 import { setUpOrigin } from './origin.ts';
 import { cells, readLength } from './pgoutput.ts';
+import { writeSchemaChange } from './schema-changes.ts';
 import { type Memory, writeMemories } from './shape.ts';
 
 // Below that many changes, a COPY and a merge cost more than they save.
@@ -118,6 +119,28 @@ export class Applier implements AsyncDisposable {
         await this.#commit();
       }
       return { tables, stagedAt: this.#stagedAt, mergedAt };
+    } catch (error) {
+      this.#db.destroy();
+      throw error;
+    }
+  }
+
+  /**
+   * Changes the schema between two pieces of one source transaction, inside the target's transaction, and writes down there what
+   * was done. It is committed with the end of that source transaction.
+   */
+  async change<T extends { readonly what: string; readonly statements: readonly string[] }>(
+    work: (db: Connection) => Promise<T>,
+    of: { readonly table: string; readonly lsn: Lsn },
+  ): Promise<T> {
+    try {
+      if (!this.#open) await this.#db.run(sql`begin`);
+      this.#open = true;
+      // What constraints have put off keeps a table from being altered.
+      if (this.#checked) await this.#db.run(sql`set constraints all immediate`);
+      const done = await work(this.#db);
+      if (done.statements.length > 0) await writeSchemaChange(this.#db, this.#work, { ...of, ...done });
+      return done;
     } catch (error) {
       this.#db.destroy();
       throw error;

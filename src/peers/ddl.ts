@@ -91,8 +91,8 @@ function saysNotNull(column: Column, theirs: readonly Column[]): boolean {
   return column.notNull && (column.notNullLocal ?? !theirs.some((each) => each.notNull));
 }
 
-// https://www.postgresql.org/docs/18/sql-createtable.html
-function columnLine(table: TableToMake, column: Column): Sql {
+/** A column as CREATE TABLE and ADD COLUMN say it. https://www.postgresql.org/docs/18/sql-createtable.html */
+export function columnLine(table: TableToMake, column: Column): Sql {
   const method = { l: 'lz4', p: 'pglz', '': '' }[column.compression];
   const compression =
     method === '' || table.lacksCompression?.has(method) ? sql`` : sql` compression ${trusted(method)}`;
@@ -127,8 +127,8 @@ function columnValue(table: TableToMake, column: Column): Sql {
   return sql` generated always as (${expression}) ${column.generated === 's' ? sql`stored` : sql`virtual`}`;
 }
 
-// The server prints a sequence in a default as a literal of its own, so the whole literal is what is looked for.
-function renamed(expression: string, names: ReadonlyMap<string, string>): string {
+/** The server prints a sequence in a default as a literal of its own, so the whole literal is what is looked for. */
+export function renamed(expression: string, names: ReadonlyMap<string, string>): string {
   let text = expression;
   for (const [from, to] of names) text = text.replaceAll(from, () => to);
   return text;
@@ -139,7 +139,8 @@ function addedLine(column: AddedColumn): Sql {
   return sql`${ident(column.name)} ${trusted(column.type)} ${value}`;
 }
 
-function columnSettings(table: TableName, column: Column): readonly Sql[] {
+/** What a column has beside its line. */
+export function columnSettings(table: TableName, column: Column): readonly Sql[] {
   const alter = sql`alter table ${name(table)} alter column ${ident(column.name)}`;
   const storage = { p: 'plain', e: 'external', m: 'main', x: 'extended', '': '' }[column.storage];
   return [

@@ -35,12 +35,21 @@ export async function listTables(
  * be empty (Connection.open pins it), so that types and expressions come qualified.
  * @returns in the order of `names`; one that does not exist is left out
  */
-export async function inspectTables(db: Connection, names: readonly TableName[]): Promise<readonly Table[]> {
+export async function inspectTables(
+  db: Connection,
+  names: readonly TableName[],
+  options: InspectOptions = {},
+): Promise<readonly Table[]> {
   const tables: Table[] = [];
   for (let at = 0; at < names.length; at += tablesPerTrip) {
-    tables.push(...(await inspectSome(db, names.slice(at, at + tablesPerTrip))));
+    tables.push(...(await inspectSome(db, names.slice(at, at + tablesPerTrip), options)));
   }
   return tables;
+}
+
+export interface InspectOptions {
+  /** False: leaves come without pages, rows and bytes. To look at a size waits for whoever alters the table, and locks it. */
+  readonly sizes?: boolean;
 }
 
 /** Every partition below these tables, intermediate ones too, parents before their children. */
@@ -74,10 +83,14 @@ interface TableRow {
   readonly identity_index: readonly string[] | null;
 }
 
-async function inspectSome(db: Connection, names: readonly TableName[]): Promise<readonly Table[]> {
+async function inspectSome(
+  db: Connection,
+  names: readonly TableName[],
+  { sizes = true }: InspectOptions,
+): Promise<readonly Table[]> {
   const tables = await readTables(db, names);
   const oids = tables.map((table) => table.oid);
-  const [columns, leaves] = [await readColumns(db, oids), await readLeaves(db, oids)];
+  const [columns, leaves] = [await readColumns(db, oids), await readLeaves(db, oids, sizes)];
   return tables.map((row) => {
     const own = columns.get(row.oid) ?? [];
     const parents = row.parents ?? [];
@@ -272,22 +285,30 @@ interface LeafRow extends TableName {
   readonly known_rows: string;
 }
 
-async function readLeaves(db: Connection, oids: readonly number[]): Promise<ReadonlyMap<number, readonly LeafRow[]>> {
+async function readLeaves(
+  db: Connection,
+  oids: readonly number[],
+  sizes: boolean,
+): Promise<ReadonlyMap<number, readonly LeafRow[]>> {
   // Sizes are null for a table that was dropped a moment ago.
+  const [pages, bytes] = sizes
+    ? [
+        sql`pg_catalog.pg_relation_size(l.oid) / pg_catalog.current_setting('block_size')::int`,
+        sql`pg_catalog.pg_table_size(l.oid)`,
+      ]
+    : [sql`0`, sql`0`];
   const rows = await db.query<LeafRow>(sql`
+    with recursive tree(root, oid) as (
+      select r.oid, r.oid from pg_catalog.pg_class r where r.oid = any(${[...oids]}::oid[])
+      union all
+      select tree.root, i.inhrelid from tree join pg_catalog.pg_class p on p.oid = tree.oid and p.relkind = 'p'
+      join pg_catalog.pg_inherits i on i.inhparent = tree.oid)
     select c.root::oid as root, l.oid, n.nspname::text as schema, l.relname::text as name,
       case when l.relkind in ('f', 'v', 'm') then l.relkind::text else 'r' end as kind,
       l.relkind in ('r', 'm') and a.amname = 'heap' as by_pages,
-      coalesce(pg_catalog.pg_relation_size(l.oid), 0) / pg_catalog.current_setting('block_size')::int as pages,
-      coalesce(pg_catalog.pg_table_size(l.oid), 0) as bytes,
+      coalesce(${pages}, 0) as pages, coalesce(${bytes}, 0) as bytes,
       l.relpages as known_pages, l.reltuples as known_rows
-    from (
-      select r.oid as root, tree.relid as leaf from pg_catalog.pg_class r
-        cross join lateral pg_catalog.pg_partition_tree(r.oid) tree
-        where r.oid = any(${[...oids]}::oid[]) and r.relkind = 'p' and tree.isleaf and tree.relid <> r.oid
-      union all
-      select r.oid, r.oid from pg_catalog.pg_class r where r.oid = any(${[...oids]}::oid[]) and r.relkind <> 'p'
-    ) c join pg_catalog.pg_class l on l.oid = c.leaf join pg_catalog.pg_namespace n on n.oid = l.relnamespace
+    from tree c join pg_catalog.pg_class l on l.oid = c.oid join pg_catalog.pg_namespace n on n.oid = l.relnamespace
     left join pg_catalog.pg_am a on a.oid = l.relam
     where l.relkind <> 'p'
     order by c.root, n.nspname, l.relname`);

@@ -14,8 +14,17 @@ export interface ShapeColumn {
   /** attnum on the target. */
   readonly target: number;
   readonly targetType: string;
+  /** Whether the source said NOT NULL; left out by older versions. */
+  readonly notNull?: boolean;
   /** The source has dropped it; the target still had it then. */
   readonly dropped?: true;
+}
+
+/** A generated column of the source. */
+export interface ShapeComputed {
+  readonly attnum: number;
+  /** attnum on the target; 0: it does without. */
+  readonly target: number;
 }
 
 /** A table whose two sides agree. */
@@ -26,6 +35,12 @@ export interface Shape {
   /** Primary key of the source as of then; null: none. */
   readonly key: readonly string[] | null;
   readonly columns: readonly ShapeColumn[];
+  /** Left out by older versions. */
+  readonly computed?: readonly ShapeComputed[];
+  /** Numbers of the columns that are left out of the mirror, whatever they are called later. */
+  readonly excluded?: readonly number[];
+  /** Names the source's files as they were then (`look`); null: not looked at yet. */
+  readonly node?: string | null;
 }
 
 /** A leaf partition of the source. `node` names its file: TRUNCATE gives it a new one. Null: not looked at yet. */
@@ -46,10 +61,21 @@ export function shapeOf(mirrored: MirroredTable, source: Table, target: Table): 
   const columns = source.columns.flatMap((column): ShapeColumn[] => {
     const there = target.columns.find((each) => each.name === column.name);
     if (there === undefined || mirrored.exclude.includes(column.name) || column.generated !== '') return [];
-    const { attnum, name, type } = column;
-    return [{ attnum, name, type: type.text, target: there.attnum, targetType: there.type.text }];
+    const { attnum, name, type, notNull } = column;
+    return [{ attnum, name, type: type.text, target: there.attnum, targetType: there.type.text, notNull }];
   });
-  return { oid: source.oid, targetOid: target.oid, key: source.primaryKey?.columns ?? null, columns };
+  const computed = shapeComputed(source, target);
+  const excluded = source.columns.filter(({ name }) => mirrored.exclude.includes(name)).map(({ attnum }) => attnum);
+  const key = source.primaryKey?.columns ?? null;
+  return { oid: source.oid, targetOid: target.oid, key, columns, computed, excluded, node: null };
+}
+
+/** The source's generated columns and their counterparts. Pure. */
+export function shapeComputed(source: Table, target: Table): readonly ShapeComputed[] {
+  return source.columns.flatMap(({ attnum, name, generated }): ShapeComputed[] => {
+    const there = target.columns.find((each) => each.name === name && each.generated !== '');
+    return generated === '' ? [] : [{ attnum, target: there?.attnum ?? 0 }];
+  });
 }
 
 /** The leaves of a partitioned table, for remembering. Pure. */

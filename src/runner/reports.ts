@@ -1,9 +1,11 @@
 // What engines say on their way, handed to the catalog's progress; every word is also a sign of life.
+import { type JournalChange, writeSchemaEntry } from '../catalog/journal.ts';
+import type { Pool } from '../catalog/pool.ts';
 import type { BatchProgress, PartProgress, PlannedTable, Position, Progress } from '../catalog/progress.ts';
 import type { Conflict } from '../mirror/conflict.ts';
 import type { LaterObject } from '../mirror/finish-tally.ts';
 import type { ObjectLine } from '../mirror/object.ts';
-import type { MirroredTable } from '../mirror/work.ts';
+import type { MirroredTable, MirrorWork } from '../mirror/work.ts';
 import { showTable } from '../pg/table.ts';
 
 export interface ReportDeps {
@@ -46,8 +48,11 @@ export function snapshotReport({ progress, alive }: ReportDeps) {
   };
 }
 
-/** For `runCdc`. `consistent` is awaited by the engine; all else returns at once. */
-export function cdcReport({ progress, alive }: ReportDeps, consistent: () => Promise<void>) {
+/** For `runCdc`. `consistent` and `changed` are awaited by the engine; all else returns at once. */
+export function cdcReport(
+  { progress, alive, pool, work }: ReportDeps & { readonly pool: Pool; readonly work: Pick<MirrorWork, 'id' | 'name'> },
+  consistent: () => Promise<void>,
+) {
   return {
     batch(batch: BatchProgress): void {
       alive();
@@ -60,6 +65,10 @@ export function cdcReport({ progress, alive }: ReportDeps, consistent: () => Pro
     consistent,
     async conflict(conflict: Conflict, message: string): Promise<void> {
       progress.conflict(conflict, message);
+    },
+    async changed(change: JournalChange): Promise<void> {
+      alive();
+      await pool.use((db) => writeSchemaEntry(db, work, change));
     },
     async note(message: string): Promise<void> {
       alive();

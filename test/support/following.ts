@@ -15,6 +15,7 @@ import {
   ensureCheckpointTables,
   finishCopiedTable,
 } from '../../src/peers/checkpoint.ts';
+import type { SchemaChange } from '../../src/peers/schema-changes.ts';
 import { type Lsn, parseLsn } from '../../src/pg/lsn.ts';
 import { ident, join, literal, sql } from '../../src/pg/sql.ts';
 import { showTable, type TableName } from '../../src/pg/table.ts';
@@ -34,6 +35,7 @@ export interface Following {
   readonly batches: AppliedBatch[];
   readonly notes: string[];
   readonly conflicts: Conflict[];
+  readonly changes: SchemaChange[];
   consistent: number;
   /** Starts runCdc. `report` may override what is done with a report. */
   start(report?: Partial<CdcReport>): Running;
@@ -108,6 +110,7 @@ export async function following(options: FollowingOptions): Promise<Following> {
   const batches: AppliedBatch[] = [];
   const notes: string[] = [];
   const conflicts: Conflict[] = [];
+  const changes: SchemaChange[] = [];
   let marks = 0;
   const followed: Following = {
     source,
@@ -116,6 +119,7 @@ export async function following(options: FollowingOptions): Promise<Following> {
     batches,
     notes,
     conflicts,
+    changes,
     consistent: 0,
     start: (report) => {
       const controller = new AbortController();
@@ -126,6 +130,7 @@ export async function following(options: FollowingOptions): Promise<Following> {
         consistent: async () => void followed.consistent++,
         note: async (message) => void notes.push(message),
         noteOnce: async (message) => void notes.push(message),
+        changed: async (change) => void (changes.some(({ id }) => id === change.id) || changes.push(change)),
         ...report,
       };
       const done = runCdc({ work: followed.work, report: told, log: silentLog }, controller.signal);

@@ -10,4 +10,5 @@ export const quietReport: CdcReport = {
   consistent: quiet,
   note: quiet,
   noteOnce: quiet,
+  changed: quiet,
 };

@@ -1,0 +1,242 @@
+// What must be changed on the target before rows of a relation fit: column by column, in an order in which it can be done. Pure.
+import type { MirroredTable } from '../mirror/work.ts';
+import type { ShapeColumn } from '../peers/shape.ts';
+import type { Column, Table } from '../pg/table.ts';
+import { sameType } from './agree.ts';
+import type { SeenColumn } from './look.ts';
+import { isExcluded, type Met, type MetSides, type Placed } from './met.ts';
+
+/** A change of one column. `name`, `from`: on the target, at the time of the change. */
+export type ColumnChange =
+  | { readonly kind: 'drop'; readonly name: string }
+  | { readonly kind: 'rename'; readonly from: string; readonly to: string }
+  /** `source`: the column as it is there now, if it still has that type. */
+  | { readonly kind: 'retype'; readonly name: string; readonly type: WantedType; readonly source: Column | null }
+  /** `missing`: what rows show that are older than the column. */
+  | {
+      readonly kind: 'add';
+      readonly name: string;
+      readonly type: WantedType;
+      readonly source: Column;
+      readonly missing: string | null;
+    }
+  /** The source computes it: so does the target. */
+  | { readonly kind: 'compute'; readonly source: Column }
+  | { readonly kind: 'keep computed'; readonly name: string }
+  | { readonly kind: 'let be null'; readonly name: string }
+  /** The source says NOT NULL now; rows of the target may not be so far. */
+  | { readonly kind: 'may not be null'; readonly name: string }
+  /** Values that are not in the log: they are read from the source. `byHand`: a person made the column, and may have filled it. */
+  | { readonly kind: 'fetch'; readonly name: string; readonly source: string; readonly byHand: boolean };
+
+/** A type as format_type prints it on the source, and its OID there. */
+export interface WantedType {
+  readonly oid: number;
+  readonly text: string;
+}
+
+export interface ChangeSides extends MetSides {
+  readonly mirrored: MirroredTable;
+  readonly source: Table;
+  readonly target: Table;
+}
+
+/** The changes that make the target fit; none: it does, or only a person can tell. */
+export function planChanges(sides: ChangeSides, placed: Placed): readonly ColumnChange[] {
+  if (placed.sure !== 'yes') return [];
+  const paired = placed.met.map((met) => ({
+    met,
+    before: sides.stored.columns.find((one) => one.attnum === met.attnum),
+  }));
+  const drops = dropped(sides, placed);
+  const renames = renamed(sides, { paired, isNow: placed.isNow });
+  const retypes = paired.flatMap((each) => retyped(sides, each));
+  const adds = paired.flatMap(({ met, before }) => (before === undefined ? added(sides, met, { drops, renames }) : []));
+  return [
+    ...drops,
+    ...inSteps(renames, sides.target),
+    ...paired.flatMap((each) => loosened(sides, each)),
+    ...retypes,
+    ...adds,
+    ...(placed.isNow ? computed(sides) : []),
+    ...(placed.isNow ? paired.flatMap((each) => tightened(sides, each)) : []),
+  ];
+}
+
+interface Paired {
+  readonly met: Met;
+  readonly before: ShapeColumn | undefined;
+}
+
+const targetOf = ({ target, stored }: ChangeSides, before: ShapeColumn | undefined): Column | undefined =>
+  stored.targetOid === target.oid
+    ? target.columns.find((each) => each.attnum === before?.target)
+    : target.columns.find((each) => each.name === before?.name);
+
+const presentOf = ({ now }: ChangeSides, attnum: number | null): SeenColumn | undefined =>
+  now.columns.find((each) => each.attnum === attnum);
+
+const sourceOf = ({ source }: ChangeSides, attnum: number | null): Column | undefined =>
+  source.columns.find((each) => each.attnum === attnum);
+
+type Drop = Extract<ColumnChange, { kind: 'drop' }>;
+type Rename = Extract<ColumnChange, { kind: 'rename' }>;
+
+function dropped(sides: ChangeSides, placed: Placed): readonly Drop[] {
+  const { stored, now, target } = sides;
+  const met = new Set(placed.met.map((each) => each.attnum));
+  const gone = stored.columns.filter(
+    (each) => !each.dropped && !met.has(each.attnum) && presentOf(sides, each.attnum) === undefined,
+  );
+  const columns = gone.map((each) => targetOf(sides, each));
+  if (placed.isNow && stored.targetOid === target.oid) {
+    for (const each of stored.computed ?? []) {
+      if (now.columns.some((one) => one.attnum === each.attnum)) continue;
+      columns.push(target.columns.find((one) => one.attnum === each.target && one.generated !== ''));
+    }
+  }
+  // What is computed from others goes before them.
+  return columns
+    .filter((each) => each !== undefined)
+    .toSorted((a, b) => Number(b.generated !== '') - Number(a.generated !== ''))
+    .map(({ name }) => ({ kind: 'drop', name }));
+}
+
+function renamed(
+  sides: ChangeSides,
+  { paired, isNow }: { readonly paired: readonly Paired[]; readonly isNow: boolean },
+): readonly Rename[] {
+  const { stored, target } = sides;
+  const renames = paired.flatMap(({ met, before }): Rename[] => {
+    const there = targetOf(sides, before);
+    if (there === undefined || there.name === met.name) return [];
+    // The target is ahead of this row, in step with the source.
+    if (!isNow && there.name === presentOf(sides, met.attnum)?.name) return [];
+    return [{ kind: 'rename', from: there.name, to: met.name }];
+  });
+  if (!isNow || stored.targetOid !== target.oid) return renames;
+  const generated = (stored.computed ?? []).flatMap((each): Rename[] => {
+    const there = target.columns.find((one) => one.attnum === each.target);
+    const name = presentOf(sides, each.attnum)?.name;
+    return there === undefined || name === undefined || there.name === name
+      ? []
+      : [{ kind: 'rename', from: there.name, to: name }];
+  });
+  return [...renames, ...generated];
+}
+
+/** Names that stand in each other's way are put aside first. */
+function inSteps(renames: readonly Rename[], target: Table): readonly Rename[] {
+  const taken = new Set(target.columns.map((each) => each.name));
+  const froms = new Set(renames.map((each) => each.from));
+  const blocked = renames.filter((each) => froms.has(each.to));
+  if (blocked.length === 0) return renames;
+  let n = 0;
+  const free = (): string => {
+    do n++;
+    while (taken.has(`sluice_renamed_${n}`));
+    return `sluice_renamed_${n}`;
+  };
+  const aside = renames.filter((each) => blocked.some((one) => one.to === each.from));
+  const places = new Map(aside.map((each) => [each.from, free()]));
+  return [
+    ...aside.map((each): Rename => ({ kind: 'rename', from: each.from, to: places.get(each.from) ?? each.from })),
+    ...renames.map((each): Rename => ({ ...each, from: places.get(each.from) ?? each.from })),
+  ];
+}
+
+function retyped(sides: ChangeSides, { met, before }: Paired): readonly ColumnChange[] {
+  const there = targetOf(sides, before);
+  if (before === undefined || there === undefined) return [];
+  const present = presentOf(sides, met.attnum);
+  const isPresent = present !== undefined && sameType(present.type, met.type);
+  // What has changed again by now is read then.
+  const rewritten = isPresent && (sides.stored.node == null || sides.stored.node !== sides.now.node);
+  const fetch = (byHand: boolean): readonly ColumnChange[] =>
+    rewritten ? [{ kind: 'fetch', name: met.name, source: present.name, byHand }] : [];
+  // What a person has changed on the target is for a person to judge.
+  if (before.type === met.type) return [];
+  // By a person, or with the table that it inherits from.
+  if (sameType(met.type, there.type.text)) return fetch(true);
+  // The target is ahead of this row, in step with the source.
+  if (!isPresent && present !== undefined && sameType(present.type, there.type.text)) return [];
+  const type = wantedType(sides, met);
+  if (type === null) return [];
+  const source = isPresent ? (sourceOf(sides, met.attnum) ?? null) : null;
+  return [{ kind: 'retype', name: met.name, type, source }, ...fetch(false)];
+}
+
+// Of a type that is gone nothing is known but what it has become.
+function wantedType(sides: ChangeSides, met: Met): WantedType | null {
+  if (!met.type.includes('???')) return { oid: sides.relation.columns[met.index]?.type ?? 0, text: met.type };
+  return sourceOf(sides, met.attnum)?.type ?? null;
+}
+
+function added(
+  sides: ChangeSides,
+  met: Met,
+  { drops, renames }: { readonly drops: readonly Drop[]; readonly renames: readonly Rename[] },
+): readonly ColumnChange[] {
+  const { target, stored } = sides;
+  const present = presentOf(sides, met.attnum);
+  const source = sourceOf(sides, met.attnum);
+  if (present === undefined || source === undefined) return [];
+  const holdMore = rowsHoldMore(sides, source, { present, met });
+  const fetch = (byHand: boolean): readonly ColumnChange[] =>
+    holdMore ? [{ kind: 'fetch', name: met.name, source: present.name, byHand }] : [];
+  const byName = target.columns.find((each) => each.name === met.name);
+  const freed =
+    drops.some((each) => each.name === met.name) ||
+    (renames.some((each) => each.from === met.name) && !renames.some((each) => each.to === met.name));
+  if (byName !== undefined && !freed) {
+    const computedBefore = stored.computed?.some((each) => each.target === byName.attnum) ?? false;
+    if (computedBefore && byName.generated !== '') return [{ kind: 'keep computed', name: met.name }];
+    return isOurs(sides, byName) || !sameType(byName.type.text, met.type) ? [] : fetch(true);
+  }
+  const type = wantedType(sides, met);
+  if (type === null) return [];
+  const missing = sameType(present.type, met.type) ? present.missing : null;
+  return [{ kind: 'add', name: met.name, type, source, missing }, ...fetch(false)];
+}
+
+const isOurs = ({ stored }: ChangeSides, column: Column) =>
+  stored.columns.some((each) => each.target === column.attnum);
+
+// Rows that are older than a column show what the catalog says, or nothing; written anew, they hold what they show.
+function rowsHoldMore(
+  { stored, now, mirrored }: ChangeSides,
+  source: Column,
+  { present, met }: { readonly present: SeenColumn; readonly met: Met },
+): boolean {
+  if (!sameType(present.type, met.type)) return false;
+  // With a list of columns the publication learns of it later than the rows.
+  if (mirrored.exclude.length > 0) return true;
+  if (present.missing !== null) return false;
+  if (stored.node == null) return source.default !== null || source.identity !== '' || source.notNull;
+  return stored.node !== now.node;
+}
+
+function loosened(sides: ChangeSides, { met, before }: Paired): readonly ColumnChange[] {
+  const there = targetOf(sides, before);
+  const present = presentOf(sides, met.attnum);
+  if (before?.notNull !== true || present === undefined || present.notNull || there?.notNull !== true) return [];
+  if (sides.target.primaryKey?.columns.includes(there.name) || there.identity !== '') return [];
+  return [{ kind: 'let be null', name: met.name }];
+}
+
+function tightened(sides: ChangeSides, { met, before }: Paired): readonly ColumnChange[] {
+  const there = targetOf(sides, before);
+  const present = presentOf(sides, met.attnum);
+  if (before?.notNull !== false || present?.notNull !== true || there?.notNull !== false) return [];
+  return [{ kind: 'may not be null', name: met.name }];
+}
+
+function computed(sides: ChangeSides): readonly ColumnChange[] {
+  const { stored, source, target } = sides;
+  if (stored.computed === undefined) return [];
+  return source.columns.flatMap((column): ColumnChange[] => {
+    if (column.generated === '' || stored.computed?.some((each) => each.attnum === column.attnum)) return [];
+    if (isExcluded(sides, column.attnum, column.name)) return [];
+    return target.columns.some((each) => each.name === column.name) ? [] : [{ kind: 'compute', source: column }];
+  });
+}

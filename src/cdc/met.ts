@@ -1,0 +1,198 @@
+// Which column of the source each column of a relation is, from its place in the stream, what was remembered and what is there now. Pure.
+import type { Relation } from '../peers/pgoutput.ts';
+import type { Shape } from '../peers/shape.ts';
+import { type Alignment, align, alignByName, type Candidate } from './align.ts';
+import type { Seen, SeenAttribute } from './look.ts';
+
+export interface MetSides {
+  readonly mirrored: { readonly exclude: readonly string[] };
+  readonly relation: Relation;
+  /** Type of each of the relation's columns, as of its place in the stream. */
+  readonly types: readonly string[];
+  /** Whether the relation is the table itself and not one partition: then its columns come in the order of their numbers. */
+  readonly whole: boolean;
+  readonly stored: Shape;
+  readonly now: Seen;
+  /** Every column that the relation's own table has or had; empty: it is gone. */
+  readonly own: readonly SeenAttribute[];
+  /** Whether columns that came and went meanwhile may be left out. */
+  readonly follows: boolean;
+  /** The relation is what the source has now. */
+  readonly exact?: boolean;
+}
+
+export interface Met {
+  /** Place in the relation's rows. */
+  readonly index: number;
+  readonly name: string;
+  readonly type: string;
+  /** Null: the column came and went. */
+  readonly attnum: number | null;
+}
+
+export interface Placed {
+  /** Columns that rows are to be written with. */
+  readonly met: readonly Met[];
+  /** Places of columns that are not the mirror's: excluded, computed, or gone before they were known. */
+  readonly left: readonly number[];
+  /** Numbers of those that are excluded. */
+  readonly excluded: readonly number[];
+  /** Whether the relation has the columns that the source has now. */
+  readonly isNow: boolean;
+  /** Whether numbers were found: `yes`, by names only, or there are two ways to find them. */
+  readonly sure: 'yes' | 'names' | 'two ways';
+}
+
+/** Finds the number of each of the relation's columns. */
+export function place(sides: MetSides): Placed {
+  const columns = sides.relation.columns.map(({ name }, index) => ({ index, name, type: sides.types[index] ?? '' }));
+  if (sides.exact) return placeNow(sides, columns);
+  const candidates = sides.whole || sides.own.length === 0 ? rootCandidates(sides) : leafCandidates(sides);
+  let found: Alignment = sides.whole || sides.own.length > 0 ? align(columns, candidates) : 'unknown';
+  // Columns that are not published, for instance.
+  if (found === 'unknown') found = alignByName(columns, candidates);
+  if (typeof found === 'string') return { ...byLists(sides, columns), sure: found === 'unknown' ? 'names' : found };
+  const list = found;
+  const met: Met[] = [];
+  const left: number[] = [];
+  const excluded: number[] = [];
+  for (const column of columns) {
+    const attnum = numberOf(sides, column.name, list[column.index]);
+    // By the name that it had there, too.
+    const named = attnum !== null && isExcluded(sides, attnum, column.name);
+    if (named) excluded.push(attnum);
+    if (named || isLeft(sides, attnum)) left.push(column.index);
+    else met.push({ ...column, attnum });
+  }
+  return { met, left, excluded, isNow: sameAsNow(sides, met), sure: 'yes' };
+}
+
+function placeNow(sides: MetSides, columns: readonly Omit<Met, 'attnum'>[]): Placed {
+  const all = columns.map((column): Met => {
+    const attnum = sides.now.columns.find((each) => each.name === column.name)?.attnum ?? null;
+    return { ...column, attnum };
+  });
+  const met = all.filter((column) => !isLeft(sides, column.attnum));
+  const left = all.filter((column) => !met.includes(column)).map((column) => column.index);
+  return { met, left, excluded: [], isNow: true, sure: 'yes' };
+}
+
+function numberOf({ stored, now }: MetSides, name: string, candidate: Candidate | undefined): number | null {
+  if (candidate?.attnum != null) return candidate.attnum;
+  const gone = stored.columns.find(
+    (each) => each.name === name && !now.columns.some((one) => one.attnum === each.attnum),
+  );
+  return gone?.attnum ?? null;
+}
+
+function isLeft({ stored, now, mirrored, follows }: MetSides, attnum: number | null): boolean {
+  const present = now.columns.find((each) => each.attnum === attnum);
+  if (attnum !== null && isExcluded({ stored, mirrored }, attnum, present?.name)) return true;
+  if (present?.generated) return true;
+  if (present !== undefined || stored.columns.some((each) => each.attnum === attnum)) return false;
+  return follows;
+}
+
+/** Whether a column is none of the mirror's: by its name, or by the number that it had when it had that name. */
+export function isExcluded(
+  { stored, mirrored }: Pick<MetSides, 'stored' | 'mirrored'>,
+  attnum: number,
+  name: string | undefined,
+): boolean {
+  if (stored.excluded?.includes(attnum)) return true;
+  if (stored.columns.some((each) => each.attnum === attnum)) return false;
+  return name !== undefined && mirrored.exclude.includes(name);
+}
+
+function rootCandidates({ stored, now, mirrored, own, whole }: MetSides): readonly Candidate[] {
+  const numbers = new Set([
+    ...stored.columns.filter((each) => !each.dropped).map((each) => each.attnum),
+    ...now.columns.map((each) => each.attnum),
+    ...(whole ? own.map((each) => each.attnum) : []),
+    ...(stored.excluded ?? []),
+  ]);
+  const last = Math.max(0, ...stored.columns.map((each) => each.attnum));
+  return [...numbers]
+    .filter((attnum) => attnum > 0)
+    .toSorted((a, b) => a - b)
+    .flatMap((attnum): Candidate[] => {
+      const found = candidate({ stored, now, mirrored }, attnum);
+      // It was gone before the two sides agreed.
+      return found.when === 'gone' && found.names.length === 0 && attnum <= last ? [] : [found];
+    });
+}
+
+function leafCandidates({ stored, now, mirrored, own }: MetSides): readonly Candidate[] {
+  const gone = stored.columns.filter((each) => !each.dropped && !now.columns.some((one) => one.attnum === each.attnum));
+  return own.map((attribute): Candidate => {
+    const root = now.columns.find((each) => each.name === attribute.name);
+    if (root !== undefined) return candidate({ stored, now, mirrored }, root.attnum);
+    return {
+      attnum: null,
+      names: gone.map((each) => each.name),
+      types: gone.map((each) => each.type),
+      when: 'gone',
+    };
+  });
+}
+
+function candidate(
+  { stored, now, mirrored }: Pick<MetSides, 'stored' | 'now' | 'mirrored'>,
+  attnum: number,
+): Candidate {
+  const before = stored.columns.find((each) => each.attnum === attnum && !each.dropped);
+  const present = now.columns.find((each) => each.attnum === attnum);
+  const known = [before, present].filter((each) => each !== undefined);
+  const names = known.map((each) => each.name);
+  const types = known.map((each) => each.type);
+  const silent =
+    present?.generated === true ||
+    stored.computed?.some((each) => each.attnum === attnum) === true ||
+    isExcluded({ stored, mirrored }, attnum, present?.name);
+  const when = silent ? 'silent' : present === undefined ? 'gone' : before === undefined ? 'new' : 'there';
+  return { attnum, names, types, when };
+}
+
+function sameAsNow({ now, stored, mirrored }: MetSides, met: readonly Met[]): boolean {
+  const present = now.columns.filter(
+    (column) => !column.generated && !isExcluded({ stored, mirrored }, column.attnum, column.name),
+  );
+  const text = (list: readonly { readonly attnum: number | null; readonly name: string; readonly type: string }[]) =>
+    list
+      .map(({ attnum, name, type }) => JSON.stringify([attnum, name, type]))
+      .toSorted()
+      .join();
+  return text(met) === text(present);
+}
+
+// By names, as whole lists: two columns may have been one after the other under one name.
+function byLists(sides: MetSides, all: readonly Omit<Met, 'attnum'>[]): Omit<Placed, 'sure'> {
+  const { mirrored, now, stored, whole } = sides;
+  const computed = new Set(now.columns.filter((column) => column.generated).map((column) => column.name));
+  const columns = all.filter(({ name }) => !mirrored.exclude.includes(name) && !computed.has(name));
+  const present = now.columns.filter((column) => !column.generated && !mirrored.exclude.includes(column.name));
+  const known = stored.columns.filter((column) => !column.dropped);
+  const isNow = sameList(columns, present, whole);
+  const isStored = !isNow && sameList(columns, known, whole);
+  const met = columns.map((column): Met => {
+    const byName = (list: readonly { readonly name: string; readonly attnum: number }[]) =>
+      list.find((each) => each.name === column.name)?.attnum;
+    const attnum = isStored ? byName(known) : (byName(present) ?? byName(known));
+    return { ...column, attnum: attnum ?? null };
+  });
+  const left = all.filter((each) => !columns.includes(each)).map((each) => each.index);
+  return { met, left, excluded: [], isNow };
+}
+
+interface Named {
+  readonly name: string;
+  readonly type: string;
+}
+
+function sameList(a: readonly Named[], b: readonly Named[], ordered: boolean): boolean {
+  const text = (list: readonly Named[]) => {
+    const shown = list.map(({ name, type }) => JSON.stringify([name, type]));
+    return (ordered ? shown : shown.toSorted()).join();
+  };
+  return text(a) === text(b);
+}

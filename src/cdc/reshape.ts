@@ -1,0 +1,414 @@
+// Makes the target's table fit the rows to come, inside the transaction that will bring them.
+import { SluiceError, toSluiceError } from '../base/errors.ts';
+import { applicationName, type MirroredTable, type MirrorWork } from '../mirror/work.ts';
+import { beginCopiedTable, finishCopiedTable } from '../peers/checkpoint.ts';
+import { connectPeer } from '../peers/connect.ts';
+import {
+  addColumns,
+  type ColumnNeeds,
+  columnNeeds,
+  dropColumn,
+  dropExpression,
+  renameColumn,
+  retypeColumn,
+  setNotNull,
+} from '../peers/ddl-columns.ts';
+import { type ColumnNames, fetchColumns } from '../peers/fetch-columns.ts';
+import { inspectTables } from '../peers/inspect.ts';
+import { type Shape, writeMemories } from '../peers/shape.ts';
+import type { Connection } from '../pg/client.ts';
+import { formatLsn, type Lsn } from '../pg/lsn.ts';
+import { ident, type Sql, sql, trusted } from '../pg/sql.ts';
+import { type Column, showTable, type Table, type TableName } from '../pg/table.ts';
+import { agree } from './agree.ts';
+import { type ColumnChange, planChanges } from './changes.ts';
+import { place } from './met.ts';
+import { copyAnew, emptyTable, withLaterTable } from './recopy.ts';
+
+/** What must be done to one table before rows of a relation can be written. */
+export interface TablePlan {
+  readonly mirrored: MirroredTable;
+  readonly source: Table;
+  readonly target: Table;
+  readonly changes: readonly ColumnChange[];
+  /** Nobody can tell which columns the rows have: they may have come and gone under one name. */
+  readonly unclear: boolean;
+  readonly stored: Shape;
+  /** Of the transaction that needs it. */
+  readonly xid: number;
+  /** Columns that identify a row, under the names that they have now on the source and then on the target; null: none. */
+  readonly key: readonly ColumnNames[] | null;
+}
+
+/** A table was read whole again: it has all commits before `lsn`, and this shape. */
+export interface Recopied {
+  readonly lsn: Lsn;
+  readonly shape: Shape;
+}
+
+export interface Reshaped {
+  readonly what: string;
+  readonly recopied: Recopied | null;
+  readonly statements: readonly string[];
+  readonly notes: readonly string[];
+}
+
+export interface ReshapeDeps {
+  readonly work: MirrorWork;
+  readonly source: Connection;
+  /** With an open transaction. */
+  readonly target: Connection;
+  readonly signal?: AbortSignal;
+}
+
+/** Does it. @throws `wrong_state` with the statement to run, if the target refuses; its transaction is of no more use then */
+export async function reshape(deps: ReshapeDeps, plan: TablePlan): Promise<Reshaped> {
+  const work = new Reshaping(deps, plan);
+  if (await work.isBlind()) return await reread(deps, plan);
+  await deps.target.run(sql`savepoint reshape`);
+  try {
+    await work.run();
+  } catch (error) {
+    if (!(error instanceof Unconvertible)) throw error;
+    await deps.target.run(sql`rollback to savepoint reshape`);
+    return await reread(deps, plan);
+  }
+  await deps.target.run(sql`release savepoint reshape`);
+  const what = plan.changes.map(describe).filter((each) => each !== '');
+  return { what: what.length > 0 ? what.join(', ') : 'values read again', recopied: null, ...work.outcome };
+}
+
+/** Values that nobody can find by key come with all the others: the table becomes what the source's is a little later. */
+async function reread(deps: ReshapeDeps, plan: TablePlan): Promise<Reshaped> {
+  const { work, target } = deps;
+  const { mirrored, stored, xid } = plan;
+  if (work.options.soft_delete) throw softDeleted(plan);
+  return await withLaterTable(work, { mirrored, oid: stored.oid, xid }, async (later, source) => {
+    const { table, now, own, relation, types, lsn } = later;
+    const at = { whole: true, follows: true, exact: true };
+    const sides = { mirrored, relation, types, stored, now, own, source: table, ...at };
+    const changes = planChanges({ ...sides, target: plan.target }, place(sides)).filter(
+      (each) => each.kind !== 'fetch',
+    );
+    await emptyTable(target, plan.target);
+    const done = await reshape(deps, { ...plan, source: table, changes, unclear: false });
+    const [to] = await inspectTables(target, [mirrored.to], { sizes: false });
+    if (to === undefined) throw new SluiceError('undefined_table', `table ${showTable(mirrored.to)} is gone`);
+    const agreed = agree({ ...sides, target: to });
+    const columns = relation.columns.map(({ name }) => name).filter((_, i) => !agreed.exclude.includes(`\0${i}`));
+    const rows = await copyAnew({ source, target }, { mirrored, table, columns, to });
+    await beginCopiedTable(target, work, { table: mirrored.from, snapshotLsn: lsn });
+    await finishCopiedTable(target, work, mirrored.from);
+    await writeMemories(target, work, [{ table: showTable(mirrored.from), shape: agreed.shape }]);
+    const told = `-- ${rows} rows read again from the source, as of ${formatLsn(lsn)}`;
+    return { ...done, statements: [...done.statements, told], recopied: { lsn, shape: agreed.shape } };
+  });
+}
+
+// The rows that are marked are on the target only.
+function softDeleted({ mirrored, changes }: TablePlan): SluiceError {
+  const [from, to] = [showTable(mirrored.from), showTable(mirrored.to)];
+  const asked = changes.map(describe).filter((each) => each !== '');
+  return new SluiceError('wrong_state', `new values of ${from} are not in the log of the source`, {
+    detail: `${asked.join(', ')}: its rows would have to be read again, and with soft_delete the target has more rows than the source.`,
+    hint: `On the target change ${to} in the same way, with the values that the source has; then RESUME MIRROR.`,
+  });
+}
+
+/** No cast of the target's makes the new values of the old ones. */
+class Unconvertible extends Error {}
+
+type Fetch = Extract<ColumnChange, { kind: 'fetch' }>;
+
+class Reshaping {
+  readonly #deps: ReshapeDeps;
+  readonly #plan: TablePlan;
+  readonly #statements: string[] = [];
+  readonly #notes: string[] = [];
+  readonly #late: Sql[] = [];
+  readonly #fetches: Fetch[];
+
+  constructor(deps: ReshapeDeps, plan: TablePlan) {
+    this.#deps = deps;
+    this.#plan = plan;
+    this.#fetches = plan.changes.filter((change) => change.kind === 'fetch');
+  }
+
+  get outcome() {
+    return { statements: this.#statements, notes: this.#notes };
+  }
+
+  async run(): Promise<void> {
+    const { changes } = this.#plan;
+    const needs = await this.#needs();
+    for (const statement of needs?.before ?? []) await this.#run(statement);
+    for (const change of changes) await this.#make(change, needs);
+    for (const statement of needs?.after ?? []) await this.#run(statement);
+    await this.#fetch();
+    for (const statement of this.#late) {
+      await this.#tryOut([[statement]], (error) => {
+        this.#notes.push(`not made on the target yet: ${statement.text} (${error.message})`);
+      });
+    }
+  }
+
+  /** Whether there are values that can be found neither in the log nor by key. */
+  async isBlind(): Promise<boolean> {
+    const { key, target, unclear, changes } = this.#plan;
+    if (unclear) return true;
+    const blind = this.#fetches.filter((change) => !change.byHand && !this.#widens(change));
+    // A type that has become another by now: there will be nothing to read its values by then, either.
+    const passing = changes.some((each) => each.kind === 'retype' && each.source === null && !this.#widens(each));
+    return key === null && (passing || blind.length > 0) && (await hasRows(this.#deps.target, target));
+  }
+
+  // A wider type holds the same values.
+  #widens({ name }: { readonly name: string }): boolean {
+    const change = this.#plan.changes.find((each) => each.kind === 'retype' && each.name === name);
+    const there = this.#plan.target.columns.find((each) => each.name === this.#before(name));
+    return change?.kind === 'retype' && there !== undefined && isWider(there.type.text, change.type.text);
+  }
+
+  // The name that a column of the target had before it was renamed.
+  #before(name: string): string {
+    const renames = this.#plan.changes.filter((change) => change.kind === 'rename').toReversed();
+    return renames.reduce((now, { from, to }) => (now === to ? from : now), name);
+  }
+
+  async #needs(): Promise<ColumnNeeds | null> {
+    const { mirrored, source, changes } = this.#plan;
+    const columns = changes.flatMap((change): Column[] => {
+      if (change.kind === 'compute') return [change.source];
+      if (change.kind === 'add') return [withType(change.source, change.type)];
+      if (change.kind !== 'retype') return [];
+      const of = change.source ?? source.columns[0];
+      return of === undefined ? [] : [withType(of, change.type)];
+    });
+    if (columns.length === 0) return null;
+    const as = new Map(
+      changes.flatMap((each) => (each.kind === 'add' ? [[each.source.name, each.name] as const] : [])),
+    );
+    const needs = await columnNeeds(this.#deps, { mirrored, table: source, columns, as });
+    if (needs.problems.length === 0) return needs;
+    throw new SluiceError('wrong_state', `columns of ${showTable(source)} cannot be made on the target`, {
+      detail: needs.problems.join('; '),
+      hint: 'Make what is missing on the target, then RESUME MIRROR.',
+    });
+  }
+
+  async #make(change: ColumnChange, needs: ColumnNeeds | null): Promise<void> {
+    const { mirrored } = this.#plan;
+    switch (change.kind) {
+      case 'drop':
+        return await this.#drop(change.name);
+      case 'rename':
+        return await this.#run(renameColumn(await this.#owner(change.from), change));
+      case 'retype':
+        return await this.#retype(change, needs);
+      case 'add':
+      case 'compute': {
+        if (needs === null) return;
+        const column = change.source;
+        const missing = change.kind === 'add' ? change.missing : null;
+        const [name, type] = change.kind === 'add' ? [change.name, change.type.text] : [column.name, column.type.text];
+        const fetched = this.#fetches.some((each) => each.name === name);
+        const { now, late } = addColumns(needs, { name, type, column, missing, fetched });
+        for (const statement of now) await this.#run(statement);
+        this.#late.push(...late);
+        return;
+      }
+      case 'keep computed':
+        return await this.#run(dropExpression(await this.#owner(change.name), change.name));
+      case 'let be null':
+        return await this.#run(setNotNull(mirrored.to, change.name, false));
+      case 'may not be null':
+        this.#late.push(setNotNull(mirrored.to, change.name, true));
+        return;
+      case 'fetch':
+        return;
+      default:
+        change satisfies never;
+    }
+  }
+
+  async #drop(name: string): Promise<void> {
+    const owner = await this.#owner(name);
+    const statement = dropColumn(owner, name);
+    await this.#tryOut([[statement]], async (error) => {
+      // dependent_objects_still_exist: something that only the target has. Rows can go without the column.
+      if (error.sqlstate !== '2BP01') throw this.#refused(statement, error);
+      this.#notes.push(`not made on the target: ${statement.text} (${error.detail ?? error.message})`);
+      const there = this.#plan.target.columns.find((each) => each.name === name);
+      if (there?.notNull && there.default === null) await this.#run(setNotNull(owner, name, false));
+    });
+  }
+
+  async #retype(change: Extract<ColumnChange, { kind: 'retype' }>, needs: ColumnNeeds | null): Promise<void> {
+    const there = this.#plan.target.columns.find((each) => each.name === this.#before(change.name));
+    if (there === undefined) return;
+    const isKey = this.#plan.key?.some((names) => names.target === change.name) ?? false;
+    const isEmpty = !(await hasRows(this.#deps.target, this.#plan.target));
+    // If it has another type again by now, its values are read when that comes.
+    const read = !isKey && this.#plan.key !== null && (change.source === null || this.#isFetched(change.name));
+    const { ways, late } = retypeColumn(needs, {
+      table: await this.#owner(change.name),
+      there,
+      name: change.name,
+      type: change.type.text,
+      column: change.source,
+      forget: isEmpty || read,
+    });
+    await this.#tryOut(ways, (error) => {
+      if (isConversion(error)) throw new Unconvertible(error.message, { cause: error });
+      throw this.#refused(ways[0]?.[0] ?? sql``, error);
+    });
+    this.#late.push(...late);
+  }
+
+  #isFetched(name: string): boolean {
+    return this.#fetches.some((each) => each.name === name);
+  }
+
+  async #fetch(): Promise<void> {
+    const { key, mirrored, source, changes } = this.#plan;
+    const { work, target, signal } = this.#deps;
+    if (key === null || this.#fetches.length === 0) return;
+    if (!(await hasRows(target, this.#plan.target))) return;
+    // A key's own values are what its rows are found by.
+    const columns = this.#fetches
+      .filter((each) => !key.some((names) => names.target === each.name))
+      .map(({ source: from, name }) => ({ source: from, target: name }));
+    const [there] = await inspectTables(target, [mirrored.to], { sizes: false });
+    if (there === undefined) return;
+    const use = { application: applicationName('fetch', work) };
+    await using from = await connectPeer(work.source, use, signal);
+    const fetch = { mirrored, source, target: there, key, columns };
+    const { read, matched, written } = await fetchColumns({ source: from, target }, fetch, signal);
+    const moved = changes.some((each) => each.kind === 'retype' && key.some((names) => names.target === each.name));
+    if (moved && matched === 0 && read > 0) {
+      throw new SluiceError('wrong_state', `the key of ${showTable(source)} has other values on the source now`, {
+        detail: 'A change of its type computed them anew, and such values are not in the log.',
+        hint: `On the target make the same change of ${showTable(mirrored.to)} with the values that the source has; then RESUME MIRROR.`,
+      });
+    }
+    const names = columns.map((each) => each.target).join(', ');
+    if (columns.length > 0) this.#statements.push(`-- ${names}: values of ${written} rows read from the source`);
+  }
+
+  async #run(statement: Sql): Promise<void> {
+    try {
+      await this.#deps.target.run(statement);
+    } catch (error) {
+      throw this.#refused(statement, toSluiceError(error));
+    }
+    this.#statements.push(statement.text);
+  }
+
+  // The first way that the server takes is right.
+  async #tryOut(
+    ways: readonly (readonly Sql[])[],
+    otherwise: (error: SluiceError) => void | Promise<void>,
+  ): Promise<void> {
+    const { target } = this.#deps;
+    let first: SluiceError | undefined;
+    for (const way of ways) {
+      await target.run(sql`savepoint way`);
+      try {
+        for (const statement of way) await target.run(statement);
+        await target.run(sql`release savepoint way`);
+        this.#statements.push(...way.map(({ text }) => text));
+        return;
+      } catch (error) {
+        const known = toSluiceError(error);
+        if (known.retry === 'backoff' || target.lost.aborted) throw known;
+        first ??= known;
+        await target.run(sql`rollback to savepoint way`);
+        await target.run(sql`release savepoint way`);
+      }
+    }
+    if (first !== undefined) await otherwise(first);
+  }
+
+  #refused(statement: Sql, error: SluiceError): SluiceError {
+    if (error.retry === 'backoff') return error;
+    const from = showTable(this.#plan.mirrored.from);
+    return new SluiceError('wrong_state', `a change of ${from} failed on the target: ${error.message}`, {
+      detail: error.detail ?? `Every change of the transactions before is applied.`,
+      hint: `On the target run ${statement.text}; then RESUME MIRROR.`,
+      cause: error,
+    });
+  }
+
+  // A column that a table inherits is changed where it comes from.
+  async #owner(column: string): Promise<TableName> {
+    const { target, mirrored } = this.#plan;
+    if (target.inherits.length === 0 && target.partitionOf === null) return mirrored.to;
+    const rows = await this.#deps.target.query<TableName>(sql`
+      with recursive up(oid, level) as (
+        select ${target.oid}::oid, 0
+        union all
+        select i.inhparent, up.level + 1 from up join pg_catalog.pg_inherits i on i.inhrelid = up.oid
+        where exists (select from pg_catalog.pg_attribute a where a.attrelid = i.inhparent and a.attname = ${column}
+          and not a.attisdropped))
+      select n.nspname::text as schema, c.relname::text as name from up join pg_catalog.pg_class c on c.oid = up.oid
+      join pg_catalog.pg_namespace n on n.oid = c.relnamespace order by up.level desc limit 1`);
+    return rows[0] ?? mirrored.to;
+  }
+}
+
+function withType(column: Column, type: { readonly oid: number; readonly text: string }): Column {
+  return type.oid === column.type.oid ? column : { ...column, type: { ...column.type, ...type } };
+}
+
+// Conversions that keep what the value says, so that USING has no reason to be there.
+const wider: Readonly<Record<string, readonly string[]>> = {
+  smallint: ['integer', 'bigint', 'numeric'],
+  integer: ['bigint', 'numeric'],
+  bigint: ['numeric'],
+  real: ['double precision'],
+  character: ['character varying', 'text'],
+  'character varying': ['text', 'character varying'],
+  numeric: ['numeric'],
+  date: ['timestamp without time zone'],
+};
+
+function isWider(from: string, to: string): boolean {
+  const bare = (type: string) => type.replace(/\([^)]*\)/, '');
+  return wider[bare(from)]?.includes(bare(to)) ?? false;
+}
+
+// datatype_mismatch, cannot_coerce, and what a cast says of a value (data_exception).
+function isConversion({ sqlstate }: SluiceError): boolean {
+  return sqlstate === '42804' || sqlstate === '42846' || sqlstate.startsWith('22');
+}
+
+async function hasRows(db: Connection, table: Table): Promise<boolean> {
+  const only = trusted(table.kind === 'p' ? '' : 'only ');
+  const rows = await db.query(sql`select 1 as one from ${only}${ident(table.schema, table.name)} limit 1`);
+  return rows.length > 0;
+}
+
+function describe(change: ColumnChange): string {
+  switch (change.kind) {
+    case 'drop':
+      return `column ${change.name} dropped`;
+    case 'rename':
+      return `column ${change.from} renamed to ${change.to}`;
+    case 'retype':
+      return `column ${change.name} changed to ${change.type.text}`;
+    case 'add':
+      return `column ${change.name} ${change.type.text} added`;
+    case 'compute':
+      return `generated column ${change.source.name} added`;
+    case 'keep computed':
+      return `column ${change.name} not generated any more`;
+    case 'let be null':
+      return `column ${change.name} without NOT NULL`;
+    case 'may not be null':
+      return `column ${change.name} NOT NULL`;
+    case 'fetch':
+      return '';
+    default:
+      return change satisfies never;
+  }
+}

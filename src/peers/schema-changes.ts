@@ -1,0 +1,77 @@
+// Changes of the schema that were made on the target: written there in the same transaction, until the journal has them.
+import { randomUUID } from 'node:crypto';
+import type { MirrorWork } from '../mirror/work.ts';
+import type { Connection } from '../pg/client.ts';
+import { formatLsn, type Lsn } from '../pg/lsn.ts';
+import { ident, sql } from '../pg/sql.ts';
+
+type Owner = Pick<MirrorWork, 'id'> & { readonly target: { readonly metadataSchema: string } };
+
+/** One change: what, of which table, at which place of the source's log, and what ran on the target. */
+export interface SchemaChange {
+  /** UUID: the journal takes it once. */
+  readonly id: string;
+  /** Of the source, as showTable prints it; '' for what is no table's. */
+  readonly table: string;
+  readonly what: string;
+  /** Where the transaction of the source ended that brought the first row which needed it. */
+  readonly lsn: string;
+  readonly at: Date;
+  readonly statements: readonly string[];
+}
+
+/** Makes the table for them, if it is not there. */
+export async function ensureSchemaChanges(db: Connection, metadataSchema: string): Promise<void> {
+  const [found] = await db.query(sql`select 1 as there from pg_catalog.pg_class c
+    join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    where n.nspname = ${metadataSchema} and c.relname = 'schema_changes'`);
+  if (found !== undefined) return;
+  await db.transaction(async () => {
+    await db.run(
+      sql`select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext(${`sluice checkpoint ${metadataSchema}`}))`,
+    );
+    await db.run(sql`create table if not exists ${ident(metadataSchema, 'schema_changes')} (
+      id uuid primary key,
+      mirror_id uuid not null,
+      source_table text not null,
+      what text not null,
+      lsn pg_lsn not null,
+      statements text[] not null,
+      at timestamptz not null default pg_catalog.clock_timestamp())`);
+  });
+}
+
+/** Inside the transaction that made the change. */
+export async function writeSchemaChange(
+  db: Connection,
+  owner: Owner,
+  change: { readonly table: string; readonly what: string; readonly lsn: Lsn; readonly statements: readonly string[] },
+): Promise<void> {
+  await db.run(sql`insert into ${ident(owner.target.metadataSchema, 'schema_changes')}
+      (id, mirror_id, source_table, what, lsn, statements)
+    values (${randomUUID()}, ${owner.id}, ${change.table}, ${change.what}, ${formatLsn(change.lsn)}::pg_lsn,
+      ${[...change.statements]}::text[])`);
+}
+
+/** Those that nobody has said are in the journal, in their order. */
+export async function readSchemaChanges(db: Connection, owner: Owner): Promise<readonly SchemaChange[]> {
+  const rows = await db.query<{
+    id: string;
+    source_table: string;
+    what: string;
+    lsn: string;
+    ms: string;
+    statements: readonly string[];
+  }>(sql`select id, source_table, what, lsn::text as lsn, pg_catalog.to_json(statements) as statements,
+      (extract(epoch from at) * 1000)::bigint::text as ms
+    from ${ident(owner.target.metadataSchema, 'schema_changes')} where mirror_id = ${owner.id} order by at, id`);
+  return rows.map(({ id, source_table: table, what, lsn, ms, statements }) => {
+    return { id, table, what, lsn, statements, at: new Date(Number(ms)) };
+  });
+}
+
+/** They are in the journal. */
+export async function forgetSchemaChanges(db: Connection, owner: Owner, ids: readonly string[]): Promise<void> {
+  await db.run(sql`delete from ${ident(owner.target.metadataSchema, 'schema_changes')}
+    where mirror_id = ${owner.id} and id = any(${[...ids]}::uuid[])`);
+}

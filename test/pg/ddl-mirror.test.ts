@@ -1,0 +1,45 @@
+// A whole mirror whose source's tables change: the copy, the changes, the journal, and nothing left behind.
+import { expect, test } from 'vitest';
+import { columnsOf, rowsByName } from '../support/ddl.ts';
+import { running } from '../support/running.ts';
+import { testDatabase } from '../support/servers.ts';
+import { until } from '../support/wait.ts';
+
+test('what follows a change of the schema stands in the journal with its place in the log and the statements of the target', async () => {
+  await using source = await testDatabase(14);
+  await using target = await testDatabase(18);
+  await source.exec(
+    "create table shop (id int primary key, name text); insert into shop select g, 'n' || g from generate_series(1, 50) g",
+  );
+  await using it = await running(source, target);
+  await it.world.say('create mirror ddl_told from src to dst for all tables with (max_batch_size = 100)');
+  await until('it streams', async () => (await it.status()) === 'running');
+  await source.exec(
+    'alter table shop add price numeric(8,2) default 9.95 not null, add code uuid default gen_random_uuid()',
+  );
+  await source.exec("alter table shop rename name to title; insert into shop values (60, 'new', 1.5)");
+  await until('the change on the target', async () => {
+    if ((await it.status()) !== 'running') return false;
+    return (await target.exec<{ n: number }>('select count(*)::int as n from shop'))[0]?.n === 51;
+  });
+  expect(await rowsByName(target, 'shop')).toEqual(await rowsByName(source, 'shop'));
+  expect(await columnsOf(target, 'shop')).toEqual(await columnsOf(source, 'shop'));
+  const told = async () =>
+    await it.world.database.exec<{ change: string; statements: string[]; behind: boolean }>(`
+      select change, statements, lsn <= (select durable_lsn from sluice.mirrors) as behind
+      from sluice.schema_changes where mirror = 'ddl_told' and source_table = 'public.shop'`);
+  await until('the journal to tell', async () => (await told()).some(({ behind }) => behind));
+  expect(await told()).toEqual([
+    {
+      change: 'public.shop: column name renamed to title, column price numeric(8,2) added, column code uuid added',
+      statements: expect.arrayContaining([
+        'alter table "public"."shop" rename column "name" to "title"',
+        expect.stringMatching(/^alter table "public"."shop" add column "price" numeric\(8,2\) default /),
+        '-- price, code: values of 50 rows read from the source',
+      ]),
+      behind: true,
+    },
+  ]);
+  await it.world.say('drop mirror ddl_told');
+  expect(await target.exec("select 1 as there from pg_namespace where nspname = '_sluice'")).toEqual([]);
+});
