@@ -28,7 +28,7 @@ interface SeenTable extends TableName {
   readonly oid: number;
   readonly leaves: readonly Leaf[] | null;
   /** Those that a stream may carry. */
-  readonly columns: readonly string[];
+  readonly columns: readonly { readonly attnum: number; readonly name: string }[];
 }
 
 interface Emptied {
@@ -82,10 +82,14 @@ export class Watcher {
     this.#filters ??= filters;
     for (const [oid, mirrored] of this.#tables) {
       const name = showTable(mirrored.from);
-      const silent = silentColumns(mirrored, byOid.get(oid), published.get(name)?.columns ?? null);
+      const silent = silentColumns(
+        { mirrored, stored: this.#shapes.get(name) },
+        byOid.get(oid),
+        published.get(name)?.columns ?? null,
+      );
       // One that was dropped between the two looks is none.
       const [again] = silent.length === 0 ? [] : (await seeTables(sides.source, [oid])).tables;
-      const missing = silent.filter((column) => again?.columns.includes(column));
+      const missing = silent.filter((column) => again?.columns.some((each) => each.name === column));
       if (again !== undefined && missing.length > 0) throw unpublished(this.#work, mirrored, { seen: again, missing });
       if (this.#filters.get(name) !== filters.get(name)) throw filterChanged(this.#work, mirrored);
     }
@@ -195,7 +199,8 @@ async function seeTables(
           'empty', l.relkind = 'r' and pg_catalog.pg_relation_size(l.oid) = 0) order by l.oid), '[]')
         from pg_catalog.pg_partition_tree(c.oid) tree join pg_catalog.pg_class l on l.oid = tree.relid
         join pg_catalog.pg_namespace ln on ln.oid = l.relnamespace where l.relkind <> 'p') end as leaves,
-      (select coalesce(pg_catalog.json_agg(a.attname order by a.attnum), '[]') from pg_catalog.pg_attribute a
+      (select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('attnum', a.attnum, 'name', a.attname) order by a.attnum), '[]')
+        from pg_catalog.pg_attribute a
         where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = '') as columns
     from pg_catalog.unnest(${[...oids]}::oid[]) as wanted(oid)
     join pg_catalog.pg_class c on c.oid = wanted.oid join pg_catalog.pg_namespace n on n.oid = c.relnamespace`);
@@ -236,12 +241,14 @@ function checkPublished(work: MirrorWork, tables: readonly SeenTable[], publicat
 
 // A publication that lists columns is silent about one that came later.
 function silentColumns(
-  { exclude }: MirroredTable,
+  { mirrored, stored }: { readonly mirrored: MirroredTable; readonly stored: Shape | undefined },
   seen: SeenTable | undefined,
   published: readonly string[] | null,
 ): readonly string[] {
   if (seen === undefined || published === null) return [];
-  return seen.columns.filter((name) => !published.includes(name) && !exclude.includes(name));
+  const isOut = ({ attnum, name }: { readonly attnum: number; readonly name: string }) =>
+    stored === undefined ? mirrored.exclude.includes(name) : isExcluded({ mirrored, stored }, attnum, name);
+  return seen.columns.filter((each) => !published.includes(each.name) && !isOut(each)).map((each) => each.name);
 }
 
 function unpublished(
@@ -250,7 +257,7 @@ function unpublished(
   { seen, missing }: { readonly seen: SeenTable; readonly missing: readonly string[] },
 ): SluiceError {
   const [from, name] = [ident(table.schema, table.name).text, ident(publication.name).text];
-  const list = seen.columns.filter((column) => !exclude.includes(column)).map((column) => ident(column).text);
+  const list = seen.columns.filter((each) => !exclude.includes(each.name)).map((each) => ident(each.name).text);
   const filter = where === null ? '' : ` WHERE (${where})`;
   const what = `publication "${publication.name}" does not publish all columns of ${showTable(table)}`;
   return new SluiceError('wrong_state', what, {
