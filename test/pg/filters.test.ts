@@ -328,14 +328,15 @@ describe('a publication that was given', () => {
 });
 
 test.each([14, 18] as const)(
-  'a column that comes later is told of where others are left out, from PostgreSQL %i',
+  'where changes of the schema do not follow, a column that comes later is told of where others are left out, from PostgreSQL %i',
   async (major) => {
     await using w = await world(
       major,
       'create table t (id int primary key, secret text)',
       `insert into t values (1, 's')`,
     );
-    const work = mirrorWork(w, [table('mark'), table('t', { exclude: ['secret'] })]);
+    const tables = [table('mark'), table('t', { exclude: ['secret'] })];
+    const work = mirrorWork(w, tables, { schema_changes: 'off' });
     await copyAll(work);
     {
       await using running = stream(w, work);
