@@ -28,8 +28,11 @@ async function world(from: SharedMajor, to: SharedMajor, schema: string): Promis
 function shape(each: Table | undefined) {
   if (each === undefined) return undefined;
   const { kind, persistence, columns, primaryKey, partitioning, partitionOf } = each;
-  // Names of NOT NULL came with 18.
-  const plain = columns.map(({ attnum: _, notNullName: __, type, ...column }) => ({ ...column, type: type.text }));
+  // Names of NOT NULL came with 18, and with them who says it.
+  const plain = columns.map(({ attnum: _, notNullName: __, notNullLocal: ___, type, ...column }) => ({
+    ...column,
+    type: type.text,
+  }));
   return { kind, persistence, columns: plain, primaryKey, partitioning, partitionOf };
 }
 
