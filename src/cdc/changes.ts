@@ -181,7 +181,7 @@ function added(
   const present = presentOf(sides, met.attnum);
   const source = sourceOf(sides, met.attnum);
   if (present === undefined || source === undefined) return [];
-  const holdMore = rowsHoldMore(sides, source, { present, met });
+  const holdMore = rowsHoldMore(sides, { present, met });
   const fetch = (byHand: boolean): readonly ColumnChange[] =>
     holdMore ? [{ kind: 'fetch', name: met.name, source: present.name, byHand }] : [];
   const byName = target.columns.find((each) => each.name === met.name);
@@ -205,15 +205,14 @@ const isOurs = ({ stored }: ChangeSides, column: Column) =>
 // Rows that are older than a column show what the catalog says, or nothing; written anew, they hold what they show.
 function rowsHoldMore(
   { stored, now, mirrored }: ChangeSides,
-  source: Column,
   { present, met }: { readonly present: SeenColumn; readonly met: Met },
 ): boolean {
   if (!sameType(present.type, met.type)) return false;
   // With a list of columns the publication learns of it later than the rows.
   if (mirrored.exclude.length > 0) return true;
   if (present.missing !== null) return false;
-  if (stored.node == null) return source.default !== null || source.identity !== '' || source.notNull;
-  return stored.node !== now.node;
+  // One that is NOT NULL was filled in the same stretch of the log: read now, the target can say so, too.
+  return stored.node !== now.node || present.notNull;
 }
 
 function loosened(sides: ChangeSides, { met, before }: Paired): readonly ColumnChange[] {

@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Relation } from '../peers/pgoutput.ts';
 import type { Connection } from '../pg/client.ts';
-import { sql } from '../pg/sql.ts';
+import { sql, trusted } from '../pg/sql.ts';
 import type { TableName } from '../pg/table.ts';
 
 export interface SeenColumn {
@@ -63,6 +63,22 @@ export async function look(
   }
 }
 
+// Of the table c, by its files; nothing is locked.
+const node = trusted(`(with recursive tree(oid) as (select c.oid union all
+    select i.inhrelid from tree join pg_catalog.pg_class p on p.oid = tree.oid and p.relkind = 'p'
+    join pg_catalog.pg_inherits i on i.inhparent = tree.oid)
+  select pg_catalog.md5(pg_catalog.string_agg(pg_catalog.concat(f.oid::oid, '/', f.relfilenode), ',' order by f.oid))
+  from tree join pg_catalog.pg_class f on f.oid = tree.oid where f.relkind <> 'p')`);
+
+/** What names the files of these tables, by OID. */
+export async function readNodes(source: Connection, oids: readonly number[]): Promise<ReadonlyMap<number, string>> {
+  if (oids.length === 0) return new Map();
+  const rows = await source.query<{ oid: number; node: string | null }>(
+    sql`select c.oid, ${node} as node from pg_catalog.pg_class c where c.oid = any(${[...oids]}::oid[])`,
+  );
+  return new Map(rows.flatMap((row) => (row.node === null ? [] : [[row.oid, row.node] as const])));
+}
+
 async function lookOnce(
   source: Connection,
   { oid, xid, relation }: { readonly oid: number; readonly xid: number; readonly relation: Relation },
@@ -86,11 +102,7 @@ async function lookOnce(
         cross join lateral pg_catalog.unnest(x.indkey) with ordinality as key(attnum, place)
         join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum = key.attnum
         where x.indrelid = c.oid and x.indisprimary and key.place <= x.indnkeyatts),
-      'node', (with recursive tree(oid) as (select c.oid union all
-          select i.inhrelid from tree join pg_catalog.pg_class p on p.oid = tree.oid and p.relkind = 'p'
-          join pg_catalog.pg_inherits i on i.inhparent = tree.oid)
-        select pg_catalog.md5(pg_catalog.string_agg(pg_catalog.concat(f.oid::oid, '/', f.relfilenode), ',' order by f.oid))
-        from tree join pg_catalog.pg_class f on f.oid = tree.oid where f.relkind <> 'p'))
+      'node', ${node})
       from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
       where c.oid = ${oid}::oid) as table,
     (select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('attnum', a.attnum,

@@ -1,6 +1,6 @@
 // The beginning of following: what the target has, whether the slot still fits to it, and a stream from there.
 import { SluiceError } from '../base/errors.ts';
-import { applicationName, type MirrorWork } from '../mirror/work.ts';
+import { applicationName, type MirroredTable, type MirrorWork } from '../mirror/work.ts';
 import { Applier } from '../peers/apply.ts';
 import { advanceCheckpoint, readCheckpoint, readCopiedTables } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
@@ -8,13 +8,22 @@ import { cameFrom, databaseIdentity, originName } from '../peers/origin.ts';
 import { readPublication } from '../peers/publication.ts';
 import { ownFilters } from '../peers/publication-filter.ts';
 import { ensureSchemaChanges } from '../peers/schema-changes.ts';
-import { type Memory, type Remembered, readRemembered, remember, shapeLeaves, shapeOf } from '../peers/shape.ts';
+import {
+  type Memory,
+  type Remembered,
+  readRemembered,
+  remember,
+  type Shape,
+  shapeLeaves,
+  shapeOf,
+} from '../peers/shape.ts';
 import { endWalsender, readSlot } from '../peers/slot.ts';
 import { ChangeStream } from '../peers/stream.ts';
 import type { Connection } from '../pg/client.ts';
 import { formatLsn, type Lsn, laterLsn } from '../pg/lsn.ts';
 import { sql } from '../pg/sql.ts';
-import { showTable } from '../pg/table.ts';
+import { showTable, type Table } from '../pg/table.ts';
+import { readNodes } from './look.ts';
 import { type Inspection, inspectSides, mayBeBinary, RelationBook } from './relations.ts';
 import type { CdcReport } from './report.ts';
 import { tellSchemaChanges } from './told.ts';
@@ -67,7 +76,7 @@ export async function openSession(deps: SessionDeps, signal: AbortSignal): Promi
   await tellSchemaChanges(applier.connection, work, report);
   const copied = await readCopiedTables(applier.connection, work);
   const inspection = await inspectSides(work, { source, target: applier.connection });
-  const remembered = await rememberAll({ work, target: applier.connection, inspection });
+  const remembered = await rememberAll({ work, source, target: applier.connection, inspection });
   const watcher = new Watcher(work, remembered, (message) => report.note(message));
   await watcher.look({ source, target: applier.connection, reached: checkpoint });
   const filters = await ownFilters(source, work);
@@ -117,21 +126,45 @@ export async function openSession(deps: SessionDeps, signal: AbortSignal): Promi
 // Where nothing is remembered (no copy was made, or an older version made it), what is there now is taken for agreed.
 async function rememberAll(deps: {
   readonly work: MirrorWork;
+  readonly source: Connection;
   readonly target: Connection;
   readonly inspection: Inspection;
 }): Promise<ReadonlyMap<string, Remembered>> {
-  const { work, target, inspection } = deps;
+  const { work, source: db, target, inspection } = deps;
   const known = await readRemembered(target, work);
   const memories: Memory[] = [];
+  const fileless = new Map<string, Shape>();
   for (const mirrored of work.tables) {
     const table = showTable(mirrored.from);
     const { source, target: there } = inspection.sides.get(table) ?? {};
-    if (known.get(table)?.shape != null || source === undefined || there === undefined) continue;
-    memories.push({ table, shape: shapeOf(mirrored, source, there), leaves: shapeLeaves(source) });
+    if (source === undefined || there === undefined) continue;
+    const stored = known.get(table)?.shape ?? null;
+    const shape = stored ?? shapeOf(mirrored, source, there);
+    if (stored === null) memories.push({ table, shape, leaves: shapeLeaves(source) });
+    if (shape.node == null && isUnchanged(shape, source, mirrored)) fileless.set(table, shape);
+  }
+  const nodes = await readNodes(
+    db,
+    [...fileless.values()].map((shape) => shape.oid),
+  );
+  for (const [table, shape] of fileless) {
+    const node = nodes.get(shape.oid);
+    if (node !== undefined)
+      memories.push({ ...memories.find((each) => each.table === table), table, shape: { ...shape, node } });
   }
   if (memories.length === 0) return known;
-  await remember(target, work, memories);
+  await remember(target, work, [...new Map(memories.map((memory) => [memory.table, memory])).values()]);
   return await readRemembered(target, work);
+}
+
+// Whether the source's columns are those that were agreed on: then so are its rows.
+function isUnchanged(shape: Shape, source: Table, { exclude }: MirroredTable): boolean {
+  const text = (list: readonly { readonly attnum: number; readonly name: string; readonly type: string }[]) =>
+    JSON.stringify(list.map(({ attnum, name, type }) => [attnum, name, type]));
+  const own = source.columns.filter(({ name, generated }) => generated === '' && !exclude.includes(name));
+  return (
+    shape.oid === source.oid && text(own.map((each) => ({ ...each, type: each.type.text }))) === text(shape.columns)
+  );
 }
 
 // The slot must still have everything behind the checkpoint.

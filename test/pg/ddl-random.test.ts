@@ -161,10 +161,13 @@ function failed(error: SluiceError): void {
   if (error.retry !== 'backoff') throw error;
 }
 
-const runs = Array.from({ length: seeds }, (_, i) => ({
-  seed: first + i,
-  from: i % 2 === 0 ? (14 as const) : (18 as const),
-  to: i % 2 === 0 ? (18 as const) : (14 as const),
+// Chance found something at the last of them.
+const chosen =
+  process.env.SLUICE_DDL_SEED === undefined ? [1, 2, 23] : Array.from({ length: seeds }, (_, i) => first + i);
+const runs = chosen.map((seed) => ({
+  seed,
+  from: seed % 2 === 1 ? (14 as const) : (18 as const),
+  to: seed % 2 === 1 ? (18 as const) : (14 as const),
 }));
 
 test.each(runs)(
