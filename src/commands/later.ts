@@ -38,23 +38,11 @@ export function refuseAlter(change: Extract<MirrorChange, { readonly kind: 'add_
 
 /**
  * Options of CREATE MIRROR that ask for more than this version does.
- * @returns notices for those that were given and do less than they say
  * @throws `unsupported` at the option's place, for those without which the mirror would not be what was asked for
  */
-export function checkLaterOptions(options: MirrorOptions, written: readonly WrittenOption[]): readonly string[] {
-  const given = (name: string) => written.find((option) => option.name === name);
-  const refuse = (name: string, value: string) => {
-    throw new SluiceError('unsupported', `option "${name}" = ${value} is not supported by this version of Sluice`, {
-      position: given(name)?.namePosition,
-    });
-  };
-  const follows = !options.initial_copy_only;
-  if (follows && options.schema_changes === 'full') refuse('schema_changes', 'full');
-  const notices: string[] = [];
-  if (given('schema') !== undefined && options.schema === 'full') {
-    notices.push(
-      'of schema = full this version makes types, sequences and tables with their indexes and constraints; views, functions, triggers, policies and grants are yours to make',
-    );
-  }
-  return notices;
+export function checkLaterOptions(options: MirrorOptions, written: readonly WrittenOption[]): void {
+  if (options.initial_copy_only || options.schema_changes !== 'full') return;
+  throw new SluiceError('unsupported', 'option "schema_changes" = full is not supported by this version of Sluice', {
+    position: written.find(({ name }) => name === 'schema_changes')?.namePosition,
+  });
 }

@@ -115,8 +115,8 @@ function readOptionsOf(statement: CreateMirror): { options: MirrorOptions; notic
     throw notBuilt('CREATE MIRROR … FOR $$ query $$');
   }
   const options = readMirrorOptions(statement.options);
-  const later = checkLaterOptions(options, statement.options);
-  return { options, notices: [...optionNotices(mirrorOptions, statement.options), ...later] };
+  checkLaterOptions(options, statement.options);
+  return { options, notices: optionNotices(mirrorOptions, statement.options) };
 }
 
 async function findPeers(deps: CreateDeps, statement: CreateMirror): Promise<readonly [Peer, Peer]> {

@@ -35,7 +35,7 @@ export async function prepareTarget(deps: SnapshotDeps, signal: AbortSignal): Pr
   const empty = await readUnlogged(source, work);
   const facts = await makeSchema({ deps, source, target, trees, empty }, signal);
   await refuseRows(target, work, facts);
-  await noteInheritance(deps, trees);
+  await noteInheritance(deps, target, trees);
   throwIfStopped(signal);
   if (work.slot !== null && work.publication.made) {
     await createPublication(
@@ -115,12 +115,22 @@ export async function refuseFilled(target: Connection, tables: readonly TableNam
   });
 }
 
-async function noteInheritance({ report, work }: SnapshotDeps, trees: readonly TableTree[]): Promise<void> {
+async function noteInheritance(
+  { report, work }: SnapshotDeps,
+  target: Connection,
+  trees: readonly TableTree[],
+): Promise<void> {
   // Joined after the load.
   if (work.options.schema === 'full') return;
-  const heirs = trees.filter(({ root }) => root.inherits.length > 0).map(({ root }) => showTable(root));
-  if (heirs.length > 0)
-    await report.note(`tables that inherit from others stand alone on the target: ${heirs.join(', ')}`);
+  const heirs = trees.filter(({ root }) => root.inherits.length > 0);
+  const there = await inspectTables(
+    target,
+    heirs.map(({ mapping }) => mapping.to),
+  );
+  const joined = new Set(there.filter((table) => table.inherits.length > 0).map(showTable));
+  const lone = heirs.filter(({ mapping }) => !joined.has(showTable(mapping.to))).map(({ root }) => showTable(root));
+  if (lone.length > 0)
+    await report.note(`tables that inherit from others stand alone on the target: ${lone.join(', ')}`);
 }
 
 async function dropTables(target: Connection, work: MirrorWork, tables: readonly TableName[]): Promise<void> {
