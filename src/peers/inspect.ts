@@ -142,7 +142,8 @@ async function readTables(db: Connection, names: readonly TableName[]): Promise<
         join pg_catalog.pg_namespace pn on pn.oid = p.relnamespace
         where i.inhrelid = c.oid) as parents,
       (select coalesce(pg_catalog.json_agg(option order by place), '[]') from (
-          select option, place from pg_catalog.unnest(c.reloptions) with ordinality as own(option, place)
+          -- A view's own (security_barrier, check_option) are none that a table can have.
+          select option, place from pg_catalog.unnest(c.reloptions) with ordinality as own(option, place) where c.relkind <> 'v'
           union all select 'toast.' || option, 1000 + place from pg_catalog.pg_class toast
             cross join lateral pg_catalog.unnest(toast.reloptions) with ordinality as own(option, place)
             where toast.oid = c.reltoastrelid) set) as options,
