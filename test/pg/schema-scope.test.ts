@@ -156,6 +156,19 @@ test('tables, indexes and constraints that call functions of a renamed schema fo
   expect(renamed).toHaveLength(7);
 });
 
+test('of operator families that came with an extension only members that a user added get a line', async () => {
+  await using it =
+    await sides(`create extension btree_gist; create extension hstore; create type pair as (a int, b int);
+    create function pair_hash(pair) returns int language sql immutable as 'select ($1).a';
+    alter operator family hash_hstore_ops using hash add function 1 (pair, pair) pair_hash(pair)`);
+  const told = await copyAll(await databaseWork(it));
+  expect(exceptions(told)).toEqual([]);
+  expect([...told.objects.values()].filter(({ kind }) => kind === 'operator family member')).toEqual([
+    expect.objectContaining({ state: 'created', name: expect.stringContaining('(public.pair, public.pair)') }),
+  ]);
+  expect(told.notes).toEqual([]);
+});
+
 test('the words that a server quotes are those that we quote', async () => {
   await using db = await testDatabase(18);
   const rows = await db.exec<{ word: string; quoted: string }>(

@@ -161,6 +161,22 @@ async function readClasses(db: Connection, facts: ServerFacts): Promise<readonly
   });
 }
 
+/**
+ * Members that an extension adds to a family are not marked as its own. One came with an extension where the family, or the
+ * operator or function, is an extension's, and neither is a user's.
+ */
+function cameWithExtension(family: string, calls: { readonly catalog: string; readonly oid: string }): Sql {
+  const extensions = (catalog: string, oid: string) => `exists (select from pg_catalog.pg_depend e
+    where e.classid = 'pg_catalog.${catalog}'::pg_catalog.regclass and e.objid = ${oid} and e.deptype = 'e')`;
+  const [ofFamily, ofCalled] = [extensions('pg_opfamily', family), extensions(calls.catalog, calls.oid)];
+  return trusted(
+    `((${ofFamily} or ${ofCalled}) and (${ofFamily} or ${family} < 16384) and (${ofCalled} or ${calls.oid} < 16384))`,
+  );
+}
+
+const operatorCame = cameWithExtension('o.amopfamily', { catalog: 'pg_operator', oid: 'o.amopopr' });
+const functionCame = cameWithExtension('p.amprocfamily', { catalog: 'pg_proc', oid: 'p.amproc' });
+
 interface MemberRow extends FamilyRow {
   readonly member: string;
   /** `operator 1 (integer, bigint)` */
@@ -174,12 +190,12 @@ async function readLooseMembers(db: Connection, facts: ServerFacts): Promise<rea
       select 'pg_amop:' || o.oid as id, o.amopfamily as family, ${operatorMember} as member,
         'operator ' || o.amopstrategy || ' (' || pg_catalog.format_type(o.amoplefttype, null) || ', '
           || pg_catalog.format_type(o.amoprighttype, null) || ')' as identity
-      from pg_catalog.pg_amop o where ${isUsers(facts, 'pg_amop', 'o')} and ${ofClass('pg_amop', 'o')} is null
+      from pg_catalog.pg_amop o where ${isUsers(facts, 'pg_amop', 'o')} and ${ofClass('pg_amop', 'o')} is null and not ${operatorCame}
       union all
       select 'pg_amproc:' || p.oid, p.amprocfamily, ${functionMember},
         'function ' || p.amprocnum || ' (' || pg_catalog.format_type(p.amproclefttype, null) || ', '
           || pg_catalog.format_type(p.amprocrighttype, null) || ')'
-      from pg_catalog.pg_amproc p where ${isUsers(facts, 'pg_amproc', 'p')} and ${ofClass('pg_amproc', 'p')} is null) member
+      from pg_catalog.pg_amproc p where ${isUsers(facts, 'pg_amproc', 'p')} and ${ofClass('pg_amproc', 'p')} is null and not ${functionCame}) member
     join pg_catalog.pg_opfamily f on f.oid = member.family join pg_catalog.pg_namespace n on n.oid = f.opfnamespace
     join pg_catalog.pg_am a on a.oid = f.opfmethod order by 1`);
   return rows.map(({ id, schema, name, method, member, identity }) => {
