@@ -169,6 +169,37 @@ test('of operator families that came with an extension only members that a user 
   expect(told.notes).toEqual([]);
 });
 
+test('an extension stays in its schema where a mapping renames that, and with it what columns have of it', async () => {
+  await using it =
+    await sides(`create schema shop; create extension citext schema shop; create extension hstore schema shop;
+    create table shop.people (id int primary key, mail shop.citext unique, tags shop.hstore); create index on shop.people using gin (tags);
+    insert into shop.people values (1, 'A@x', 'a=>1')`);
+  const work = await databaseWork(it, copyOnly, { kind: 'schemas', pairs: [{ from: 'shop', to: 'store' }] });
+  expect(exceptions(await copyAll(work))).toEqual([]);
+  expect(
+    await it.to.exec(`select id from store.people where mail operator(shop.=) 'a@X' and tags operator(shop.?) 'a'`),
+  ).toEqual([{ id: 1 }]);
+  expect(
+    await it.to.exec(
+      `select distinct extnamespace::regnamespace::text as schema from pg_extension where extname in ('citext', 'hstore')`,
+    ),
+  ).toEqual([{ schema: 'shop' }]);
+});
+
+test('a policy and a grant for everybody follow renamed tables of the schema public, and are known again as made', async () => {
+  await using it =
+    await sides(`create table a (id int primary key); create table b (id int primary key); alter table b enable row level security;
+    create policy p on b using (id in (select a.id from a)) with check (exists (select from a where a.id = b.id));
+    grant select on b to public`);
+  const tables = [table('a', { to: { schema: 'x', name: 'a 2' } }), table('b', { to: { schema: 'x', name: 'b2' } })];
+  const told = await copyAll(mirrorWork(it, tables, copyOnly));
+  expect(exceptions(told)).toEqual([]);
+  expect(made(told, 'policy', 'grant')).toEqual([
+    'grant public.privileges to PUBLIC of public.b',
+    'policy public.p of public.b',
+  ]);
+});
+
 test('the words that a server quotes are those that we quote', async () => {
   await using db = await testDatabase(18);
   const rows = await db.exec<{ word: string; quoted: string }>(

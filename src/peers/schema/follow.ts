@@ -85,14 +85,38 @@ export function follow(text: string, renames: Renames): Followed {
     from = last.end;
     changed = true;
     if (to.name !== last.name && reads && isRead(text, tokens, i) && !hasAlias(text, tokens[i + 3])) {
-      // INSERT takes an alias only so.
-      result += ` as ${shownName(last.name ?? '')}`;
+      // As the target's server will print it: INSERT takes an alias only with AS, all others go without.
+      result += `${tokens[i - 1]?.name === 'into' ? ' as' : ''} ${shownName(last.name ?? '')}`;
     }
     i += 2;
   }
   result += text.slice(from);
   if (changed) doubt ??= aliasInDoubt(text, tokens, renames);
   return { text: result, changed, doubt };
+}
+
+/**
+ * What a policy's subqueries say of the policy's own table goes by its bare name (`orders.owner`), which is another on the target.
+ * The new name must stand for nothing else in the text.
+ */
+export function requalify(text: string, from: string, to: string): Followed {
+  const tokens = wordsOf(text);
+  const qualifies = (i: number, name: string) =>
+    tokens[i]?.name === name &&
+    isSymbol(text, tokens[i + 1], '.') &&
+    !isSymbol(text, tokens[i - 1], '.') &&
+    !(tokens[i - 1]?.kind === 'word' && readingWords.has(tokens[i - 1]?.name ?? ''));
+  const places = tokens.flatMap((token, i) => (qualifies(i, from) ? [token] : []));
+  if (from === to || places.length === 0) return { text, changed: false, doubt: null };
+  const taken = tokens.some((_, i) => qualifies(i, to));
+  let result = '';
+  let at = 0;
+  for (const { start, end } of places) {
+    result += text.slice(at, start) + shownName(to);
+    at = end;
+  }
+  const doubt = taken ? `its text uses the name ${to} for something else than its table` : null;
+  return { text: result + text.slice(at), changed: true, doubt };
 }
 
 function wordsOf(text: string): readonly Word[] {
@@ -193,8 +217,9 @@ function bodyOf(said: string): string {
   return dollar === undefined ? said.slice(said.indexOf("'") + 1, -1) : said.slice(dollar.length, -dollar.length);
 }
 
-// A schema's name that also stands alone may be an alias, of which `a.t` is then a column.
+// A schema's name that also stands alone may be an alias, of which `a.t` is then a column. Rights have none: `to public` is a role.
 function aliasInDoubt(text: string, tokens: readonly Word[], renames: Renames): string | null {
+  if (tokens[0]?.name === 'grant' || tokens[0]?.name === 'revoke') return null;
   const used = new Set<string>();
   for (let i = 0; i < tokens.length; i++) {
     if (renamedAt(text, tokens, i, renames) !== null) used.add(tokens[i]?.name ?? '');

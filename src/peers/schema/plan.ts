@@ -18,7 +18,7 @@ import {
   toMake,
 } from '../objects-planned.ts';
 import type { Circumstances, Entity } from './entity.ts';
-import { type Followed, follow, nameKey, noRenames, type Renames } from './follow.ts';
+import { type Followed, follow, nameKey, noRenames, type Renames, requalify } from './follow.ts';
 import { inOrder } from './order.ts';
 import { neededBy, type Scoped, type ScopeInput, schemaOf, scopeOf } from './scope.ts';
 import type { DatabaseSide } from './side.ts';
@@ -228,16 +228,21 @@ function onTarget(context: Pick<Context, 'renames' | 'byId'>, entity: Entity): E
   return { ...entity, ...(moved ?? { schema: schemaOf(renames, entity), name }), arguments: args };
 }
 
-const shown = new WeakMap<Renames, ReadonlyMap<string, TableName>>();
+interface NewName extends TableName {
+  /** Its name on the source, without the schema. */
+  readonly from: string;
+}
+
+const shown = new WeakMap<Renames, ReadonlyMap<string, NewName>>();
 
 // By showTable of the source's name.
-function shownNames(renames: Renames): ReadonlyMap<string, TableName> {
+function shownNames(renames: Renames): ReadonlyMap<string, NewName> {
   const known = shown.get(renames);
   if (known !== undefined) return known;
   const made = new Map(
     [...renames.names].map(([key, to]) => {
       const [schema = '', name = ''] = JSON.parse(key) as [string, string];
-      return [showTable({ schema, name }), to];
+      return [showTable({ schema, name }), { ...to, from: name }];
     }),
   );
   shown.set(renames, made);
@@ -273,7 +278,7 @@ function become(context: Context, entity: Entity, subject: Subject): PlannedObje
     return leaveOut(subject, `${entity.table} is a table on the target`);
   }
   const there = context.there.get(identity(onTarget(context, entity)));
-  const texts = statementsOf(renames, entity).map((step) => step.map((statement) => follow(statement.text, renames)));
+  const texts = statementsOf(renames, entity).map((step) => step.map(({ text }) => followed(entity, text, renames)));
   const steps = texts.map((step) => step.map(({ text }) => trusted(text)));
   const statement =
     entity.shown ??
@@ -315,8 +320,19 @@ function statementsOf(renames: Renames, entity: Entity): Entity['statements'] {
     const to = renames.schemas.get(entity.name);
     return to === undefined ? entity.statements : [[createSchema(to)]];
   }
-  const renamed = renames.schemas.has(entity.schema) && schemaOf(renames, entity) === entity.schema;
-  return renamed ? [[createSchema(entity.schema)], ...entity.statements] : entity.statements;
+  const home = entity.kind === 'extension' ? entity.shape : entity.schema;
+  const renamed = renames.schemas.has(home) && schemaOf(renames, { ...entity, schema: home }) === home;
+  return renamed ? [[createSchema(home)], ...entity.statements] : entity.statements;
+}
+
+// An extension stays where it is, as do types: columns are of its types, and expressions call its functions, by that schema.
+function followed(entity: Entity, text: string, renames: Renames): Followed {
+  if (entity.kind === 'extension') return { text, changed: false, doubt: null };
+  const own = entity.kind === 'policy' ? shownNames(renames).get(entity.table) : undefined;
+  if (own === undefined) return follow(text, renames);
+  const bare = requalify(text, own.from, own.name);
+  const whole = follow(bare.text, renames);
+  return { text: whole.text, changed: bare.changed || whole.changed, doubt: bare.doubt ?? whole.doubt };
 }
 
 interface Pair {
@@ -328,11 +344,11 @@ interface Pair {
 
 function compare(context: Context, { entity, there, subject, statement }: Pair): PlannedObject {
   const { source, target, renames, circumstances } = context;
-  const mine = follow(entity.definition, renames);
+  const mine = followed(entity, entity.definition, renames);
   const same =
     major(source) === major(target) && !mine.changed
       ? mine.text === there.definition || loose(mine.text) === loose(there.definition)
-      : sameShape(follow(entity.shape, renames), there.shape);
+      : sameShape(followed(entity, entity.shape, renames), there.shape);
   if (same) return stands(subject);
   const mended = entity.mend?.(there, circumstances);
   if (mended !== undefined) {
@@ -340,7 +356,7 @@ function compare(context: Context, { entity, there, subject, statement }: Pair):
     if (judged !== null) return judged;
     return toMake(
       subject,
-      mended.map((step) => step.map((statement) => trusted(follow(statement.text, renames).text))),
+      mended.map((step) => step.map(({ text }) => trusted(followed(entity, text, renames).text))),
     );
   }
   if (entity.keeps !== undefined) {

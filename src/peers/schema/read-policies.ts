@@ -84,14 +84,16 @@ async function readPolicies(db: Connection, facts: ServerFacts): Promise<readonl
 
 function policyEntity(row: PolicyRow): Entity {
   const { id, relation, schema, name, policy, command, permissive, roles, using, check, columns } = row;
-  const to = join(roles.map((role) => (role === null ? sql`public` : ident(role))));
+  // PUBLIC goes without saying, so that nothing in the text can be taken for the schema of that name.
+  const named = roles.filter((role) => role !== null);
+  const to = named.length === 0 ? sql`` : sql` to ${join(named.map((role) => ident(role)))}`;
   const seen = using === null ? sql`` : sql` using (${trusted(using)})`;
   const written = check === null ? sql`` : sql` with check (${trusted(check)})`;
   return entity({
     ...{ id, kind: 'policy', schema, name: policy, table: showTable({ schema, name }), columns, stage: 'policies' },
     statements: [
       [
-        sql`create policy ${ident(policy)} on ${ident(schema, name)} as ${trusted(permissive ? 'permissive' : 'restrictive')} for ${trusted(commands[command])} to ${to}${seen}${written}`,
+        sql`create policy ${ident(policy)} on ${ident(schema, name)} as ${trusted(permissive ? 'permissive' : 'restrictive')} for ${trusted(commands[command])}${to}${seen}${written}`,
       ],
     ],
     needs: [relation],
