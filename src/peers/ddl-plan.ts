@@ -249,9 +249,22 @@ function limits(context: PlanContext, { source, to, tree }: Member): readonly st
       problems.push(`the primary key of ${showTable(source)} is WITHOUT OVERLAPS: these need PostgreSQL 18`);
     }
   }
+  if (context.target.version < 150_000) {
+    for (const column of source.columns) {
+      if (!hasOddScale(column.type.text) || tree.mapping.exclude.includes(column.name)) continue;
+      problems.push(
+        `${showTable(source)}.${column.name} is ${column.type.text}: a scale below 0 or above the precision needs PostgreSQL 15`,
+      );
+    }
+  }
   for (const part of [to.schema, to.name]) {
     if (Buffer.byteLength(part) > 63)
       problems.push(`name "${part}" has ${Buffer.byteLength(part)} bytes, at most 63 fit`);
   }
   return problems;
+}
+
+function hasOddScale(type: string): boolean {
+  const [, precision = 0, scale = 0] = /^numeric\((\d+),(-?\d+)\)/.exec(type) ?? [];
+  return Number(scale) < 0 || Number(scale) > Number(precision);
 }

@@ -231,15 +231,17 @@ test('a replica identity is the same on the target, so that it can be followed i
 
 test('what an older target cannot hold is told before anything is made', async () => {
   await using w = await world(
-    'create table ok (); create table t (id int, v int generated always as (id * 2) virtual)',
+    'create table ok (n numeric(5,5)); create table t (id int, v int generated always as (id * 2) virtual, up numeric(12,-2), down numeric(3,5))',
     undefined,
     [18, 14],
   );
   await expect(prepare(w, [table('ok'), table('t')])).rejects.toMatchObject({
-    detail: 'public.t.v is a virtual generated column: these need PostgreSQL 18',
+    detail: `public.t.v is a virtual generated column: these need PostgreSQL 18
+public.t.up is numeric(12,-2): a scale below 0 or above the precision needs PostgreSQL 15
+public.t.down is numeric(3,5): a scale below 0 or above the precision needs PostgreSQL 15`,
   });
   expect(await w.to.exec(tablesOf)).toEqual([]);
-  await prepare(w, [table('t', { exclude: ['v'] })]);
+  await prepare(w, [table('t', { exclude: ['v', 'up', 'down'] })]);
 });
 
 test('virtual and stored generated columns, unlogged tables and inheritance arrive', async () => {
