@@ -109,6 +109,9 @@ test('as an ordinary role, that may not keep triggers from firing, they wait, an
     await it.world.peer('low', { ...target, user: role, password: 'x' });
     await source.exec(`${audited} ${eager} insert into t values (1, 'a'); insert into r values (1, 'a')`);
     await source.exec(`create table kept (id int primary key); grant create on schema public to ${app}, ${stranger};
+      create table p (id int primary key) partition by range (id); create table p1 partition of p for values from (0) to (9) partition by range (id);
+      create table p11 partition of p1 for values from (0) to (5); create trigger parted after insert on p for each row execute function note('parted');
+      alter table p11 disable trigger parted;
       alter table t owner to ${app}; alter table secret owner to ${app}; alter table kept owner to ${stranger}; insert into kept values (1)`);
     await it.world.say('create mirror bound_low from src to low for all tables');
     await until('it streams', async () => (await it.status()) === 'running');
@@ -126,8 +129,10 @@ test('as an ordinary role, that may not keep triggers from firing, they wait, an
       'rule ins of public.r',
       'rule upd of public.r',
       'setting trigger always of public.t',
+      'setting trigger parted of public.p11',
       'setting trigger replica of public.t',
       'trigger ordinary of public.t',
+      'trigger parted of public.p',
       'trigger statement of public.t',
     ]);
     expect(await ledger(it, 'failed')).toEqual([]);

@@ -32,9 +32,9 @@ interface Bound extends TableName {
 interface TriggerRow extends Bound {
   readonly trigger: string;
   readonly definition: string;
-  /** Of a partition, made with its parent's: the parent's id and state. */
-  readonly parent: string | null;
+  /** Of a partition, made with its parent's: the parent's state, and the ids of all above it up to the one that is made. */
   readonly parentState: Firing | null;
+  readonly above: readonly string[];
 }
 
 export async function readTriggers(db: Connection, facts: ServerFacts): Promise<readonly Entity[]> {
@@ -42,7 +42,10 @@ export async function readTriggers(db: Connection, facts: ServerFacts): Promise<
   const rows = await db.query<TriggerRow>(sql`
     select 'pg_trigger:' || t.oid as id, 'pg_class:' || c.oid as relation, n.nspname::text as schema, c.relname::text as name,
       c.relkind::text as relkind, t.tgname::text as trigger, pg_catalog.pg_get_triggerdef(t.oid) as definition,
-      t.tgenabled::text as state, 'pg_trigger:' || p.oid as parent, p.tgenabled::text as "parentState",
+      t.tgenabled::text as state, p.tgenabled::text as "parentState",
+      (with recursive up(oid) as (select t.tgparentid union all
+          select a.tgparentid from up join pg_catalog.pg_trigger a on a.oid = up.oid where a.tgparentid <> 0)
+        select coalesce(pg_catalog.json_agg('pg_trigger:' || up.oid), '[]') from up where up.oid <> 0) as above,
       (select coalesce(pg_catalog.json_agg(distinct a.attname), '[]') from pg_catalog.pg_attribute a
         where a.attrelid = c.oid and a.attnum > 0 and (a.attnum = any(t.tgattr) or exists (
           select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_trigger'::pg_catalog.regclass
@@ -55,8 +58,10 @@ export async function readTriggers(db: Connection, facts: ServerFacts): Promise<
       and not exists (select from pg_catalog.pg_constraint k where k.oid = t.tgconstraint and k.contype <> 't')
     order by n.nspname, c.relname, t.tgname`);
   return rows.flatMap((row) => {
-    if (row.parent === null) return triggerEntities(row);
-    return row.state === row.parentState ? [] : [stateEntity(row, [row.parent])];
+    if (row.above.length === 0) return triggerEntities(row);
+    if (row.state === row.parentState) return [];
+    // What is said of a partitioned table holds for its partitions, until something else is said of these.
+    return [stateEntity(row, [...row.above, ...row.above.map((id) => `${id}:state`)])];
   });
 }
 
