@@ -114,7 +114,11 @@ export async function showMirror(pool: Pool, name: string): Promise<CommandResul
       order by array_position(array['copying', 'waiting', 'copied'], t.state), t.source_table limit ${mostTables}`);
     const changes = await changesRows(db, name);
     const objects = await objectRows(db, name);
-    return { mirror: found, tables: list, objects, progress: [...(await progressRows(db, name)), ...changes] };
+    const stands = found.status === 'paused' || found.status === 'failed';
+    // What was being copied when it was paused has no speed.
+    const still = (table: TableFacts) => stands && table.state === 'copying';
+    const tables = list.map((table) => (still(table) ? { ...table, seconds: null, seconds_left: null } : table));
+    return { mirror: found, tables, objects, progress: [...(await progressRows(db, name, stands)), ...changes] };
   });
   const more = Number(mirror.tables) - tables.length;
   const rows: [string, string | null][] = [

@@ -33,8 +33,11 @@ export interface WalFacts {
   readonly age: number;
 }
 
-/** Rows for SHOW MIRROR; none for what is not known or over. */
-export async function progressRows(db: Connection, mirror: string): Promise<[string, string][]> {
+/**
+ * Rows for SHOW MIRROR; none for what is not known or over.
+ * @param stands whether the mirror is paused or failed: then nothing has a rate, and nobody knows when it ends
+ */
+export async function progressRows(db: Connection, mirror: string, stands: boolean): Promise<[string, string][]> {
   // As JSON, in which numbers are numbers.
   const [progress] = await db.query<{ facts: ProgressFacts }>(sql`select pg_catalog.to_json(f) as facts
     from (select *, to_char(ends_at, 'HH24:MI:SS TZH:TZM') as ends_at from sluice.progress where mirror = ${mirror}) f`);
@@ -46,9 +49,12 @@ export async function progressRows(db: Connection, mirror: string): Promise<[str
       order by source_table, part limit ${mostParts}) f`);
   return [
     ...(progress?.facts.waits_for ?? []).map((line): [string, string] => ['waits for', line]),
-    ...(progress === undefined ? [] : progressLines(progress.facts)),
-    ...(wal === undefined ? [] : [['log held back', walLine(wal.facts)] as [string, string]]),
-    ...parts.map(({ facts }): [string, string] => [`part ${facts.part} of ${facts.source_table}`, partLine(facts)]),
+    ...(progress === undefined ? [] : progressLines(progress.facts, stands)),
+    ...(wal === undefined ? [] : [['log held back', walLine(wal.facts, stands)] as [string, string]]),
+    ...(stands ? [] : parts).map(({ facts }): [string, string] => [
+      `part ${facts.part} of ${facts.source_table}`,
+      partLine(facts),
+    ]),
   ];
 }
 
@@ -56,7 +62,7 @@ export async function progressRows(db: Connection, mirror: string): Promise<[str
 const mostParts = 32;
 
 /** What is copied and made, and when that is over. Pure. */
-export function progressLines(facts: ProgressFacts): [string, string][] {
+export function progressLines(facts: ProgressFacts, stands = false): [string, string][] {
   const { load_seconds_left: load, finish_seconds_left: finish, objects_made: made, objects_total: total } = facts;
   if (load === null || finish === null || facts.phase === 'preparing') return [];
   const loading = facts.phase === 'snapshotting';
@@ -64,25 +70,31 @@ export function progressLines(facts: ProgressFacts): [string, string][] {
   const copied = [
     `${shownBytes(facts.bytes_copied)} of ${shownBytes(facts.bytes_total ?? facts.bytes_copied)}`,
     `${grouped(String(facts.rows_copied))} of about ${grouped(String(facts.rows_total ?? facts.rows_copied))} rows`,
-    `${shownBytes(facts.bytes_per_second ?? 0)}/s, ${grouped(String(Math.round(facts.rows_per_second ?? 0)))} rows/s`,
+    ...(stands
+      ? []
+      : [
+          `${shownBytes(facts.bytes_per_second ?? 0)}/s, ${grouped(String(Math.round(facts.rows_per_second ?? 0)))} rows/s`,
+        ]),
   ].join(', ');
   const left = loading
     ? `${shownSeconds(load)} for rows, ${shownSeconds(finish)} for what is made after them`
     : `what is made after the rows`;
+  const progress = `${facts.percent ?? 0} %: ${loading ? copied : `rows are copied, ${objects ?? 'nothing to make'}`}`;
+  if (stands) return [['progress', progress]];
   return [
-    ['progress', `${facts.percent ?? 0} %: ${loading ? copied : `rows are copied, ${objects ?? 'nothing to make'}`}`],
+    ['progress', progress],
     ['time left', `${shownSeconds(load + finish)} (${left}), until ${facts.ends_at}`],
   ];
 }
 
 /** `1.2 GB, growing by 3.0 MB/s; lost in 45 min, …`. Pure. */
-export function walLine(facts: WalFacts): string {
+export function walLine(facts: WalFacts, stands = false): string {
   const { wal_status: status, bytes_until_lost: room, seconds_until_lost: seconds, bytes_per_second: rate } = facts;
   if (status === 'lost') return `slot "${facts.slot}" is lost: the source has removed log that it needs`;
   const parts = [
     `${shownBytes(facts.held_bytes)}${rate === null ? '' : `, growing by ${shownBytes(Math.max(0, rate))}/s`}`,
   ];
-  if (facts.seconds_left !== null && facts.held_bytes_after_copy !== null) {
+  if (!stands && facts.seconds_left !== null && facts.held_bytes_after_copy !== null) {
     const then = shownBytes(facts.held_bytes_after_copy);
     parts.push(`about ${then} when the copy ends in ${shownSeconds(facts.seconds_left)}`);
   }
@@ -90,7 +102,7 @@ export function walLine(facts: WalFacts): string {
   else {
     const when = seconds === null ? '' : `, reached in ${shownSeconds(seconds)} at this rate`;
     parts.push(`${shownBytes(room)} more until max_slot_wal_keep_size${when}`);
-    const early = seconds !== null && facts.seconds_left !== null && seconds < facts.seconds_left;
+    const early = !stands && seconds !== null && facts.seconds_left !== null && seconds < facts.seconds_left;
     if (early) parts.push('that is before the copy ends: raise it on the source, or the slot will be lost');
   }
   if (status === 'unreserved')

@@ -41,6 +41,15 @@ test('after the rows it tells of the objects', () => {
   ]);
 });
 
+test('while a mirror is paused nothing has a speed, and no end is foretold', () => {
+  expect(progressLines(progress, true)).toEqual([
+    ['progress', '37 %: 1.2 GB of 3.4 GB, 1,200,000 of about 4,000,000 rows'],
+  ]);
+  expect(walLine({ ...wal, seconds_until_lost: 60 }, true)).toBe(
+    '1.2 GB, growing by 3.0 MB/s; 8.8 GB more until max_slot_wal_keep_size, reached in 1 min 00 s at this rate (looked at 4 s ago)',
+  );
+});
+
 test('before anything is known it says nothing', () => {
   expect(progressLines({ ...progress, load_seconds_left: null, finish_seconds_left: null })).toEqual([]);
 });
