@@ -19,6 +19,8 @@ export interface Relation extends TableName {
   readonly schemaUsage: boolean;
   /** Columns that our role may not select. */
   readonly hiddenColumns: readonly string[];
+  /** Generated columns with the columns of the row that each is computed from. */
+  readonly generated: readonly { readonly column: string; readonly from: readonly string[] }[];
   /** Row-level security would hide rows from us. */
   readonly rowSecurity: boolean;
   readonly owned: boolean;
@@ -53,6 +55,16 @@ export async function readRelations(db: Connection, tables: readonly Table[]): P
       (select coalesce(json_agg(a.attname order by a.attnum), '[]') from pg_catalog.pg_attribute a
         where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
           and not has_column_privilege(c.oid, a.attnum, 'select')) as "hiddenColumns",
+      -- Up to 14 the column itself needs the others, later its expression does.
+      (select coalesce(json_agg(json_build_object('column', g.attname, 'from', (
+          select coalesce(json_agg(distinct a.attname), '[]') from pg_catalog.pg_depend d
+          join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum = d.refobjsubid and a.attnum <> g.attnum
+          where d.refclassid = 'pg_catalog.pg_class'::regclass and d.refobjid = c.oid and (
+            d.classid = 'pg_catalog.pg_class'::regclass and d.objid = c.oid and d.objsubid = g.attnum
+            or d.classid = 'pg_catalog.pg_attrdef'::regclass and d.objid in (select k.oid from pg_catalog.pg_attrdef k
+              where k.adrelid = c.oid and k.adnum = g.attnum)))) order by g.attnum), '[]')
+        from pg_catalog.pg_attribute g where g.attrelid = c.oid and g.attnum > 0 and not g.attisdropped
+          and g.attgenerated <> '') as generated,
       row_security_active(c.oid) as "rowSecurity",
       pg_has_role(current_user, c.relowner, 'usage') as owned
     from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
@@ -163,7 +175,26 @@ function checkColumns(plan: MirrorPlan, found: readonly FoundTable[]): readonly 
     const hint = 'Leave it in, or set initial_copy_only = true.';
     findings.push(problem(check, 'invalid_option', { message, detail: `Columns: ${needed.join(', ')}.`, hint }));
   }
+  const computed = plan.options.schema === 'none' ? [] : found.flatMap(leftWithoutSource);
+  if (computed.length > 0) {
+    const message = `column ${computed[0]?.from} cannot be excluded: ${computed[0]?.column} is generated from it`;
+    const all = computed.map(({ column, from }) => `${column} from ${from}`);
+    const hint = 'Exclude the generated columns, too, or leave in what they are generated from.';
+    findings.push(problem(check, 'invalid_option', { message, detail: `Generated: ${all.join(', ')}.`, hint }));
+  }
   return findings.length > 0 ? findings : [ok(check, 'all columns that are named are there')];
+}
+
+// The target computes generated columns itself, and so needs all that they are made of.
+function leftWithoutSource({ mapping, table, relation }: FoundTable) {
+  const shown = (name: string) => `${showTable(table)}.${name}`;
+  return relation.generated
+    .filter(({ column }) => !mapping.exclude.includes(column))
+    .flatMap(({ column, from }) =>
+      from
+        .filter((name) => mapping.exclude.includes(name))
+        .map((name) => ({ column: shown(column), from: shown(name) })),
+    );
 }
 
 // The copy reads partitions one by one, so a right on the root alone does not do.

@@ -237,6 +237,20 @@ describe.each([14, 18] as const)('a source of PostgreSQL %i', (major) => {
     expect(await refusal(sides, { tables: [{ exclude: ['v'], key: 'id' }] })).toBeUndefined();
   });
 
+  test('a column that a generated one is made of cannot be excluded without that one', async () => {
+    const sides = await fresh();
+    await sides.source.exec(
+      'create table t (id int primary key, a int, b int, g int generated always as (a + b) stored, h int generated always as (7) stored)',
+    );
+    expect(await refusal(sides, { tables: [{ exclude: ['b'] }] })).toMatchObject({
+      sqlstate: '22023',
+      message: 'column public.t.b cannot be excluded: public.t.g is generated from it',
+      detail: 'Generated: public.t.g from public.t.b.',
+    });
+    expect(await refusal(sides, { tables: [{ exclude: ['b', 'g'] }] })).toBeUndefined();
+    expect(await refusal(sides, { tables: [{ exclude: ['h'] }] })).toBeUndefined();
+  });
+
   test('a filter that PostgreSQL cannot use is refused with its own words, and cannot bring a second statement', async () => {
     const sides = await fresh();
     await sides.source.exec('create table t (id int primary key, v text); create table other (id int)');
