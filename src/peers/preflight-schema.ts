@@ -86,7 +86,8 @@ function checkObjects({ objects }: DatabasePlan): readonly Finding[] {
   const lines = objects.filter(({ line, steps }) => line.state !== 'existed' && steps.length === 0);
   if (lines.length === 0) return [];
   const words = lines.slice(0, mostObjects).map(({ line }) => {
-    const name = line.schema === '' ? line.name : `${line.schema}.${line.name}`;
+    // What is bound to a table has a name only there.
+    const name = line.schema === '' || line.table !== '' ? line.name : `${line.schema}.${line.name}`;
     return `${line.kind} ${name}${line.table === '' ? '' : ` of ${line.table}`}: ${line.reason ?? ''}`;
   });
   const more = lines.length > mostObjects ? [`and ${lines.length - mostObjects} more`] : [];
