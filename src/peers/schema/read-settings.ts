@@ -1,4 +1,4 @@
-// What is said of the database itself: settings and privileges. It is not ours to change on the target; the ledger has the statements.
+// What is said of the database itself: settings, privileges, its comment. It is not ours to change on the target; the ledger has the statements.
 import type { Connection } from '../../pg/client.ts';
 import { ident, literal, type Sql, sql, trusted } from '../../pg/sql.ts';
 import { type Entity, entity } from './entity.ts';
@@ -7,7 +7,16 @@ import type { ServerFacts } from './facts.ts';
 const notOurs = 'the database itself is not changed by a mirror';
 
 export async function readDatabaseItself(db: Connection, _: ServerFacts): Promise<readonly Entity[]> {
-  return [...(await readSettings(db)), ...(await readDatabaseGrants(db))];
+  return [...(await readSettings(db)), ...(await readDatabaseGrants(db)), ...(await readDatabaseComment(db))];
+}
+
+async function readDatabaseComment(db: Connection): Promise<readonly Entity[]> {
+  const { comment } = await db.one<{ comment: string | null }>(sql`
+    select pg_catalog.shobj_description(d.oid, 'pg_database') as comment
+    from pg_catalog.pg_database d where d.datname = pg_catalog.current_database()`);
+  if (comment === null) return [];
+  const object = { id: 'comment:database', kind: 'comment', name: 'on the database', definition: comment } as const;
+  return [told(object, (database) => sql`comment on database ${database} is ${literal(comment)}`, null)];
 }
 
 function told(
@@ -34,6 +43,8 @@ const lists: ReadonlySet<string> = new Set([
   ...['shared_preload_libraries', 'unix_socket_directories'],
 ]);
 
+const secret = /secret|passw|token|key|credential|auth/i;
+
 async function readSettings(db: Connection): Promise<readonly Entity[]> {
   const rows = await db.query<{ role: string | null; setting: string }>(sql`
     select r.rolname::text as role, s.setting
@@ -43,7 +54,9 @@ async function readSettings(db: Connection): Promise<readonly Entity[]> {
   return rows.map(({ role, setting }) => {
     const at = setting.indexOf('=');
     const [name, value] = [setting.slice(0, at), setting.slice(at + 1)];
-    const to = lists.has(name) ? trusted(value === '' ? "''" : value) : literal(value);
+    // Applications keep keys of theirs in settings; the ledger shows none.
+    const shown = secret.test(name) ? '********' : value;
+    const to = lists.has(name) ? trusted(value === '' ? "''" : value) : literal(shown);
     const set = trusted(
       name
         .split('.')
