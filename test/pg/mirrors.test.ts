@@ -252,7 +252,7 @@ test('statements whose engines are not there name themselves', async () => {
   }
 });
 
-test('an option that asks for more than there is is refused by name, one that does less says so', async () => {
+test('an option that asks for more than there is is refused by name, one that does nothing says so', async () => {
   await using it = await twoPeers();
   await it.source.exec('create table a (id int primary key)');
   const say = (options: string) =>
@@ -262,8 +262,7 @@ test('an option that asks for more than there is is refused by name, one that do
     message: expect.stringContaining('schema_changes'),
   });
   const { notices } = await say("schema_changes = 'columns', schema = 'full', script = 'x'");
-  expect(notices.join('\n')).toMatch(/types, sequences and tables|script/s);
-  expect(notices).toHaveLength(2);
+  expect(notices).toEqual([expect.stringContaining('script')]);
 });
 
 test('options of statements that are not supported are checked first', async () => {
