@@ -66,7 +66,7 @@ export async function inspectTarget(
   return {
     version: Number(facts.version),
     schemas: new Set(facts.schemas),
-    tables: byName(await inspectTables(db, wanted.tables)),
+    tables: byName(await inspectTables(db, wanted.tables, { sizes: false })),
     types: byName(await findTypes(db, wanted.types)),
     sequences: new Set(facts.sequences.map(showTable)),
     collations: new Set(facts.collations.map(showTable)),
@@ -93,7 +93,7 @@ async function findInTheWay(db: Connection, tables: readonly TableName[]): Promi
     union all
     select w.schema, w.name, 'a type' from wanted w
     join pg_catalog.pg_type t on t.typnamespace = w.namespace and t.typname = w.name
-    where t.typrelid = 0 and not exists (select from pg_catalog.pg_type e where e.typarray = t.oid)`);
+    where t.typrelid = 0 and not exists (select from pg_catalog.pg_type e where e.oid = t.typelem and e.typarray = t.oid)`);
   return new Map(rows.map((row) => [showTable(row), row.what]));
 }
 

@@ -204,10 +204,7 @@ async function readColumns(db: Connection, oids: readonly number[]): Promise<Rea
   const rows = await db.query<ColumnRow>(sql`
     select a.attrelid::oid as table, a.attname::text as name, a.attnum, a.atttypid::oid as type,
       pg_catalog.format_type(a.atttypid, a.atttypmod) as type_text,
-      a.attnotnull and not exists (select from pg_catalog.pg_constraint k
-        where k.conrelid = a.attrelid and k.contype = 'n' and not k.convalidated and k.conkey[1] = a.attnum) as not_null,
-      (select k.conname::text from pg_catalog.pg_constraint k
-        where k.conrelid = a.attrelid and k.contype = 'n' and k.conkey[1] = a.attnum) as not_null_name,
+      a.attnotnull and coalesce(k.convalidated, true) as not_null, k.conname::text as not_null_name,
       pg_catalog.pg_get_expr(d.adbin, case when a.attgenerated = '' then 0::oid else d.adrelid end) as default,
       a.attidentity::text as identity, a.attgenerated::text as generated,
       case when a.attcollation <> t.typcollation and a.attcollation <> 0 then (
@@ -217,12 +214,10 @@ async function readColumns(db: Connection, oids: readonly number[]): Promise<Rea
       a.attcompression::text as compression,
       coalesce(a.attstattarget, -1)::int as statistics,
       coalesce(pg_catalog.to_json(a.attoptions), '[]') as options, a.attislocal as local,
-      (select k.conislocal from pg_catalog.pg_constraint k
-        where k.conrelid = a.attrelid and k.contype = 'n' and k.conkey[1] = a.attnum) as not_null_local,
-      coalesce((select k.connoinherit from pg_catalog.pg_constraint k
-        where k.conrelid = a.attrelid and k.contype = 'n' and k.conkey[1] = a.attnum), false) as not_null_no_inherit
+      k.conislocal as not_null_local, coalesce(k.connoinherit, false) as not_null_no_inherit
     from pg_catalog.pg_attribute a join pg_catalog.pg_type t on t.oid = a.atttypid
     left join pg_catalog.pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+    left join pg_catalog.pg_constraint k on k.conrelid = a.attrelid and k.contype = 'n' and k.conkey[1] = a.attnum
     where a.attrelid = any(${[...oids]}::oid[]) and a.attnum > 0 and not a.attisdropped
     order by a.attrelid, a.attnum`);
   const types = await readTypes(db, [...new Set(rows.map((row) => row.type))]);
@@ -299,11 +294,11 @@ async function readLeaves(
       ]
     : [sql`0`, sql`0`];
   const rows = await db.query<LeafRow>(sql`
-    with recursive tree(root, oid) as (
-      select r.oid, r.oid from pg_catalog.pg_class r where r.oid = any(${[...oids]}::oid[])
+    with recursive tree(root, oid, kind) as (
+      select r.oid, r.oid, r.relkind from pg_catalog.pg_class r where r.oid = any(${[...oids]}::oid[])
       union all
-      select tree.root, i.inhrelid from tree join pg_catalog.pg_class p on p.oid = tree.oid and p.relkind = 'p'
-      join pg_catalog.pg_inherits i on i.inhparent = tree.oid)
+      select tree.root, i.inhrelid, p.relkind from tree join pg_catalog.pg_inherits i on i.inhparent = tree.oid
+      join pg_catalog.pg_class p on p.oid = i.inhrelid where tree.kind = 'p')
     select c.root::oid as root, l.oid, n.nspname::text as schema, l.relname::text as name,
       case when l.relkind in ('f', 'v', 'm') then l.relkind::text else 'r' end as kind,
       l.relkind in ('r', 'm') and a.amname = 'heap' as by_pages,

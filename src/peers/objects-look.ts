@@ -31,24 +31,39 @@ export async function lookAtSource(source: Connection, trees: readonly TableTree
   return { trees, objects, extensions };
 }
 
+/** The mirror's tables on the target, and what belongs to them there. */
+export interface TargetObjects {
+  readonly there: readonly Table[];
+  readonly objects: TableObjects;
+}
+
+/** @param there the tables, if they were read a moment ago */
+export async function lookAtTables(
+  target: Connection,
+  trees: readonly TableTree[],
+  there?: readonly Table[],
+): Promise<TargetObjects> {
+  const tables = there ?? (await inspectTables(target, targetNames(trees), { sizes: false }));
+  const oids = tables.map((table) => table.oid);
+  return { there: tables, objects: await readTableObjects(target, oids, { sizes: false }) };
+}
+
 /** The target's side, with which the plan is made. @param follows whether changes will be applied, or are */
 export async function lookAtTarget(
   target: Connection,
   { trees, objects, extensions }: SourceObjects,
-  follows: boolean,
+  { standing, follows }: { readonly standing: TargetObjects; readonly follows: boolean },
 ): Promise<ObjectInput> {
-  const there = await inspectTables(target, targetNames(trees));
-  const standing = await readTableObjects(
-    target,
-    there.map((table) => table.oid),
-  );
+  const { there } = standing;
   const members = new Map(trees.flatMap(membersOf).map((member) => [member.source.oid, member]));
   return {
     trees,
     source: objects,
-    target: standing,
+    target: standing.objects,
     there,
-    outside: (await inspectTables(target, outsideNames({ members, source: objects, trees }))).flatMap(outsideTable),
+    outside: (await inspectTables(target, outsideNames({ members, source: objects, trees }), { sizes: false })).flatMap(
+      outsideTable,
+    ),
     extensions: await lookForExtensions(target, extensions),
     actsWhileFollowing: follows && !(await maySwitchOff(target)),
   };

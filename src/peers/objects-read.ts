@@ -1,6 +1,6 @@
 // What belongs to tables and is made after the load, as the server itself prints it: indexes, constraints, statistics, comments.
 import type { Connection } from '../pg/client.ts';
-import { type Sql, sql } from '../pg/sql.ts';
+import { type Sql, sql, trusted } from '../pg/sql.ts';
 import type { TableName } from '../pg/table.ts';
 
 /** A unique, primary key or exclusion constraint that an index stands behind. */
@@ -108,8 +108,17 @@ export interface TableObjects {
 
 const tablesPerTrip = 2_000;
 
+export interface ReadOptions {
+  /** False: indexes come without their sizes, each of which costs the server a look at its files. */
+  readonly sizes?: boolean;
+}
+
 /** Reads what belongs to the tables of these OIDs. The search_path must be empty (Connection.open pins it). */
-export async function readTableObjects(db: Connection, tables: readonly number[]): Promise<TableObjects> {
+export async function readTableObjects(
+  db: Connection,
+  tables: readonly number[],
+  { sizes = true }: ReadOptions = {},
+): Promise<TableObjects> {
   const { version } = await db.one<{ version: number }>(
     sql`select pg_catalog.current_setting('server_version_num')::int as version`,
   );
@@ -119,28 +128,41 @@ export async function readTableObjects(db: Connection, tables: readonly number[]
   const comments: CommentFacts[] = [];
   for (let at = 0; at < tables.length; at += tablesPerTrip) {
     const some = tables.slice(at, at + tablesPerTrip);
-    const rows = await db.query<Omit<IndexFacts, 'bytes'> & { readonly bytes: string }>(selectIndexes(some));
+    const rows = await db.query<Omit<IndexFacts, 'bytes'> & { readonly bytes: string }>(
+      selectIndexes(some, { version, sizes }),
+    );
     indexes.push(...rows.map((row) => ({ ...row, bytes: Number(row.bytes) })));
-    constraints.push(...(await db.query<ConstraintFacts>(selectConstraints(some))));
+    constraints.push(...(await db.query<ConstraintFacts>(selectConstraints(some, version))));
     statistics.push(...(await db.query<StatisticsFacts>(selectStatistics(some))));
     comments.push(...(await db.query<CommentFacts>(selectComments(some))));
   }
   return { version, indexes, constraints, statistics, comments };
 }
 
-// The definition without its beginning, which is put together here as ruleutils.c does; what differs between versions is asked
-// for as JSON, so that a column that an older server lacks is null.
-function selectIndexes(tables: readonly number[]): Sql {
+// A column that came with a version, and what its absence means.
+function since(version: number, came: number, column: string, before: string): Sql {
+  return trusted(version >= came ? column : before);
+}
+
+// The definition without its beginning, which is put together here as ruleutils.c does. `offset 0`: else the planner pulls the
+// definition up to each place that names it, and the server prints it as often.
+function selectIndexes(
+  tables: readonly number[],
+  { version, sizes }: { readonly version: number; readonly sizes: boolean },
+): Sql {
+  const distinct = since(version, 150_000, 'x.indnullsnotdistinct', 'false');
+  const period = since(version, 180_000, 'k.conperiod', 'false');
+  const bytes = sizes ? sql`coalesce(pg_catalog.pg_relation_size(c.oid), 0)` : sql`0`;
   return sql`
     select c.oid, x.indrelid::oid as table, n.nspname::text as schema, c.relname::text as name, c.relkind::text as kind,
-      x.indisunique as unique, coalesce((pg_catalog.to_jsonb(x)->>'indnullsnotdistinct')::boolean, false) as "nullsNotDistinct",
+      x.indisunique as unique, ${distinct} as "nullsNotDistinct",
       x.indisvalid as valid, x.indisclustered as clustered, x.indisreplident as identity,
       case when pg_catalog.starts_with(def.text, head.text)
         then pg_catalog.substr(def.text, pg_catalog.length(head.text) + 1) end as using,
       coalesce(pg_catalog.to_json(c.reloptions), '[]') as options,
       (select pg_catalog.json_build_object('type', k.contype, 'definition', pg_catalog.pg_get_constraintdef(k.oid),
           'deferrable', k.condeferrable, 'deferred', k.condeferred,
-          'period', coalesce((pg_catalog.to_jsonb(k)->>'conperiod')::boolean, false),
+          'period', ${period},
           'comment', pg_catalog.obj_description(k.oid, 'pg_constraint'))
         from pg_catalog.pg_constraint k
         where k.conindid = c.oid and k.conrelid = x.indrelid and k.contype in ('p', 'u', 'x')) as constraint,
@@ -158,13 +180,13 @@ function selectIndexes(tables: readonly number[]): Sql {
               and k.conindid = c.oid and k.conrelid = x.indrelid and k.contype in ('p', 'u', 'x')) used) as columns,
       (select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('column', a.attnum, 'target', a.attstattarget) order by a.attnum), '[]')
         from pg_catalog.pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and a.attstattarget >= 0) as statistics,
-      coalesce(pg_catalog.pg_relation_size(c.oid), 0) as bytes,
+      ${bytes} as bytes,
       pg_catalog.obj_description(c.oid, 'pg_class') as comment,
       (select s.spcname::text from pg_catalog.pg_tablespace s where s.oid = c.reltablespace) as tablespace
     from pg_catalog.pg_index x join pg_catalog.pg_class c on c.oid = x.indexrelid
     join pg_catalog.pg_namespace n on n.oid = c.relnamespace
     join pg_catalog.pg_class t on t.oid = x.indrelid join pg_catalog.pg_namespace tn on tn.oid = t.relnamespace
-    cross join lateral (select pg_catalog.pg_get_indexdef(c.oid) as text) def
+    cross join lateral (select pg_catalog.pg_get_indexdef(c.oid) as text offset 0) def
     cross join lateral (select 'CREATE ' || case when x.indisunique then 'UNIQUE ' else '' end || 'INDEX '
       || pg_catalog.quote_ident(c.relname) || ' ON ' || case when c.relkind = 'I' then 'ONLY ' else '' end
       || pg_catalog.quote_ident(tn.nspname) || '.' || pg_catalog.quote_ident(t.relname) || ' USING ' as text) head
@@ -172,10 +194,13 @@ function selectIndexes(tables: readonly number[]): Sql {
     order by n.nspname, c.relname`;
 }
 
-function selectConstraints(tables: readonly number[]): Sql {
+function selectConstraints(tables: readonly number[], version: number): Sql {
+  const enforced = since(version, 180_000, 'k.conenforced', 'true');
+  const withPeriod = since(version, 180_000, 'k.conperiod', 'false');
+  const someColumns = since(version, 150_000, 'k.confdelsetcols is not null', 'false');
   return sql`
     select k.oid, k.conrelid::oid as table, k.conname::text as name, k.contype::text as type, def.text as definition,
-      k.convalidated as validated, coalesce((pg_catalog.to_jsonb(k)->>'conenforced')::boolean, true) as enforced,
+      k.convalidated as validated, ${enforced} as enforced,
       k.connoinherit as "noInherit", k.conislocal as local,
       coalesce(pg_catalog.to_json(k.conkey), '[]') as columns, own.list as "columnNames",
       case when k.contype = 'f' then (
@@ -188,12 +213,12 @@ function selectConstraints(tables: readonly number[]): Sql {
       case when pg_catalog.starts_with(def.text, head.before || head.referenced) then pg_catalog.json_build_object(
         'before', head.before, 'after', pg_catalog.substr(def.text, pg_catalog.length(head.before || head.referenced) + 1))
         end as around,
-      period.is as period, coalesce(pg_catalog.to_jsonb(k)->'confdelsetcols', 'null') <> 'null' as "deletesColumns",
+      period.is as period, ${someColumns} as "deletesColumns",
       k.confupdtype in ('c', 'n', 'd') or k.confdeltype in ('c', 'n', 'd') as acts,
       pg_catalog.obj_description(k.oid, 'pg_constraint') as comment
     from pg_catalog.pg_constraint k
-    cross join lateral (select pg_catalog.pg_get_constraintdef(k.oid) as text) def
-    cross join lateral (select coalesce((pg_catalog.to_jsonb(k)->>'conperiod')::boolean, false) as is) period
+    cross join lateral (select pg_catalog.pg_get_constraintdef(k.oid) as text offset 0) def
+    cross join lateral (select ${withPeriod} as is) period
     cross join lateral (select coalesce(pg_catalog.json_agg(a.attname order by key.place), '[]') as list,
         pg_catalog.string_agg(case when period.is and key.place = pg_catalog.cardinality(k.conkey) then 'PERIOD ' else '' end
           || pg_catalog.quote_ident(a.attname), ', ' order by key.place) as text

@@ -5,7 +5,7 @@ import { growTrees, planInput, readSourceSchema, readTargetFacts, type SourceSch
 import { planSchema, type SchemaPlan } from './ddl-plan.ts';
 import type { TargetFacts } from './inspect-target.ts';
 import { type Finding, type MirrorPlan, ok, problem, warning } from './preflight-finding.ts';
-import { type DatabasePlan, readPlan } from './schema/read-plan.ts';
+import { type DatabasePlan, planSides, readSourceSide, readTargetSide } from './schema/read-plan.ts';
 import { readUnlogged } from './schema/unlogged.ts';
 
 /** What is read of both sides for a plan of the target's schema. */
@@ -25,10 +25,17 @@ export async function readSchemaSides(
 ): Promise<SchemaSides> {
   // Of a view or a foreign table, a copy makes a table.
   const usable = look.plan.slot === null ? look.tables : look.tables.filter(isTable);
-  const trees = await growTrees(source, look.plan.tables, usable);
-  const schema = await readSourceSchema(source, trees);
-  const all = [...trees, ...(await readUnlogged(source, look.plan))];
-  const database = await readPlan({ source, target }, look.plan, all);
+  const [ofSource, targetSide] = await Promise.all([
+    (async () => {
+      const trees = await growTrees(source, look.plan.tables, usable);
+      const schema = await readSourceSchema(source, trees);
+      const all = [...trees, ...(await readUnlogged(source, look.plan))];
+      return { schema, all, side: await readSourceSide(source, look.plan) };
+    })(),
+    readTargetSide(target, look.plan),
+  ]);
+  const { schema, all, side } = ofSource;
+  const database = planSides({ source: side, target: targetSide }, look.plan, all);
   return { schema, database, target: await readTargetFacts(target, schema) };
 }
 

@@ -2,11 +2,11 @@
 import { type ObjectLine, objectKey, objectStages } from '../mirror/object.ts';
 import type { MirrorWork } from '../mirror/work.ts';
 import { membersOf, type TableTree, tableObject } from '../peers/ddl-tree.ts';
-import { lookAtSource, lookAtTarget } from '../peers/objects-look.ts';
+import { lookAtSource, lookAtTables, lookAtTarget } from '../peers/objects-look.ts';
 import { planObjects } from '../peers/objects-plan.ts';
 import { type PlannedObject, refused } from '../peers/objects-planned.ts';
 import { followObjects } from '../peers/schema/follow-tables.ts';
-import { readPlan } from '../peers/schema/read-plan.ts';
+import { planSides, readSourceSide, readTargetSide } from '../peers/schema/read-plan.ts';
 import type { Connection } from '../pg/client.ts';
 import { showTable, type Table } from '../pg/table.ts';
 import type { SnapshotDeps } from './deps.ts';
@@ -18,9 +18,13 @@ export async function planAll(
   work: MirrorWork,
   trees: readonly TableTree[],
 ): Promise<readonly PlannedObject[]> {
-  const theirs = await lookAtSource(source, trees);
-  const input = await lookAtTarget(target, theirs, work.slot !== null);
-  const { objects, renames } = await readPlan({ source, target }, work, trees);
+  const [ofSource, ofTarget] = await Promise.all([
+    readSource(source, work, trees),
+    (async () => ({ standing: await lookAtTables(target, trees), side: await readTargetSide(target, work) }))(),
+  ]);
+  const { standing } = ofTarget;
+  const input = await lookAtTarget(target, ofSource.theirs, { standing, follows: work.slot !== null });
+  const { objects, renames } = planSides({ source: ofSource.side, target: ofTarget.side }, work, trees);
   const ofTables = planObjects({
     ...{ ...input, source: followObjects(input.source, renames) },
     keepsDeleted: work.options.soft_delete && work.slot !== null,
@@ -31,6 +35,11 @@ export async function planAll(
     ...objects,
     ...ofTables.filter(({ line }) => !known.has(objectKey(line))),
   ];
+}
+
+/** What the source has of the tables, and besides. */
+export async function readSource(source: Connection, work: MirrorWork, trees: readonly TableTree[]) {
+  return { theirs: await lookAtSource(source, trees), side: await readSourceSide(source, work) };
 }
 
 function missingTables(trees: readonly TableTree[], there: readonly Table[]): readonly PlannedObject[] {

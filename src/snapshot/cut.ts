@@ -43,7 +43,8 @@ export async function cutSource(
 ): Promise<CutTables> {
   const { source, target } = copy.sides;
   const trees = await readTrees(source, copy.tables);
-  const there = new Map((await inspectTables(target, targetNames(trees))).map((table) => [showTable(table), table]));
+  const standing = await inspectTables(target, targetNames(trees), { sizes: false });
+  const there = new Map(standing.map((table) => [showTable(table), table]));
   const versions = { source: await version(source), target: await version(target) };
   const columns = new Map<string, CopiedColumns>();
   const memories: Memory[] = [];

@@ -35,7 +35,7 @@ interface Seen {
 
 async function see({ work }: SnapshotDeps, sides: Sides, tables: readonly MirroredTable[]): Promise<Seen> {
   const trees = await readTrees(sides.source, tables);
-  const there = await inspectTables(sides.target, targetNames(trees));
+  const there = await inspectTables(sides.target, targetNames(trees), { sizes: false });
   const publication = await readPublication(sides.source, work.publication.name);
   return { trees, there: new Map(there.map((table) => [showTable(table), table])), publication };
 }

@@ -7,17 +7,17 @@ import { endLeftovers, readCopiedTables } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
 import { membersOf, type TableTree, targetNames } from '../peers/ddl-tree.ts';
 import { inspectTables } from '../peers/inspect.ts';
-import { lookAtSource, lookAtTarget, lookForExtensions } from '../peers/objects-look.ts';
+import { lookAtTables, lookAtTarget, lookForExtensions, type SourceObjects } from '../peers/objects-look.ts';
 import { planExtensions, planObjects } from '../peers/objects-plan.ts';
 import { followObjects } from '../peers/schema/follow-tables.ts';
-import { readPlan } from '../peers/schema/read-plan.ts';
+import { type DatabasePlan, planSides, readTargetSide } from '../peers/schema/read-plan.ts';
 import { readUnlogged } from '../peers/schema/unlogged.ts';
 import { moveSequences } from '../peers/sequences.ts';
 import { moveFreeSequences } from '../peers/sequences-free.ts';
 import type { Connection } from '../pg/client.ts';
 import { ident, join, sql } from '../pg/sql.ts';
 import { showTable, type Table, type TableName } from '../pg/table.ts';
-import { compareCatalogs, makeAgain, planAll } from './closing.ts';
+import { compareCatalogs, makeAgain, planAll, readSource } from './closing.ts';
 import type { SnapshotDeps } from './deps.ts';
 import { flushTarget } from './flush.ts';
 import { addKeys } from './keys.ts';
@@ -71,13 +71,19 @@ async function makeAll(
   const rows = async () => {
     if (work.options.do_initial_copy) await analyze(deps, mirrored, signal);
   };
-  const there = await inspectTables(target, targetNames(trees));
+  const standing = () => inspectTables(target, targetNames(trees), { sizes: false });
   if (work.options.schema === 'none') {
     await rows();
-    return there;
+    return await standing();
   }
+  const [ofSource, ofTarget] = await Promise.all([
+    readSource(source, work, trees),
+    (async () => ({ there: await standing(), side: await readTargetSide(target, work) }))(),
+  ]);
+  const { there } = ofTarget;
   const run = new ObjectRun(deps);
-  await makeObjects({ deps, run, source, target, there, rows }, trees, signal);
+  const database = planSides({ source: ofSource.side, target: ofTarget.side }, work, trees);
+  await makeObjects({ deps, run, theirs: ofSource.theirs, database, target, there, rows }, trees, signal);
   if (work.options.schema !== 'full') return there;
   // The plans before are let go by now: of 10,000 tables one is enough to hold.
   const look = () => planAll({ source, target }, work, trees);
@@ -89,7 +95,8 @@ async function makeAll(
 interface Making {
   readonly deps: SnapshotDeps;
   readonly run: ObjectRun;
-  readonly source: Connection;
+  readonly theirs: SourceObjects;
+  readonly database: DatabasePlan;
   readonly target: Connection;
   /** The mirror's tables on the target. */
   readonly there: readonly Table[];
@@ -98,13 +105,11 @@ interface Making {
 }
 
 async function makeObjects(
-  { deps, run, source, target, there, rows }: Making,
+  { deps, run, theirs, database, target, there, rows }: Making,
   trees: readonly TableTree[],
   signal: AbortSignal,
 ): Promise<void> {
   const { work } = deps;
-  const theirs = await lookAtSource(source, trees);
-  const database = await readPlan({ source, target }, work, trees);
   await run.begin(database.objects);
   await run.make(database.objects, { stages: ['before'], watch: target }, signal);
   const needed = planExtensions(await lookForExtensions(target, theirs.extensions));
@@ -115,7 +120,8 @@ async function makeObjects(
     await rows();
     return;
   }
-  const input = await lookAtTarget(target, theirs, work.slot !== null);
+  const standing = await lookAtTables(target, trees);
+  const input = await lookAtTarget(target, theirs, { standing, follows: work.slot !== null });
   const followed = { ...input, source: followObjects(input.source, database.renames) };
   const keepsDeleted = work.options.soft_delete && work.slot !== null;
   const planned = planObjects({ ...followed, keepsDeleted }).filter(({ line }) => line.stage !== 'needs');

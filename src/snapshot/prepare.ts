@@ -11,7 +11,7 @@ import { membersOf, type TableTree, tableObject, targetNames } from '../peers/dd
 import { inspectTables } from '../peers/inspect.ts';
 import { type TargetFacts, tablesWithRows } from '../peers/inspect-target.ts';
 import { createPublication } from '../peers/publication.ts';
-import { planAgainst, readSourceSide } from '../peers/schema/read-plan.ts';
+import { planSides, readSourceSide, readTargetSide } from '../peers/schema/read-plan.ts';
 import { readUnlogged, unloggedReason } from '../peers/schema/unlogged.ts';
 import type { Connection } from '../pg/client.ts';
 import { ident, join, sql } from '../pg/sql.ts';
@@ -60,16 +60,21 @@ interface Sides {
 async function makeSchema({ deps, source, target, trees, empty }: Sides, signal: AbortSignal): Promise<TargetFacts> {
   const { work } = deps;
   const all = [...trees, ...(await missingOf(target, empty))];
-  const schema = await readSourceSchema(source, all);
-  const side = await readSourceSide(source, work);
+  const [ofSource, targetSide] = await Promise.all([
+    (async () => ({ schema: await readSourceSchema(source, all), side: await readSourceSide(source, work) }))(),
+    readTargetSide(target, work),
+  ]);
+  const { schema } = ofSource;
+  const sides = { source: ofSource.side, target: targetSide };
   for (;;) {
     throwIfStopped(signal);
     const facts = await readTargetFacts(target, schema);
-    const database = await planAgainst(side, target, { work, trees: [...trees, ...empty] });
+    const database = planSides(sides, work, [...trees, ...empty]);
     const plan = planSchema(planInput(schema, facts, work, database));
     refuse(plan);
     if (plan.drop.length > 0) {
       await dropTables(target, work, plan.drop);
+      sides.target = await readTargetSide(target, work);
       continue;
     }
     await makeBefore(deps, target, { steps: plan.steps, database }, signal);
@@ -153,7 +158,7 @@ async function tellUsed({ report }: SnapshotDeps, trees: readonly TableTree[], f
 }
 
 async function missingOf(target: Connection, trees: readonly TableTree[]): Promise<readonly TableTree[]> {
-  const there = new Set((await inspectTables(target, targetNames(trees))).map(showTable));
+  const there = new Set((await inspectTables(target, targetNames(trees), { sizes: false })).map(showTable));
   return trees.filter(({ mapping }) => !there.has(showTable(mapping.to)));
 }
 

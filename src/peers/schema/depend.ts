@@ -77,7 +77,7 @@ const selectEdges = sql`
   with element as materialized (
     select t.oid, coalesce(r.rngtypid, e.oid, t.oid) as stands_for
     from pg_catalog.pg_type t
-    left join pg_catalog.pg_type e on e.typarray = t.oid
+    left join pg_catalog.pg_type e on e.oid = t.typelem and e.typarray = t.oid
     left join pg_catalog.pg_range r on r.rngmultitypid = coalesce(e.oid, t.oid)
     where t.oid >= 16384),
   stand_in as materialized (

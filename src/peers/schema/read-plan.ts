@@ -1,4 +1,4 @@
-// Reads both sides of a mirror and plans what becomes of the database's objects.
+// What becomes of a database's objects, by what both sides have. The sides are two servers: they are read at the same time.
 import type { MirrorWork } from '../../mirror/work.ts';
 import type { Connection } from '../../pg/client.ts';
 import type { TableTree } from '../ddl-tree.ts';
@@ -13,33 +13,27 @@ type Work = Pick<MirrorWork, 'tables' | 'scope' | 'slot' | 'publication'> & {
   readonly target: { readonly metadataSchema: string };
 };
 
-interface Sides {
-  readonly source: Connection;
-  readonly target: Connection;
-}
-
 /** The source's side; none where nothing is to be made. */
 export async function readSourceSide(source: Connection, work: Work): Promise<DatabaseSide | null> {
   if (work.options.schema === 'none') return null;
   return await readSide(source, oursOf(work));
 }
 
-/** The plan against the target as it is now. */
-export async function planAgainst(
-  side: DatabaseSide | null,
-  target: Connection,
-  { work, trees }: { readonly work: Work; readonly trees: readonly TableTree[] },
-): Promise<DatabasePlan> {
-  if (side === null) return emptyPlan;
-  return planDatabase({ source: side, target: await readSide(target, oursOf(work)), work, trees });
+/** The target's side as it is now; none where nothing is to be made. */
+export async function readTargetSide(target: Connection, work: Work): Promise<DatabaseSide | null> {
+  if (work.options.schema === 'none') return null;
+  return await readSide(target, oursOf(work));
 }
 
-export async function readPlan(
-  { source, target }: Sides,
-  work: Work,
-  trees: readonly TableTree[],
-): Promise<DatabasePlan> {
-  return await planAgainst(await readSourceSide(source, work), target, { work, trees });
+export interface BothSides {
+  readonly source: DatabaseSide | null;
+  readonly target: DatabaseSide | null;
+}
+
+/** Pure. */
+export function planSides({ source, target }: BothSides, work: Work, trees: readonly TableTree[]): DatabasePlan {
+  if (source === null || target === null) return emptyPlan;
+  return planDatabase({ source, target, work, trees });
 }
 
 // Source and target may be one server, or change places one day.

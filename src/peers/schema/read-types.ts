@@ -45,7 +45,7 @@ export async function readAllTypes(db: Connection, facts: ServerFacts): Promise<
     from pg_catalog.pg_type t join pg_catalog.pg_namespace n on n.oid = t.typnamespace
     left join pg_catalog.pg_class c on c.oid = t.typrelid
     where t.typtype in ('b', 'c', 'd', 'e', 'r', 'p') and (c.oid is null or c.relkind = 'c')
-      and not exists (select from pg_catalog.pg_type e where e.typarray = t.oid)
+      and not exists (select from pg_catalog.pg_type e where e.oid = t.typelem and e.typarray = t.oid)
       and ${isUsers(facts, 'pg_type', 't', 'n')}
     order by n.nspname, t.typname`);
   const definitions = new Map(
