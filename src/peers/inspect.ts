@@ -1,11 +1,12 @@
 // What tables there are and how they are made, read from pg_catalog only, in few round trips however many there are.
+import { Shared } from '../base/shared.ts';
 import type { Connection } from '../pg/client.ts';
 import { sql } from '../pg/sql.ts';
 import type { Column, ColumnType, Leaf, PrimaryKey, Table, TableName } from '../pg/table.ts';
 import { isBinarySafe, isBuiltin, readTypes, type TypeFacts } from './inspect-types.ts';
 
 // Rows of columns of that many tables are held at a time.
-const tablesPerTrip = 2_000;
+const tablesPerTrip = 500;
 
 /**
  * The tables that a person would move: plain tables and roots of partitioned ones, ordered by name. Not partitions, temporary
@@ -90,34 +91,35 @@ async function inspectSome(
 ): Promise<readonly Table[]> {
   const tables = await readTables(db, names);
   const oids = tables.map((table) => table.oid);
-  const [columns, leaves] = [await readColumns(db, oids), await readLeaves(db, oids, sizes)];
+  const shared = new Shared();
+  const [columns, leaves] = [await readColumns(db, oids, shared), await readLeaves(db, oids, sizes)];
   return tables.map((row) => {
     const own = columns.get(row.oid) ?? [];
     const parents = row.parents ?? [];
     const [parent] = parents;
     return {
       oid: row.oid,
-      schema: row.schema,
+      schema: shared.text(row.schema),
       name: row.name,
       kind: row.kind,
       persistence: row.persistence,
       columns: own,
       primaryKey: row.primary_key && {
         constraint: row.primary_key.constraint,
-        columns: row.primary_key.columns,
-        include: row.primary_key.include,
-        definition: row.primary_key.definition,
+        columns: shared.of(row.primary_key.columns),
+        include: shared.of(row.primary_key.include),
+        definition: shared.text(row.primary_key.definition),
       },
       replicaIdentity: row.replica_identity,
-      identityColumns: identityColumns(row),
+      identityColumns: shared.of(identityColumns(row)),
       partitioning: row.partition_key === null ? null : { key: row.partition_key },
       partitionOf: row.bound === null || parent === undefined ? null : { parent, bound: row.bound },
-      inherits: row.bound === null ? parents : [],
-      options: row.options,
+      inherits: shared.of(row.bound === null ? parents : []),
+      options: shared.of(row.options),
       ofType: row.of_type,
       accessMethod: row.access_method,
       tablespace: row.tablespace,
-      leaves: (leaves.get(row.oid) ?? []).map((leaf) => withEstimate(leaf, own)),
+      leaves: (leaves.get(row.oid) ?? []).map((leaf) => withEstimate(leaf, own, row)),
     };
   });
 }
@@ -198,7 +200,11 @@ interface ColumnRow {
   readonly not_null_no_inherit: boolean;
 }
 
-async function readColumns(db: Connection, oids: readonly number[]): Promise<ReadonlyMap<number, readonly Column[]>> {
+async function readColumns(
+  db: Connection,
+  oids: readonly number[],
+  shared: Shared,
+): Promise<ReadonlyMap<number, readonly Column[]>> {
   // A default names no column; told so, the server spares itself a cubic look at the names of 1,600 columns.
   // A NOT NULL that is not validated (18) promises nothing about the rows that are there.
   const rows = await db.query<ColumnRow>(sql`
@@ -221,13 +227,10 @@ async function readColumns(db: Connection, oids: readonly number[]): Promise<Rea
     where a.attrelid = any(${[...oids]}::oid[]) and a.attnum > 0 and not a.attisdropped
     order by a.attrelid, a.attnum`);
   const types = await readTypes(db, [...new Set(rows.map((row) => row.type))]);
-  const shared = new Map<string, ColumnType>();
   const columns = new Map<number, Column[]>();
   for (const row of rows) {
-    const key = `${row.type} ${row.type_text}`;
-    const type = shared.get(key) ?? columnType(row, types);
-    shared.set(key, type);
-    const column = toColumn(row, type);
+    const type = () => shared.make(`type ${row.type} ${row.type_text}`, () => columnType(row, types));
+    const column = shared.make(JSON.stringify({ ...row, table: null }), () => toColumn(row, type()));
     const list = columns.get(row.table);
     if (list === undefined) columns.set(row.table, [column]);
     else list.push(column);
@@ -317,9 +320,11 @@ async function readLeaves(
   return leaves;
 }
 
-function withEstimate(row: LeafRow, columns: readonly Column[]): Leaf {
+function withEstimate(row: LeafRow, columns: readonly Column[], root: TableName & { readonly oid: number }): Leaf {
   const pages = Number(row.pages);
-  const { oid, schema, name, kind } = row;
+  const { oid, kind } = row;
+  // A plain table is its own leaf.
+  const { schema, name } = row.oid === root.oid ? root : row;
   const byPages = row.by_pages === true;
   return { oid, schema, name, kind, byPages, pages, rows: estimateRows(row, pages, columns), bytes: Number(row.bytes) };
 }

@@ -1,4 +1,5 @@
 // What belongs to tables and is made after the load, as the server itself prints it: indexes, constraints, statistics, comments.
+import { Shared } from '../base/shared.ts';
 import type { Connection } from '../pg/client.ts';
 import { type Sql, sql, trusted } from '../pg/sql.ts';
 import type { TableName } from '../pg/table.ts';
@@ -106,7 +107,7 @@ export interface TableObjects {
   readonly comments: readonly CommentFacts[];
 }
 
-const tablesPerTrip = 2_000;
+const tablesPerTrip = 500;
 
 export interface ReadOptions {
   /** False: indexes come without their sizes, each of which costs the server a look at its files. */
@@ -131,12 +132,27 @@ export async function readTableObjects(
     const rows = await db.query<Omit<IndexFacts, 'bytes'> & { readonly bytes: string }>(
       selectIndexes(some, { version, sizes }),
     );
-    indexes.push(...rows.map((row) => ({ ...row, bytes: Number(row.bytes) })));
-    constraints.push(...(await db.query<ConstraintFacts>(selectConstraints(some, version))));
+    const shared = new Shared();
+    for (const row of rows) indexes.push(sharedIndex(row, shared));
+    for (const row of await db.query<ConstraintFacts>(selectConstraints(some, version)))
+      constraints.push({ ...row, columns: shared.of(row.columns), columnNames: shared.of(row.columnNames) });
     statistics.push(...(await db.query<StatisticsFacts>(selectStatistics(some))));
     comments.push(...(await db.query<CommentFacts>(selectComments(some))));
   }
   return { version, indexes, constraints, statistics, comments };
+}
+
+function sharedIndex(row: Omit<IndexFacts, 'bytes'> & { readonly bytes: string }, shared: Shared): IndexFacts {
+  return {
+    ...row,
+    bytes: Number(row.bytes),
+    schema: shared.text(row.schema),
+    using: row.using === null ? null : shared.text(row.using),
+    options: shared.of(row.options),
+    constraint: row.constraint === null ? null : shared.of(row.constraint),
+    columns: shared.of(row.columns),
+    statistics: shared.of(row.statistics),
+  };
 }
 
 // A column that came with a version, and what its absence means.

@@ -12,12 +12,12 @@ import { showTable, type Table } from '../pg/table.ts';
 import type { SnapshotDeps } from './deps.ts';
 import type { ObjectRun } from './objects.ts';
 
-/** Everything of the mirror, as both sides are now. */
+/** Everything of the mirror, as both sides are now, and the target's tables. */
 export async function planAll(
   { source, target }: { readonly source: Connection; readonly target: Connection },
   work: MirrorWork,
   trees: readonly TableTree[],
-): Promise<readonly PlannedObject[]> {
+): Promise<{ readonly planned: readonly PlannedObject[]; readonly there: readonly Table[] }> {
   const [ofSource, ofTarget] = await Promise.all([
     readSource(source, work, trees),
     (async () => ({ standing: await lookAtTables(target, trees), side: await readTargetSide(target, work) }))(),
@@ -30,11 +30,12 @@ export async function planAll(
     keepsDeleted: work.options.soft_delete && work.slot !== null,
   });
   const known = new Set(objects.map(({ line }) => objectKey(line)));
-  return [
+  const planned = [
     ...missingTables(trees, input.there),
     ...objects,
     ...ofTables.filter(({ line }) => !known.has(objectKey(line))),
   ];
+  return { planned, there: input.there };
 }
 
 /** What the source has of the tables, and besides. */

@@ -1,16 +1,17 @@
 // After the load: keys, then all else that belongs to the tables, statistics, sequences; durable before it ends.
 import { SluiceError } from '../base/errors.ts';
 import { throwIfStopped } from '../base/retry.ts';
-import { objectStages } from '../mirror/object.ts';
+import { type ObjectStage, objectStages } from '../mirror/object.ts';
 import { applicationName } from '../mirror/work.ts';
 import { endLeftovers, readCopiedTables } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
 import { membersOf, type TableTree, targetNames } from '../peers/ddl-tree.ts';
 import { inspectTables } from '../peers/inspect.ts';
-import { lookAtTables, lookAtTarget, lookForExtensions, type SourceObjects } from '../peers/objects-look.ts';
+import { lookAtTables, lookAtTarget, lookForExtensions } from '../peers/objects-look.ts';
 import { planExtensions, planObjects } from '../peers/objects-plan.ts';
+import type { PlannedObject } from '../peers/objects-planned.ts';
 import { followObjects } from '../peers/schema/follow-tables.ts';
-import { type DatabasePlan, planSides, readTargetSide } from '../peers/schema/read-plan.ts';
+import { planSides, readTargetSide } from '../peers/schema/read-plan.ts';
 import { readUnlogged } from '../peers/schema/unlogged.ts';
 import { moveSequences } from '../peers/sequences.ts';
 import { moveFreeSequences } from '../peers/sequences-free.ts';
@@ -61,6 +62,15 @@ interface Trees {
   readonly mirrored: readonly TableTree[];
 }
 
+interface Making extends Trees {
+  readonly deps: SnapshotDeps;
+  readonly run: ObjectRun;
+  readonly source: Connection;
+  readonly target: Connection;
+  /** Lets the target's planner know the rows. */
+  readonly rows: () => Promise<void>;
+}
+
 /** @returns the mirror's tables on the target */
 async function makeAll(
   deps: SnapshotDeps,
@@ -76,58 +86,60 @@ async function makeAll(
     await rows();
     return await standing();
   }
-  const [ofSource, ofTarget] = await Promise.all([
-    readSource(source, work, trees),
-    (async () => ({ there: await standing(), side: await readTargetSide(target, work) }))(),
-  ]);
-  const { there } = ofTarget;
   const run = new ObjectRun(deps);
-  const database = planSides({ source: ofSource.side, target: ofTarget.side }, work, trees);
-  await makeObjects({ deps, run, theirs: ofSource.theirs, database, target, there, rows }, trees, signal);
-  if (work.options.schema !== 'full') return there;
-  // The plans before are let go by now: of 10,000 tables one is enough to hold.
+  const making = { deps, run, source, target, trees, mirrored, rows };
+  // Each lets go of what it read when it returns: of 10,000 tables one reading is enough to hold.
+  await makeObjects(making, signal);
+  if (work.options.schema !== 'full') return await standing();
   const look = () => planAll({ source, target }, work, trees);
-  await makeAgain(run, look, target, signal);
-  await compareCatalogs(deps, run, await look());
+  await makeAgain(run, async () => (await look()).planned, target, signal);
+  const { planned: now, there } = await look();
+  await compareCatalogs(deps, run, now);
   return there;
 }
 
-interface Making {
-  readonly deps: SnapshotDeps;
-  readonly run: ObjectRun;
-  readonly theirs: SourceObjects;
-  readonly database: DatabasePlan;
-  readonly target: Connection;
-  /** The mirror's tables on the target. */
-  readonly there: readonly Table[];
-  /** Lets the target's planner know the rows. */
-  readonly rows: () => Promise<void>;
+async function makeObjects(making: Making, signal: AbortSignal): Promise<void> {
+  const planned = await makeKeys(making, signal);
+  if (making.deps.work.options.schema === 'full') await makeRest(making, planned, signal);
+  else await making.rows();
 }
 
-async function makeObjects(
-  { deps, run, theirs, database, target, there, rows }: Making,
-  trees: readonly TableTree[],
+/** What keys need, and keys. @returns what comes after them */
+async function makeKeys(
+  { deps, run, source, target, trees }: Making,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<readonly PlannedObject[]> {
   const { work } = deps;
+  const [{ theirs, side }, ofTarget] = await Promise.all([
+    readSource(source, work, trees),
+    (async () => ({
+      there: await inspectTables(target, targetNames(trees), { sizes: false }),
+      side: await readTargetSide(target, work),
+    }))(),
+  ]);
+  const database = planSides({ source: side, target: ofTarget.side }, work, trees);
   await run.begin(database.objects);
   await run.make(database.objects, { stages: ['before'], watch: target }, signal);
   const needed = planExtensions(await lookForExtensions(target, theirs.extensions));
   await run.begin(needed);
   await run.make(needed, { stages: ['needs'], watch: target }, signal);
-  await addKeys(deps, { target, trees, source: theirs.objects, there }, signal);
-  if (work.options.schema !== 'full') {
-    await rows();
-    return;
-  }
+  await addKeys(deps, { target, trees, source: theirs.objects, there: ofTarget.there }, signal);
+  if (work.options.schema !== 'full') return [];
   const standing = await lookAtTables(target, trees);
   const input = await lookAtTarget(target, theirs, { standing, follows: work.slot !== null });
   const followed = { ...input, source: followObjects(input.source, database.renames) };
   const keepsDeleted = work.options.soft_delete && work.slot !== null;
   const planned = planObjects({ ...followed, keepsDeleted }).filter(({ line }) => line.stage !== 'needs');
   await run.begin(planned);
-  const all = [...planned, ...database.objects];
-  const make = (stages: Parameters<ObjectRun['make']>[1]['stages']) => run.make(all, { stages, watch: target }, signal);
+  return [...planned, ...database.objects];
+}
+
+async function makeRest(
+  { run, target, rows }: Making,
+  planned: readonly PlannedObject[],
+  signal: AbortSignal,
+): Promise<void> {
+  const make = (stages: readonly ObjectStage[]) => run.make(planned, { stages, watch: target }, signal);
   await make(['indexes', 'constraints', 'inheritance', 'statistics']);
   // With expressions of indexes and extended statistics; and before foreign keys, which are looked at by queries.
   await rows();

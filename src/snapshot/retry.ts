@@ -33,7 +33,7 @@ export async function retryObjects(
   await using target = await connectPeer(work.target, use, signal);
   await endLeftovers(target, work, ['finish', 'objects']);
   const trees = [...(await readTrees(source, work.tables)), ...(await readUnlogged(source, work))];
-  const all = await planAll({ source, target }, work, trees);
+  const { planned: all } = await planAll({ source, target }, work, trees);
   const planned = all.filter(({ line }) => wanted.has(objectKey(line)));
   const there = new Set(planned.map(({ line }) => objectKey(line)));
   // Large objects are brought with the rows only.

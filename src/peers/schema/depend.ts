@@ -1,4 +1,5 @@
 // What of a database needs what, from pg_depend, down to objects that stand for themselves.
+import { Shared } from '../../base/shared.ts';
 import type { Connection } from '../../pg/client.ts';
 import { sql, trusted } from '../../pg/sql.ts';
 import type { TableName } from '../../pg/table.ts';
@@ -51,6 +52,7 @@ export async function readDependencies(db: Connection): Promise<Graph> {
     from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
     where c.relkind in ('r', 'p', 'v', 'm', 'f') and c.oid >= 16384 and n.nspname !~ '^pg_(toast|temp)'
       and n.nspname <> 'information_schema'`);
+  const shared = new Shared();
   const columns = new Map<string, UsedColumn[]>();
   for (const { from, ...used } of await db.query<UsedColumn & { from: string }>(selectColumns)) {
     const list = columns.get(from);
@@ -65,7 +67,12 @@ export async function readDependencies(db: Connection): Promise<Graph> {
     wide,
     columns,
     statistics,
-    relations: new Map(relations.map(({ id, ...relation }) => [id, relation])),
+    relations: new Map(
+      relations.map(({ id, schema, name, kind, extension }) => [
+        id,
+        { schema: shared.text(schema), name, kind: shared.text(kind), extension },
+      ]),
+    ),
   };
 }
 
