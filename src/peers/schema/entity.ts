@@ -22,6 +22,15 @@ export interface Circumstances {
   readonly follows: boolean;
 }
 
+export interface OfPartition {
+  /** Of the partition. */
+  readonly id: string;
+  /** Whether this is meant for where the partition is mirrored without its table, or with it. */
+  readonly alone: boolean;
+  /** Ids of the triggers that it comes from, the nearest first. */
+  readonly above: readonly string[];
+}
+
 export interface Entity {
   /** `pg_proc:16421`: catalog and OID on its own server, as in the edges of `readDependencies`. */
   readonly id: string;
@@ -72,6 +81,8 @@ export interface Entity {
   readonly of?: string | undefined;
   /** The statements as people may see them, where they hold a secret. */
   readonly shown?: string | undefined;
+  /** Of a trigger that a partition has from its table. */
+  readonly partition?: OfPartition | undefined;
   /** Of an enum. */
   readonly labels?: readonly string[] | undefined;
   /**

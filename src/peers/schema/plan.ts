@@ -20,6 +20,7 @@ import {
 import type { Circumstances, Entity } from './entity.ts';
 import { type Followed, follow, nameKey, noRenames, type Renames, requalify } from './follow.ts';
 import { inOrder } from './order.ts';
+import { withState } from './read-triggers.ts';
 import { neededBy, type Scoped, type ScopeInput, schemaOf, scopeOf } from './scope.ts';
 import type { DatabaseSide } from './side.ts';
 
@@ -138,11 +139,28 @@ function becomeTables(trees: ScopeInput['trees']): ReadonlySet<string> {
 const notOfTables: ReadonlySet<string> = new Set(['trigger', 'rule', 'comment', 'setting']);
 
 // Ten thousand tables have as many owners, who as a rule are those that they should be.
-function worthALook({ source, target, work }: DatabaseInput, there: ReadonlyMap<string, Entity>): readonly Entity[] {
+function worthALook(
+  { source, target, trees, work }: DatabaseInput,
+  there: ReadonlyMap<string, Entity>,
+): readonly Entity[] {
   const circumstances = { source: source.facts, target: target.facts, follows: work.slot !== null };
-  return source.entities.filter((entity) => {
+  return withoutParents(source.entities, trees).filter((entity) => {
     if (entity.quiet !== true || entity.given?.(circumstances) !== true) return true;
     return (there.get(identity(entity)) ?? entity).definition !== entity.definition;
+  });
+}
+
+// Triggers of partitions that are mirrored as tables of their own are theirs; those of all others come with the table's.
+function withoutParents(all: readonly Entity[], trees: ScopeInput['trees']): readonly Entity[] {
+  const apart = new Set(trees.flatMap(({ root }) => (root.partitionOf === null ? [] : [`pg_class:${root.oid}`])));
+  const kept = all.filter(({ partition }) => partition === undefined || apart.has(partition.id) === partition.alone);
+  if (apart.size === 0) return kept;
+  const own = new Set(kept.flatMap(({ id, partition }) => (partition?.alone === true ? [id] : [])));
+  return kept.map((each) => {
+    const first = each.partition?.above.findIndex((id) => own.has(id)) ?? -1;
+    if (each.partition === undefined || first < 0) return each;
+    const beyond = new Set(withState(each.partition.above.slice(first + 1)));
+    return { ...each, needs: each.needs?.filter((id) => !beyond.has(id)) };
   });
 }
 

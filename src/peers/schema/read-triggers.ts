@@ -38,7 +38,8 @@ interface TriggerRow extends Bound {
 }
 
 export async function readTriggers(db: Connection, facts: ServerFacts): Promise<readonly Entity[]> {
-  // One that stands behind a foreign key or a deferrable key is made with that; one of a partition with its parent's.
+  // One that stands behind a foreign key or a deferrable key is made with that; one of a partition with its parent's, if that is
+  // mirrored too.
   const rows = await db.query<TriggerRow>(sql`
     select 'pg_trigger:' || t.oid as id, 'pg_class:' || c.oid as relation, n.nspname::text as schema, c.relname::text as name,
       c.relkind::text as relkind, t.tgname::text as trigger, pg_catalog.pg_get_triggerdef(t.oid) as definition,
@@ -58,11 +59,18 @@ export async function readTriggers(db: Connection, facts: ServerFacts): Promise<
       and not exists (select from pg_catalog.pg_constraint k where k.oid = t.tgconstraint and k.contype <> 't')
     order by n.nspname, c.relname, t.tgname`);
   return rows.flatMap((row) => {
-    if (row.above.length === 0) return triggerEntities(row);
-    if (row.state === row.parentState) return [];
+    const { relation: id, above } = row;
+    if (above.length === 0) return triggerEntities(row);
+    const apart = triggerEntities(row).map((each) => ({ ...each, partition: { id, above, alone: true } }));
+    if (row.state === row.parentState) return apart;
     // What is said of a partitioned table holds for its partitions, until something else is said of these.
-    return [stateEntity(row, [...row.above, ...row.above.map((id) => `${id}:state`)])];
+    return [...apart, { ...stateEntity(row, withState(above)), partition: { id, above, alone: false } }];
   });
+}
+
+/** Ids of triggers and of what is said of each. */
+export function withState(triggers: readonly string[]): readonly string[] {
+  return triggers.flatMap((id) => [id, `${id}:state`]);
 }
 
 // One that fires for applied rows is made at once, so that whatever keeps it from being made shows early, but without firing.
