@@ -1,5 +1,6 @@
 // After a lost snapshot: finished parts stay and are brought forward to the new one, and only what is missing is read.
 import { SluiceError } from '../base/errors.ts';
+import type { MirroredTable } from '../mirror/work.ts';
 import {
   changedKeys,
   changedTables,
@@ -57,10 +58,7 @@ export async function goOn(deps: SnapshotDeps, look: KeptLook, signal: AbortSign
     if (reasons.size > 0) await report.note(`finished parts cannot stay: ${showReasons(reasons, namesShown)}`);
     const anew = notKept(tables, kept);
     if (anew.length > 0) {
-      const names = firstNames(anew.map((table) => showTable(table.from)));
-      await report.note(
-        `the copy goes on under a new snapshot: ${anew.length} of ${work.tables.length} tables begin anew (${names})`,
-      );
+      await report.note(`the copy goes on under a new snapshot: ${showAnew(reasons, anew, work.tables.length)}`);
       await startTables(deps, { sides, held, copied: look.copied, tables: anew, main: false });
     }
     if (kept.size > 0) {
@@ -84,6 +82,13 @@ export async function goOn(deps: SnapshotDeps, look: KeptLook, signal: AbortSign
 }
 
 const isWhole = (table: KeptTable | undefined) => table !== undefined && table.done.size === table.parts.length;
+
+// Of a table of which nothing was there yet, nothing is lost.
+function showAnew(lost: ReadonlyMap<string, unknown>, anew: readonly MirroredTable[], all: number): string {
+  const rest = anew.length - anew.filter(({ from }) => lost.has(showTable(from))).length;
+  const lines = lost.size === 0 ? [] : [`${lost.size} of ${all} tables begin anew (${firstNames([...lost.keys()])})`];
+  return [...lines, ...(rest > 0 ? [`${rest} of ${all} had no finished part yet`] : [])].join(', ');
+}
 
 function firstNames(names: readonly string[]): string {
   const more = names.length > namesShown ? `, and ${names.length - namesShown} more` : '';
