@@ -6,13 +6,15 @@ import { planSchema, type SchemaPlan } from './ddl-plan.ts';
 import type { TargetFacts } from './inspect-target.ts';
 import { type Finding, type MirrorPlan, ok, problem, warning } from './preflight-finding.ts';
 import { type DatabasePlan, planSides, readSourceSide, readTargetSide } from './schema/read-plan.ts';
-import { readUnlogged } from './schema/unlogged.ts';
+import { readUnlogged, unfollowedPartitions } from './schema/unlogged.ts';
 
 /** What is read of both sides for a plan of the target's schema. */
 export interface SchemaSides {
   readonly schema: SourceSchema;
   readonly target: TargetFacts;
   readonly database: DatabasePlan;
+  /** Tables that are made and stay empty. */
+  readonly unlogged: readonly Table[];
 }
 
 const isTable = (table: Table | undefined) => table === undefined || table.kind === 'r' || table.kind === 'p';
@@ -29,26 +31,28 @@ export async function readSchemaSides(
     (async () => {
       const trees = await growTrees(source, look.plan.tables, usable);
       const schema = await readSourceSchema(source, trees);
-      const all = [...trees, ...(await readUnlogged(source, look.plan))];
-      return { schema, all, side: await readSourceSide(source, look.plan) };
+      const unlogged = await readUnlogged(source, look.plan);
+      return { schema, trees, unlogged, side: await readSourceSide(source, look.plan) };
     })(),
     readTargetSide(target, look.plan),
   ]);
-  const { schema, all, side } = ofSource;
-  const database = planSides({ source: side, target: targetSide }, look.plan, all);
-  return { schema, database, target: await readTargetFacts(target, schema) };
+  const { schema, trees, unlogged, side } = ofSource;
+  const database = planSides({ source: side, target: targetSide }, look.plan, [...trees, ...unlogged]);
+  const facts = await readTargetFacts(target, schema);
+  return { schema, database, target: facts, unlogged: unlogged.map(({ root }) => root) };
 }
 
 /** What the target lacks or holds otherwise, and what of the source does not go along. Pure. */
-export function checkSchema(plan: MirrorPlan, { schema, target, database }: SchemaSides): readonly Finding[] {
+export function checkSchema(plan: MirrorPlan, sides: SchemaSides): readonly Finding[] {
+  const { schema, target, database } = sides;
   const check = 'schema of the target';
   const usable = {
     ...schema,
     trees: schema.trees.filter(({ mapping }) => isTable(target.tables.get(showTable(mapping.to)))),
   };
   const found = planAfterDrops(plan, usable, { target, database });
-  const inheritance = [...checkInheritance(plan, schema), ...checkObjects(database)];
-  if (found.problems.length === 0) return [ok(check, 'every table can be made there or fits'), ...inheritance];
+  const more = [...checkInheritance(plan, schema), ...checkUnlogged(plan, sides), ...checkObjects(database)];
+  if (found.problems.length === 0) return [ok(check, 'every table can be made there or fits'), ...more];
   const unfit =
     'ALTER the tables of the target so that they fit, exclude columns, or replace them: WITH (resync = true).';
   const lacking = 'Make on the target what it lacks, or exclude the columns that need it.';
@@ -58,7 +62,7 @@ export function checkSchema(plan: MirrorPlan, { schema, target, database }: Sche
       detail: found.problems.join('\n'),
       hint: found.remedies.length > 0 ? found.remedies.join(' ') : found.unfit.length > 0 ? unfit : lacking,
     }),
-    ...inheritance,
+    ...more,
   ];
 }
 
@@ -119,5 +123,32 @@ function checkInheritance(plan: MirrorPlan, { trees }: SourceSchema): readonly F
       detail: `Tables: ${lone.join('; ')}.`,
       hint: 'Mirror the parents too, if their rows or those of their heirs are read through them.',
     }),
+  ];
+}
+
+// A mirror that only copies, copies them like any other.
+function checkUnlogged(plan: MirrorPlan, { schema, unlogged }: SchemaSides): readonly Finding[] {
+  if (plan.slot === null) return [];
+  const check = 'unlogged tables';
+  const hint = 'ALTER TABLE … SET LOGGED before the mirror is made has them followed.';
+  const names = (tables: readonly Table[]) => `Tables: ${tables.map(showTable).join(', ')}.`;
+  const partitions = unfollowedPartitions(schema.trees);
+  return [
+    ...(unlogged.length === 0
+      ? []
+      : [
+          warning(check, 'unlogged tables are made and stay empty: their changes are in no log', {
+            detail: names(unlogged),
+            hint,
+          }),
+        ]),
+    ...(partitions.length === 0
+      ? []
+      : [
+          warning(check, 'unlogged partitions are copied and not followed: their changes are in no log', {
+            detail: names(partitions),
+            hint,
+          }),
+        ]),
   ];
 }

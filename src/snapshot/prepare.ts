@@ -12,10 +12,10 @@ import { inspectTables } from '../peers/inspect.ts';
 import { type TargetFacts, tablesWithRows } from '../peers/inspect-target.ts';
 import { createPublication } from '../peers/publication.ts';
 import { planSides, readSourceSide, readTargetSide } from '../peers/schema/read-plan.ts';
-import { readUnlogged, unloggedReason } from '../peers/schema/unlogged.ts';
+import { readUnlogged, unfollowedPartitions, unfollowedReason, unloggedReason } from '../peers/schema/unlogged.ts';
 import type { Connection } from '../pg/client.ts';
 import { ident, join, sql } from '../pg/sql.ts';
-import { showTable, type TableName } from '../pg/table.ts';
+import { showTable, type Table, type TableName } from '../pg/table.ts';
 import type { SnapshotDeps } from './deps.ts';
 import { ensureStream } from './slot.ts';
 import { makeBefore } from './steps.ts';
@@ -79,7 +79,7 @@ async function makeSchema({ deps, source, target, trees, empty }: Sides, signal:
     }
     await makeBefore(deps, target, { steps: plan.steps, database }, signal);
     await tellUsed(deps, trees, facts);
-    await tellEmpty(deps, empty);
+    await tellUnlogged(deps, trees, empty);
     return facts;
   }
 }
@@ -162,11 +162,25 @@ async function missingOf(target: Connection, trees: readonly TableTree[]): Promi
   return trees.filter(({ mapping }) => !there.has(showTable(mapping.to)));
 }
 
-async function tellEmpty({ report }: SnapshotDeps, trees: readonly TableTree[]): Promise<void> {
-  if (trees.length === 0) return;
-  const lines = trees.map(({ root }): ObjectLine => {
-    return { ...tableObject(root), stage: 'before', state: 'existed', reason: unloggedReason };
-  });
-  await report.objects(lines);
-  await report.note(`unlogged tables are made and stay empty: ${trees.map(({ root }) => showTable(root)).join(', ')}`);
+async function tellUnlogged(
+  { report, work }: SnapshotDeps,
+  trees: readonly TableTree[],
+  empty: readonly TableTree[],
+): Promise<void> {
+  const told: readonly (readonly [readonly Table[], string, string])[] = [
+    [empty.map(({ root }) => root), unloggedReason, 'unlogged tables are made and stay empty'],
+    [
+      work.slot === null ? [] : unfollowedPartitions(trees),
+      unfollowedReason,
+      'unlogged partitions are copied and their changes do not follow',
+    ],
+  ];
+  for (const [tables, reason, words] of told) {
+    if (tables.length === 0) continue;
+    const lines = tables.map((table): ObjectLine => {
+      return { ...tableObject(table), stage: 'before', state: 'existed', reason };
+    });
+    await report.objects(lines);
+    await report.note(`${words}: ${tables.map(showTable).join(', ')}`);
+  }
 }

@@ -17,9 +17,10 @@ interface Wish {
   readonly options?: Readonly<Record<string, string | number | boolean>>;
   readonly publication?: MirrorPlan['publication'];
   readonly slot?: MirrorPlan['slot'];
+  readonly scope?: MirrorPlan['scope'];
 }
 
-function planOf({ tables = ['t'], options = {}, publication, slot }: Wish): MirrorPlan {
+function planOf({ tables = ['t'], options = {}, publication, slot, scope = { kind: 'tables' } }: Wish): MirrorPlan {
   const written = Object.entries(options).map(([name, value]) => ({ name, value }));
   const table = (name: string) => ({ schema: 'public', name });
   const whole = { key: null, exclude: [], where: null };
@@ -31,7 +32,7 @@ function planOf({ tables = ['t'], options = {}, publication, slot }: Wish): Mirr
       const from = each.from ?? table('t');
       return { ...whole, ...each, from, to: each.to ?? from };
     }),
-    scope: { kind: 'tables' },
+    scope,
     publication: publication ?? { name: 'preflight_pub', made: true },
     slot: slot === undefined ? { name: `preflight_${randomBytes(4).toString('hex')}`, made: true } : slot,
     target: { metadataSchema: '_sluice' },
@@ -221,6 +222,24 @@ describe.each([14, 18] as const)('a source of PostgreSQL %i', (major) => {
       expect.objectContaining({ state: 'warning', detail: 'Tables: public.c of public.t.' }),
     ]);
     expect(await told(['t', 'c'])).toEqual([]);
+  });
+
+  test('unlogged tables that will stay empty, and unlogged partitions that will not be followed, are told of', async () => {
+    const sides = await fresh();
+    await sides.source.exec(`create table t (id int primary key) partition by range (id); create unlogged table u (id int);
+      create unlogged table t_1 partition of t for values from (0) to (10)`);
+    const told = async (wish: Wish) => {
+      const findings = (await look(sides, wish)).filter(({ check }) => check === 'unlogged tables');
+      return findings.map(({ state, message, detail }) => `${state}: ${message}. ${detail}`);
+    };
+    const partitions =
+      'warning: unlogged partitions are copied and not followed: their changes are in no log. Tables: public.t_1.';
+    expect(await told({})).toEqual([partitions]);
+    expect(await told({ scope: { kind: 'all' } })).toEqual([
+      'warning: unlogged tables are made and stay empty: their changes are in no log. Tables: public.u.',
+      partitions,
+    ]);
+    expect(await told({ slot: null, scope: { kind: 'all' } })).toEqual([]);
   });
 
   test('excluded and key columns must exist, and what identifies a row cannot be excluded', async () => {

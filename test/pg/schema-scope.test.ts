@@ -122,6 +122,19 @@ test('unlogged tables of a mirror that follows are made and stay empty, and the 
   ]);
 });
 
+test('unlogged partitions of a mirror that follows are copied, and the ledger says that their changes do not follow', async () => {
+  await using it = await sides(`create table p (id int primary key) partition by range (id);
+    create unlogged table p_1 partition of p for values from (0) to (10); create table p_2 partition of p for values from (10) to (20);
+    insert into p values (1), (11)`);
+  const told = await copyAll(await databaseWork(it, {}));
+  expect(told.objects.get(JSON.stringify(['table', 'public', 'p_1', '']))).toMatchObject({
+    state: 'created',
+    reason: 'its rows are copied and its changes do not follow: it is unlogged, and they are in no log',
+  });
+  expect(told.notes).toContainEqual('unlogged partitions are copied and their changes do not follow: public.p_1');
+  expect(await it.to.exec('select id from p order by 1')).toEqual([{ id: 1 }, { id: 11 }]);
+});
+
 test('rows that users put into tables of an extension stay behind, and the ledger says so', async () => {
   await using it = await sides(`create table t (id int); create schema e; create extension citext schema e;
     update pg_extension set extconfig = array['t'::regclass::oid], extcondition = array['where id > 3'] where extname = 'citext'; insert into t values (4);

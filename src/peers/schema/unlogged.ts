@@ -1,7 +1,7 @@
 // Unlogged tables in the scope of a mirror that follows: their changes are in no log, so that they are made and stay empty.
 import type { MirroredTable, MirrorWork } from '../../mirror/work.ts';
 import type { Connection } from '../../pg/client.ts';
-import { showTable, type TableName } from '../../pg/table.ts';
+import { showTable, type Table, type TableName } from '../../pg/table.ts';
 import { growTrees } from '../ddl-input.ts';
 import type { TableTree } from '../ddl-tree.ts';
 import { inspectTables, listTables } from '../inspect.ts';
@@ -12,6 +12,14 @@ type Work = Pick<MirrorWork, 'tables' | 'scope' | 'slot'> & {
 };
 
 export const unloggedReason = 'its rows are not copied: it is unlogged, and its changes are in no log';
+
+export const unfollowedReason =
+  'its rows are copied and its changes do not follow: it is unlogged, and they are in no log';
+
+/** Unlogged partitions of tables that are followed. */
+export function unfollowedPartitions(trees: readonly TableTree[]): readonly Table[] {
+  return trees.flatMap(({ partitions }) => partitions.filter(({ persistence }) => persistence === 'u'));
+}
 
 /** The unlogged tables that go along without their rows; none in a mirror that only copies, which copies them. */
 export async function readUnlogged(source: Connection, work: Work): Promise<readonly TableTree[]> {
