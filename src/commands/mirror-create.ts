@@ -188,8 +188,9 @@ async function tablesOf(
       }));
     case 'schemas': {
       const lists = [];
+      const without = scope.pairs.map((pair) => pair.from);
       for (const pair of scope.pairs) {
-        const found = await listTables(from.db, pair.from, include);
+        const found = await listTables(from.db, pair.from, { ...include, without });
         if (found.length === 0) {
           throw new SluiceError(
             'undefined_table',

@@ -13,16 +13,23 @@ const tablesPerTrip = 500;
  * tables, tables of extensions, tables of the system or of our own bookkeeping; unlogged ones only when asked for, as no
  * change of theirs is in the log.
  * @param schema only tables of that schema
+ * @param include.without also partitions of tables that are in none of these schemas: without them, they are tables of their own
  */
 export async function listTables(
   db: Connection,
   schema?: string,
-  include: { readonly unlogged?: boolean } = {},
+  include: { readonly unlogged?: boolean; readonly without?: readonly string[] } = {},
 ): Promise<readonly TableName[]> {
+  const alone =
+    include.without === undefined
+      ? sql`not c.relispartition`
+      : sql`(not c.relispartition or not exists (select from pg_catalog.pg_partition_ancestors(c.oid) above
+          join pg_catalog.pg_class a on a.oid = above.relid join pg_catalog.pg_namespace an on an.oid = a.relnamespace
+          where a.oid <> c.oid and an.nspname = any(${[...include.without]}::name[])))`;
   return await db.query<TableName>(sql`
     select n.nspname::text as schema, c.relname::text as name
     from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-    where c.relkind in ('r', 'p') and not c.relispartition
+    where c.relkind in ('r', 'p') and ${alone}
       and (c.relpersistence = 'p' or c.relpersistence = 'u' and ${include.unlogged ?? false}::boolean)
       and n.nspname not in ('pg_catalog', 'information_schema', '_sluice') and n.nspname not like 'pg\\_%'
       and (${schema ?? null}::text is null or n.nspname = ${schema ?? null}::text)

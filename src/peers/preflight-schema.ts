@@ -51,7 +51,12 @@ export function checkSchema(plan: MirrorPlan, sides: SchemaSides): readonly Find
     trees: schema.trees.filter(({ mapping }) => isTable(target.tables.get(showTable(mapping.to)))),
   };
   const found = planAfterDrops(plan, usable, { target, database });
-  const more = [...checkInheritance(plan, schema), ...checkUnlogged(plan, sides), ...checkObjects(database)];
+  const more = [
+    ...checkInheritance(plan, schema),
+    ...checkPartitions(plan, schema),
+    ...checkUnlogged(plan, sides),
+    ...checkObjects(database),
+  ];
   if (found.problems.length === 0) return [ok(check, 'every table can be made there or fits'), ...more];
   const unfit =
     'ALTER the tables of the target so that they fit, exclude columns, or replace them: WITH (resync = true).';
@@ -122,6 +127,21 @@ function checkInheritance(plan: MirrorPlan, { trees }: SourceSchema): readonly F
     warning('inheritance', 'tables inherit from tables that are not mirrored, which will not show their rows', {
       detail: `Tables: ${lone.join('; ')}.`,
       hint: 'Mirror the parents too, if their rows or those of their heirs are read through them.',
+    }),
+  ];
+}
+
+// Of one that is named by itself, a person knows.
+function checkPartitions(plan: MirrorPlan, { trees }: SourceSchema): readonly Finding[] {
+  if (plan.scope.kind !== 'schemas') return [];
+  const alone = trees.flatMap(({ root }) =>
+    root.partitionOf === null ? [] : [`${showTable(root)} of ${showTable(root.partitionOf.parent)}`],
+  );
+  if (alone.length === 0) return [];
+  return [
+    warning('partitions', 'partitions of tables in schemas that are not mapped become tables of their own', {
+      detail: `Partitions: ${alone.join('; ')}.`,
+      hint: 'Map the schema of the partitioned tables too, if they are to be their partitions.',
     }),
   ];
 }

@@ -28,11 +28,15 @@ export async function readUnlogged(source: Connection, work: Work): Promise<read
   const mirrored = new Set(work.tables.map(({ from }) => showTable(from)));
   const to = (from: TableName) =>
     scope.kind === 'all' ? from.schema : scope.pairs.find((pair) => pair.from === from.schema)?.to;
-  const mappings = (await listTables(source, undefined, { unlogged: true })).flatMap((from): MirroredTable[] => {
-    const schema = to(from);
-    if (schema === undefined || mirrored.has(showTable(from)) || from.schema === work.target.metadataSchema) return [];
-    return [{ from, to: { schema, name: from.name }, key: null, exclude: [], where: null }];
-  });
+  const without = scope.kind === 'schemas' ? { without: scope.pairs.map(({ from }) => from) } : {};
+  const mappings = (await listTables(source, undefined, { unlogged: true, ...without })).flatMap(
+    (from): MirroredTable[] => {
+      const schema = to(from);
+      if (schema === undefined || mirrored.has(showTable(from)) || from.schema === work.target.metadataSchema)
+        return [];
+      return [{ from, to: { schema, name: from.name }, key: null, exclude: [], where: null }];
+    },
+  );
   const tables = await inspectTables(
     source,
     mappings.map(({ from }) => from),
