@@ -55,6 +55,17 @@ export function tableDifferences(
   return differences;
 }
 
+/** All of them as an error tells them, each once. */
+export function cannotTake(problems: readonly string[]): {
+  readonly message: string;
+  readonly detail: string | undefined;
+} {
+  const what = 'the target cannot take the tables';
+  return problems.length === 1
+    ? { message: `${what}: ${problems[0]}`, detail: undefined }
+    : { message: `${what}, for ${problems.length} reasons`, detail: problems.join('\n') };
+}
+
 /** Why a type of the target cannot hold all values of the source's of the same name; null: it can. */
 export function typeDifference(source: TypeDefinition, target: TypeDefinition): string | null {
   const what = `type ${showTable(source)}`;

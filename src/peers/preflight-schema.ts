@@ -1,6 +1,7 @@
 // Checks that the target can be given the tables: the same plan that makes them later, drawn up before anything is made.
 import type { Connection } from '../pg/client.ts';
 import { showTable, type Table, type TableName } from '../pg/table.ts';
+import { cannotTake } from './ddl-fit.ts';
 import { growTrees, planInput, readSourceSchema, readTargetFacts, type SourceSchema } from './ddl-input.ts';
 import { planSchema, type SchemaPlan } from './ddl-plan.ts';
 import type { TargetFacts } from './inspect-target.ts';
@@ -63,8 +64,7 @@ export function checkSchema(plan: MirrorPlan, sides: SchemaSides): readonly Find
   const lacking = 'Make on the target what it lacks, or exclude the columns that need it.';
   return [
     problem(check, 'wrong_state', {
-      message: `the target cannot take the tables: ${found.problems[0]}`,
-      detail: found.problems.join('\n'),
+      ...cannotTake(found.problems),
       hint: found.remedies.length > 0 ? found.remedies.join(' ') : found.unfit.length > 0 ? unfit : lacking,
     }),
     ...more,

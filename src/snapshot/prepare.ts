@@ -5,6 +5,7 @@ import type { ObjectLine } from '../mirror/object.ts';
 import { applicationName, type MirrorWork } from '../mirror/work.ts';
 import { holdToken } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
+import { cannotTake } from '../peers/ddl-fit.ts';
 import { planInput, readSourceSchema, readTargetFacts } from '../peers/ddl-input.ts';
 import { planSchema, type SchemaPlan } from '../peers/ddl-plan.ts';
 import { membersOf, type TableTree, tableObject, targetNames } from '../peers/ddl-tree.ts';
@@ -94,8 +95,9 @@ function refuse(plan: SchemaPlan): void {
   }
   if (plan.problems.length === 0) return;
   const replace = plan.unfit.length > 0 ? '; tables that may be replaced: resync = true' : '';
-  throw new SluiceError('wrong_state', `the target cannot take the tables: ${plan.problems[0]}`, {
-    detail: plan.problems.join('\n'),
+  const { message, detail } = cannotTake(plan.problems);
+  throw new SluiceError('wrong_state', message, {
+    detail,
     hint: `${[...plan.remedies, 'Mend it on the target and RESUME MIRROR'].join(' ')}${replace}.`,
   });
 }
