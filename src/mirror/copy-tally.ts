@@ -53,6 +53,7 @@ const leastMemoryMs = 15_000;
 const mostMemoryMs = 600_000;
 const memoryShare = 0.3;
 const rateWindowMs = 10_000;
+const leastWindowSeconds = 3;
 // A row costs about as much as that many bytes, whatever is in it; until tables with wide and narrow rows have told how many.
 const usualBytesPerRow = 100;
 const mostBytesPerRow = 1_000;
@@ -129,7 +130,9 @@ export class CopyTally {
   #done = { bytes: 0, wire: 0 };
   #rows = 0;
   #bytes = 0;
+  /** What had come when; the first is what speeds are reckoned from. */
   #samples: { readonly at: number; readonly rows: number; readonly bytes: number }[] = [];
+  #lastPace: Rates = { rowsPerSecond: 0, bytesPerSecond: 0 };
 
   constructor(limits: CopyLimits) {
     this.#limits = limits;
@@ -153,13 +156,14 @@ export class CopyTally {
     if (this.#beganAt === null) {
       this.#beganAt = at;
       this.#small = new Speed(at);
+      this.#reckonFrom(at);
     }
     const before = this.#tables.get(table);
     if (before !== undefined) {
       const copying = [...before.copying.values()];
       this.#rows -= before.done.rows + copying.reduce((sum, part) => sum + part.copiedRows, 0);
       this.#bytes -= before.done.wire + copying.reduce((sum, part) => sum + part.copiedBytes, 0);
-      this.#samples = [];
+      this.#reckonFrom(at);
     }
     this.#tables.set(table, {
       waiting: new Map(parts.map((part) => [part.part, part])),
@@ -196,7 +200,7 @@ export class CopyTally {
     const seconds = Math.max(0, now.at - part.lastAt) / 1_000;
     if (kept) {
       state.kept += part.bytes;
-      this.#samples = [];
+      this.#reckonFrom(now.at);
     } else this.#learn(state, part, { seconds, before, copied: now.state === 'copied', at: now.at });
     part.lastAt = now.at;
     if (now.state !== 'copied') return;
@@ -335,11 +339,18 @@ export class CopyTally {
     while (this.#samples.length > 2 && (this.#samples[1]?.at ?? at) <= at - rateWindowMs) this.#samples.shift();
     const [first] = this.#samples;
     const seconds = first === undefined ? 0 : (at - first.at) / 1_000;
-    if (first === undefined || seconds < 0.2) return { rowsPerSecond: 0, bytesPerSecond: 0 };
-    return {
+    // What comes, comes in lumps: after a moment without one it is too early to say that nothing comes any more.
+    const early = seconds < leastWindowSeconds && this.#bytes <= (first?.bytes ?? 0);
+    if (first === undefined || seconds < 0.2 || early) return this.#lastPace;
+    this.#lastPace = {
       rowsPerSecond: Math.max(0, this.#rows - first.rows) / seconds,
       bytesPerSecond: Math.max(0, this.#bytes - first.bytes) / seconds,
     };
+    return this.#lastPace;
+  }
+
+  #reckonFrom(at: number): void {
+    this.#samples = [{ at, rows: this.#rows, bytes: this.#bytes }];
   }
 }
 

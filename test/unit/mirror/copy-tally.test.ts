@@ -117,6 +117,23 @@ test('a new limit counts at once', () => {
   expect(now?.loadSecondsLeft).toBeCloseTo(15, -1);
 });
 
+test('a speed is told from the first second on, and is not nothing while the next lump of a throttled copy is awaited', () => {
+  const limits = { workers: 1, partsPerTable: 1, builders: 1 };
+  const tally = new CopyTally({ ...limits, throttle: MB });
+  tally.planned('t', [{ part: 0, rows: 1_000_000, bytes: 100 * MB }], 0);
+  tally.part('t', 0, { state: 'copying', rows: 0, bytes: 0, at: 0 });
+  tally.part('t', 0, { state: 'copying', rows: 10_000, bytes: MB, at: 900 });
+  expect(tally.estimate(1_000)?.bytesPerSecond).toBeCloseTo(MB, -3);
+  for (let second = 2; second <= 20; second++) {
+    tally.part('t', 0, { state: 'copying', rows: second * 10_000, bytes: second * MB, at: second * 1_000 });
+    tally.estimate(second * 1_000);
+  }
+  tally.limit({ ...limits, throttle: MB / 2 });
+  expect(tally.estimate(21_000)?.bytesPerSecond).toBeCloseTo(MB, -3);
+  // Nothing for long is nothing.
+  expect(tally.estimate(31_000)?.bytesPerSecond).toBe(0);
+});
+
 test('a table that begins anew is counted once', () => {
   const tally = new CopyTally({ workers: 1, partsPerTable: 1, builders: 1, throttle: null });
   const parts = [0, 1].map((part) => ({ part, rows: 100_000, bytes: 10 * MB }));
