@@ -193,8 +193,9 @@ test('what the mirror leaves to an administrator is told with its statement, and
   await using it = await world(18, 18);
   const { app, reader } = it.roles;
   await it.from.exec(`alter database "${it.from.database}" set search_path = plain, "$user"; alter database "${it.from.database}" set work_mem = '7MB';
-    alter database "${it.from.database}" set app.jwt_secret = 'hush'; comment on database "${it.from.database}" is 'all of it';
+    alter database "${it.from.database}" set app.jwt = 'hush'; comment on database "${it.from.database}" is 'all of it';
     alter role "${app}" in database "${it.from.database}" set "my.set" = 'a''b'; grant create on database "${it.from.database}" to "${reader}";
+    create function plain.keyed() returns int language sql set work_mem = '7MB' set "my.key" = 'hu''sh' as 'select 1';
     create function plain.theirs() returns int language sql as 'select 1'; alter function plain.theirs() owner to "${app}";
     set allow_system_table_mods = on; insert into pg_seclabel select 'plain.theirs'::regproc, 'pg_proc'::regclass, 0, 'dummy', 'secret''s';
     reset allow_system_table_mods`);
@@ -228,14 +229,9 @@ test('what the mirror leaves to an administrator is told with its statement, and
         'setting',
         `of ${app} in the database: my.set`,
         itself,
-        `alter role "${app}" in database ${to} set "my"."set" to 'a''b'`,
+        `alter role "${app}" in database ${to} set "my"."set" to '********'`,
       ],
-      [
-        'setting',
-        'of the database: app.jwt_secret',
-        itself,
-        `alter database ${to} set "app"."jwt_secret" to '********'`,
-      ],
+      ['setting', 'of the database: app.jwt', itself, `alter database ${to} set "app"."jwt" to '********'`],
       ['setting', 'of the database: search_path', itself, `alter database ${to} set "search_path" to plain, "$user"`],
       ['setting', 'of the database: work_mem', itself, `alter database ${to} set "work_mem" to '7MB'`],
       ['grant', `to ${reader} on the database`, itself, `grant create on database ${to} to "${reader}"`],
@@ -247,8 +243,15 @@ test('what the mirror leaves to an administrator is told with its statement, and
       ],
     ].toSorted(),
   );
+  const keyed = [...told.objects.values()].find(({ name }) => name === 'keyed()');
+  expect(keyed?.state).toBe('created');
+  expect(keyed?.statement).toMatch(/ SET work_mem TO '7MB'\n SET "my\.key" TO '\*{8}'\nAS /);
+  expect(await it.to.exec(`select proconfig from pg_proc where proname = 'keyed'`)).toEqual([
+    { proconfig: ['work_mem=7MB', "my.key=hu'sh"] },
+  ]);
   for (const [kind, , , statement] of left(told.objects))
-    if (kind !== 'security label') await it.to.exec((statement ?? '').replace("'********'", "'hush'"));
+    if (kind !== 'security label')
+      await it.to.exec((statement ?? '').replace("'********'", statement?.includes('jwt') ? "'hush'" : "'a''b'"));
   const again = await moveDatabase(it, { initial_copy_only: true, resync: true });
   expect(left(again.objects).map(([kind]) => kind)).toEqual(['security label']);
 });

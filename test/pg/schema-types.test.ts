@@ -48,7 +48,7 @@ const everyKind = `
   create text search configuration "s""1".conf (parser = pars);
   alter text search configuration "s""1".conf add mapping for asciiword, word with "s""1"."di'ct", simple;
   create foreign data wrapper "w""1" options (a 'b''c', password 'tell nobody');
-  create server "se""rver" type 't' version '1' foreign data wrapper "w""1" options (host 'h', "api_key" 'tell nobody');
+  create server "se""rver" type 't' version '1' foreign data wrapper "w""1" options (host 'h', "api ""id" 'tell nobody');
   create user mapping for public server "se""rver" options (password 'tell nobody');
   create foreign table "s""1"."for""eign" (id int options (k 'v') not null, m mood default 'a', t text collate "C", check (id > 0)) server "se""rver" options (x 'y');
   create sequence "s""1"."se""q" as smallint increment -3 minvalue -300 maxvalue 7 start 5 cache 3 cycle; select nextval('"s""1"."se""q"');

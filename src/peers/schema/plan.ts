@@ -381,7 +381,8 @@ function compare(context: Context, { entity, there, subject, statement }: Pair):
     return judge(context, { entity, subject, statement }) ?? leaveOut(subject, entity.keeps, statement);
   }
   const other = 'the target has another one of that name';
-  return inTheWay(subject, entity.shown === undefined ? `${other}: ${there.definition}` : other);
+  const open = entity.shown === undefined && there.shown === undefined;
+  return inTheWay(subject, open ? `${other}: ${there.definition}` : other);
 }
 
 // A text that a server printed is read and printed again as the same but for casts and parentheses.

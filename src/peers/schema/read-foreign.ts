@@ -5,6 +5,7 @@ import type { TableName } from '../../pg/table.ts';
 import { collate } from '../ddl-types.ts';
 import { type Entity, entity } from './entity.ts';
 import { isUsers, type ServerFacts } from './facts.ts';
+import { hidden, isOpenOption } from './hidden.ts';
 
 export async function readForeign(db: Connection, facts: ServerFacts): Promise<readonly Entity[]> {
   return [
@@ -17,13 +18,10 @@ export async function readForeign(db: Connection, facts: ServerFacts): Promise<r
 
 type Options = readonly { readonly name: string; readonly value: string }[];
 
-// Whatever may be a secret is kept out of what people are shown.
-const secret = /pass|secret|token|credential|private|api_?key|access_?key/i;
-
-function optionsText(options: Options, hidden = false): Sql {
+function optionsText(options: Options, hides = false): Sql {
   if (options.length === 0) return sql``;
   const list = options.map(
-    ({ name, value }) => sql`${ident(name)} ${literal(hidden && secret.test(name) ? '********' : value)}`,
+    ({ name, value }) => sql`${ident(name)} ${literal(hides && !isOpenOption(name) ? hidden : value)}`,
   );
   return sql` options (${join(list)})`;
 }
@@ -42,7 +40,7 @@ function withOptions(
   return entity({
     ...given,
     statements: [[make(optionsText(options))]],
-    ...(options.some(({ name }) => secret.test(name)) ? { shown } : {}),
+    ...(options.some(({ name }) => !isOpenOption(name)) ? { shown } : {}),
   });
 }
 
@@ -101,7 +99,7 @@ async function readUserMappings(db: Connection): Promise<readonly Entity[]> {
     from pg_catalog.pg_user_mappings m where m.umid >= 16384 order by m.srvname, 2`);
   return rows.map(({ id, user, server, public: isPublic }) => {
     const to = isPublic ? 'public' : ident(user).text;
-    const statement = `create user mapping for ${to} server ${ident(server).text} options (user '…', password '********')`;
+    const statement = `create user mapping for ${to} server ${ident(server).text} options (user '…', password '${hidden}')`;
     return entity({
       ...{ id, kind: 'user mapping', name: `${user} on ${server}`, statements: [], definition: '' },
       verdict: () => ({ leaveOut: 'it holds a password, which is not for us to read', statement }),
@@ -159,12 +157,12 @@ async function readForeignTables(db: Connection, facts: ServerFacts): Promise<re
 function foreignTable(row: ForeignTableRow): Entity {
   const { id, schema, name, columns, checks, parents } = row;
   const table = ident(schema, name);
-  const make = (hidden: boolean) => {
+  const make = (hides: boolean) => {
     const lines = [
-      ...columns.map((column) => columnLine(column, hidden)),
+      ...columns.map((column) => columnLine(column, hides)),
       ...checks.map((check) => sql`constraint ${ident(check.name)} ${trusted(check.definition)}`),
     ];
-    return sql`create foreign table ${table} (${join(lines)}) server ${ident(row.server)}${optionsText(row.options, hidden)}`;
+    return sql`create foreign table ${table} (${join(lines)}) server ${ident(row.server)}${optionsText(row.options, hides)}`;
   };
   const settings = columns
     .filter((column) => column.statistics >= 0)
@@ -173,18 +171,18 @@ function foreignTable(row: ForeignTableRow): Entity {
         sql`alter foreign table ${table} alter column ${ident(column.name)} set statistics ${literal(column.statistics)}`,
     );
   const inherit = (parents ?? []).map((parent) => sql`alter foreign table ${table} inherit ${trusted(parent)}`);
-  const hides = [...row.options, ...columns.flatMap(({ options }) => options)].some((option) =>
-    secret.test(option.name),
+  const secret = [...row.options, ...columns.flatMap(({ options }) => options)].some(
+    ({ name: option }) => !isOpenOption(option),
   );
   return entity({
     ...{ id, kind: 'foreign table', schema, name, stage: 'views' },
     statements: [[make(false), ...settings, ...inherit]],
     shape: columns.map((column) => `${ident(column.name).text} ${column.type}`).join(', '),
-    ...(hides ? { shown: make(true).text } : {}),
+    ...(secret ? { shown: make(true).text } : {}),
   });
 }
 
-function columnLine(column: ForeignColumn, hidden: boolean): Sql {
+function columnLine(column: ForeignColumn, hides: boolean): Sql {
   const expression = trusted(column.default ?? '');
   const value =
     column.default === null
@@ -193,5 +191,5 @@ function columnLine(column: ForeignColumn, hidden: boolean): Sql {
         ? sql` default ${expression}`
         : sql` generated always as (${expression}) ${column.generated === 's' ? sql`stored` : sql`virtual`}`;
   const notNull = column.notNull ? sql` not null` : sql``;
-  return sql`${ident(column.name)} ${trusted(column.type)}${optionsText(column.options, hidden)}${collate(column.collation)}${value}${notNull}`;
+  return sql`${ident(column.name)} ${trusted(column.type)}${optionsText(column.options, hides)}${collate(column.collation)}${value}${notNull}`;
 }

@@ -3,6 +3,7 @@ import type { Connection } from '../../pg/client.ts';
 import { ident, literal, type Sql, sql, trusted } from '../../pg/sql.ts';
 import { type Entity, entity } from './entity.ts';
 import { isUsers, type ServerFacts } from './facts.ts';
+import { hidden, isOpenSetting } from './hidden.ts';
 
 /** https://www.postgresql.org/docs/18/catalog-pg-proc.html */
 export async function readRoutines(db: Connection, facts: ServerFacts): Promise<readonly Entity[]> {
@@ -26,6 +27,8 @@ interface FunctionRow {
   readonly atomic: boolean;
   readonly head: string;
   readonly hollow: boolean;
+  /** `app.key=x` of SET clauses of settings with a dot in their name. */
+  readonly settings: readonly string[];
 }
 
 // The body of a function that only holds its place while those that need each other are made.
@@ -37,6 +40,8 @@ async function readFunctions(db: Connection, facts: ServerFacts): Promise<readon
       p.prokind::text as kind, pg_catalog.pg_get_functiondef(p.oid) as definition,
       pg_catalog.concat_ws(' ; ', pg_catalog.pg_get_function_arguments(p.oid), pg_catalog.pg_get_function_result(p.oid),
         l.lanname, p.provolatile, p.proisstrict, p.prosecdef, p.proparallel, p.proconfig, p.probin, p.prosrc) as shape,
+      (select coalesce(pg_catalog.json_agg(own.setting), '[]') from pg_catalog.unnest(p.proconfig) own(setting)
+        where own.setting ~ '^[^=]*[.]') as settings,
       p.prosqlbody is not null as atomic, p.prosrc = ${hollowBody} as hollow,
       case when p.prosqlbody is null then '' else
         'create or replace ' || case p.prokind when 'p' then 'procedure ' else 'function ' end
@@ -50,14 +55,33 @@ async function readFunctions(db: Connection, facts: ServerFacts): Promise<readon
       and not exists (select from pg_catalog.pg_depend own
         where own.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass and own.objid = p.oid and own.deptype = 'i')
     order by n.nspname, p.proname, p.oid`);
-  return rows.map(({ id, schema, name, arguments: types, kind, definition, shape, atomic, head, hollow }) =>
+  return rows.map(({ id, schema, name, arguments: types, kind, definition, shape, atomic, head, hollow, settings }) =>
     entity({
-      ...{ id, schema, name, arguments: types, definition, shape, hollow },
+      ...{ id, schema, name, arguments: types, definition, shape, hollow, shown: withoutSecrets(definition, settings) },
       kind: kind === 'p' ? 'procedure' : 'function',
       statements: [[trusted(definition)]],
       shell: atomic ? sql`${trusted(head)} language plpgsql as ${literal(hollowBody)}` : undefined,
     }),
   );
+}
+
+// https://www.postgresql.org/docs/18/sql-createfunction.html: a SET clause is a line of its own before the body.
+function withoutSecrets(definition: string, settings: readonly string[]): string | undefined {
+  const secret = settings.map(splitSetting).filter(({ name }) => !isOpenSetting(name));
+  if (secret.length === 0) return undefined;
+  return secret.reduce((text, { value }) => {
+    const shown = text.replace(` TO ${quoted(value)}\n`, () => ` TO '${hidden}'\n`);
+    return shown === text ? hidden : shown;
+  }, definition);
+}
+
+function splitSetting(setting: string): { readonly name: string; readonly value: string } {
+  const at = setting.indexOf('=');
+  return { name: setting.slice(0, at), value: setting.slice(at + 1) };
+}
+
+function quoted(value: string): string {
+  return `'${value.replaceAll("'", "''")}'`;
 }
 
 interface AggregateRow {

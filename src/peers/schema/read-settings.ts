@@ -3,6 +3,7 @@ import type { Connection } from '../../pg/client.ts';
 import { ident, literal, type Sql, sql, trusted } from '../../pg/sql.ts';
 import { type Entity, entity } from './entity.ts';
 import type { ServerFacts } from './facts.ts';
+import { hidden, isOpenSetting } from './hidden.ts';
 
 const notOurs = 'the database itself is not changed by a mirror';
 
@@ -43,8 +44,6 @@ const lists: ReadonlySet<string> = new Set([
   ...['shared_preload_libraries', 'unix_socket_directories'],
 ]);
 
-const secret = /secret|passw|token|key|credential|auth/i;
-
 async function readSettings(db: Connection): Promise<readonly Entity[]> {
   const rows = await db.query<{ role: string | null; setting: string }>(sql`
     select r.rolname::text as role, s.setting
@@ -55,7 +54,7 @@ async function readSettings(db: Connection): Promise<readonly Entity[]> {
     const at = setting.indexOf('=');
     const [name, value] = [setting.slice(0, at), setting.slice(at + 1)];
     // Applications keep keys of theirs in settings; the ledger shows none.
-    const shown = secret.test(name) ? '********' : value;
+    const shown = isOpenSetting(name) ? value : hidden;
     const to = lists.has(name) ? trusted(value === '' ? "''" : value) : literal(shown);
     const set = trusted(
       name

@@ -111,8 +111,8 @@ create trusted language "pl; own" handler plpgsql_call_handler inline plpgsql_in
 create function fn.in_own_language() returns int language "pl; own" as 'begin return 1; end';
 
 -- Foreign data.
-create foreign data wrapper "wrap; x" options (a 'it''s');
-create server "serv er" type 'ty''pe' version '1.2' foreign data wrapper "wrap; x" options (host 'h', "od d" 'v''');
+create foreign data wrapper "wrap; x" options (format 'it''s');
+create server "serv er" type 'ty''pe' version '1.2' foreign data wrapper "wrap; x" options (host 'h', "dbname" 'v''');
 create user mapping for public server "serv er" options ("user" 'u', password 'do not show');
-create foreign table fn."foreign; t" (a int options (c 'd') not null, b text default 'x' collate "C") server "serv er" options (x 'y');
+create foreign table fn."foreign; t" (a int options (column_name 'd') not null, b text default 'x' collate "C") server "serv er" options (table_name 'y');
 alter foreign table fn."foreign; t" add constraint ft_check check (a > 0);
