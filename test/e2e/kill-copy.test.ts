@@ -6,7 +6,8 @@ import { showTable } from '../../src/pg/table.ts';
 import { expectEqualTables } from '../support/compare.ts';
 import { buildGates, type Gates } from '../support/gates.ts';
 import { createPeer, type Gateway, startGateway } from '../support/gateway.ts';
-import { keepsParts, makeRestless, randomFrom, restlessTables, writeRestlessly } from '../support/restless.ts';
+import { randomFrom } from '../support/random.ts';
+import { keepsParts, makeRestless, restlessTables, writeRestlessly } from '../support/restless.ts';
 import { databaseOn, ownServer, type SharedMajor, type TestDatabase, testDatabase } from '../support/servers.ts';
 import { until } from '../support/wait.ts';
 

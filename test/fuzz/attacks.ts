@@ -3,8 +3,8 @@ import { connect as connectSocket, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { pause } from '../../src/base/retry.ts';
 import { AnswerError, AnswerReader, fieldsOf } from '../support/answers.ts';
+import type { Random } from '../support/random.ts';
 import { ask, SpokenClient } from '../support/spoken.ts';
-import type { Random } from './random.ts';
 import {
   lyingFrame,
   mutated,

@@ -1,8 +1,8 @@
 // Attacks a gateway from all sides for a while: it stays up, serves those who did nothing, and keeps nothing of those who did.
 // SLUICE_FUZZ_SECONDS makes it longer; SLUICE_FUZZ_SEED makes it another, and with SLUICE_FUZZ_ONLY=<n> a single attack of it.
 import { expect, test } from 'vitest';
+import { Random } from '../support/random.ts';
 import { attacks } from './attacks.ts';
-import { Random } from './random.ts';
 import { fuzzWorld, residentBytes, settled, type Watched, watch } from './world.ts';
 
 const seconds = Number(process.env.SLUICE_FUZZ_SECONDS ?? 6);

@@ -1,8 +1,8 @@
 // What a fuzzer says: messages that are right, nearly right and not right at all.
 import { message } from '../../src/wire/backend.ts';
 import { code, frontend } from '../../src/wire/frames.ts';
+import type { Random } from '../support/random.ts';
 import { ask } from '../support/spoken.ts';
-import type { Random } from './random.ts';
 
 const statements = [
   'select 1',

@@ -25,7 +25,7 @@ import { advance, beginHandshake, type HandshakeState } from '../../src/wire/han
 import { Inbox } from '../../src/wire/inbox.ts';
 import { ReplyReader } from '../../src/wire/replies.ts';
 import { createVerifier, type ScramVerifier } from '../../src/wire/scram.ts';
-import { Random } from './random.ts';
+import { Random } from '../support/random.ts';
 import { someFrame, someMechanism, someMessage, someOpening, someProof, someText } from './speech.ts';
 
 const seconds = Number(process.env.SLUICE_FUZZ_SECONDS ?? 0);

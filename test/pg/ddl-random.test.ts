@@ -2,9 +2,9 @@
 import { expect, test } from 'vitest';
 import type { SluiceError } from '../../src/base/errors.ts';
 import { sql } from '../../src/pg/sql.ts';
-import { Random } from '../fuzz/random.ts';
 import { rowsByName, settled } from '../support/ddl.ts';
 import { type Following, following, type Running } from '../support/following.ts';
+import { Random } from '../support/random.ts';
 import { type TestDatabase, testDatabase } from '../support/servers.ts';
 
 const rounds = Number(process.env.SLUICE_DDL_ROUNDS ?? 12);

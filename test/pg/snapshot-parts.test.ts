@@ -10,14 +10,8 @@ import { runSnapshot } from '../../src/snapshot/run.ts';
 import { expectEqualTables } from '../support/compare.ts';
 import { claim, listening, mirrorWork, table } from '../support/copied.ts';
 import { quietReport } from '../support/quiet-report.ts';
-import {
-  keepsParts,
-  makeRestless,
-  randomFrom,
-  restlessTables,
-  writeBurst,
-  writeRestlessly,
-} from '../support/restless.ts';
+import { randomFrom } from '../support/random.ts';
+import { keepsParts, makeRestless, restlessTables, writeBurst, writeRestlessly } from '../support/restless.ts';
 import { type TestDatabase, testDatabase } from '../support/servers.ts';
 import { until } from '../support/wait.ts';
 

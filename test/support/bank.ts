@@ -4,6 +4,7 @@ import { Scope } from '../../src/base/scope.ts';
 import type { Connection } from '../../src/pg/client.ts';
 import { ident, join, literal, type Sql, sql, trusted } from '../../src/pg/sql.ts';
 import type { TableName } from '../../src/pg/table.ts';
+import { randomFrom } from './random.ts';
 
 /** Where balances stand: by primary key, partitioned, without a key (REPLICA IDENTITY FULL), by another unique index. */
 const accountTables = ['checking', 'savings', 'loose', 'fees'] as const;
@@ -107,17 +108,6 @@ export async function startBank(options: {
       return counters;
     },
     [Symbol.asyncDispose]: () => scope[Symbol.asyncDispose](),
-  };
-}
-
-/** Numbers from 0 to below 1, the same for the same seed. */
-function randomFrom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
   };
 }
 

@@ -5,17 +5,6 @@ import type { Connection } from '../../src/pg/client.ts';
 import { trusted } from '../../src/pg/sql.ts';
 import { table } from './copied.ts';
 
-/** Numbers from 0 to below 1, the same for the same seed. */
-export function randomFrom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
-
 interface RestlessTable {
   readonly name: string;
   /** Columns and constraints. */
