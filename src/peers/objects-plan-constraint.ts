@@ -5,6 +5,7 @@ import { showTable, type TableName } from '../pg/table.ts';
 import { excludedOf, type ObjectContext, type Place } from './objects-input.ts';
 import {
   excludedReason,
+  hold,
   inTheWay,
   leaveOut,
   needsVersion,
@@ -211,9 +212,9 @@ function planForeignKey(wanted: Wanted): PlannedObject {
   const target = ident(referred.to.schema, referred.to.name);
   const whole = sql`${text}${target}${trusted(around.after)}`;
   if (constraint.acts && context.actsWhileFollowing) {
-    return leaveOut(
+    return hold(
       subject,
-      'it writes to other rows (CASCADE, SET …), as the source did already, and the target does not grant session_replication_role; make it when the mirror is done',
+      'it writes to other rows (CASCADE, SET …), as the source did already, and the target does not grant session_replication_role',
       addConstraint(place, constraint, whole).text,
     );
   }

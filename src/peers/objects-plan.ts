@@ -37,20 +37,25 @@ export function planObjects(input: ObjectInput): readonly PlannedObject[] {
     ...planTablespaces(context),
     ...planComments(context),
   ];
-  return withoutOrphans(all).toSorted(
-    (a, b) => objectStages.indexOf(a.line.stage) - objectStages.indexOf(b.line.stage) || a.level - b.level,
-  );
+  return withoutOrphans(all)
+    .toSorted((a, b) => objectStages.indexOf(a.line.stage) - objectStages.indexOf(b.line.stage) || a.level - b.level)
+    .map((each, place) => ({ ...each, line: { ...each.line, place } }));
 }
 
-// What stands on something that is left out is left out with it.
+// What stands on something that is left out is left out with it, and what stands on something held back waits with it.
 function withoutOrphans(all: readonly PlannedObject[]): readonly PlannedObject[] {
-  const left = new Map(all.filter(({ line }) => line.state === 'left_out').map(({ line }) => [objectKey(line), line]));
+  const isGone = ({ line, steps }: PlannedObject) =>
+    line.state === 'left_out' || (line.state === 'waiting' && steps.length === 0);
+  const left = new Map(all.filter(isGone).map(({ line }) => [objectKey(line), line]));
   return all.map((each) => {
     const missing = each.needs.map((key) => left.get(key)).find((line) => line !== undefined);
     if (missing === undefined || each.line.state !== 'waiting') return each;
-    const { kind, name } = missing;
-    const line = { ...each.line, state: 'left_out' as const, reason: `${kind} ${name} is left out` };
-    return { ...each, line, steps: [] };
+    const { kind, name, state } = missing;
+    const how =
+      state === 'waiting'
+        ? { state, reason: `${kind} ${name} is held back` }
+        : { state: 'left_out' as const, reason: `${kind} ${name} is left out` };
+    return { ...each, line: { ...each.line, ...how }, steps: [] };
   });
 }
 

@@ -159,10 +159,15 @@ function renamesOf({ source, work }: ScopeInput, members: readonly Member[]): Re
       names.set(nameKey(sequence), { schema: to.schema, name: sequence.name });
     }
   }
-  const places = new Map(members.map(({ source: { oid }, to }) => [`pg_class:${oid}`, to.schema]));
+  const places = new Map(
+    members.map(({ source: { oid, schema }, to }) => [`pg_class:${oid}`, { schema, to: to.schema }]),
+  );
   for (const { about = '', names: named = [] } of source.entities) {
     for (const each of named) {
-      const schema = places.get(about) ?? schemas.get(each.schema);
+      const place = places.get(about);
+      // Of a table's, only statistics may be in another schema than it is, and then stay there.
+      const schema =
+        place === undefined ? schemas.get(each.schema) : place.schema === each.schema ? place.to : undefined;
       if (schema !== undefined && !names.has(nameKey(each))) names.set(nameKey(each), { schema, name: each.name });
     }
   }
