@@ -23,6 +23,7 @@ export function afterLine(before: TimedLine | undefined, line: TimedLine): Timed
     ...line,
     state,
     statement: line.statement ?? before?.statement,
+    place: line.place ?? before?.place,
     bytes: line.bytes ?? before?.bytes,
     startedAt: begins ? line.at : (line.startedAt ?? before?.startedAt),
     finishedAt: ends ? line.at : (line.finishedAt ?? (found ? before.finishedAt : undefined)),
@@ -41,18 +42,19 @@ export async function writeObjects(db: Connection, mirrorId: string, lines: read
       bytes: bytes === undefined ? undefined : Math.round(bytes),
     }));
     await db.run(sql`insert into sluice_private.objects as o (mirror_id, kind, schema_name, object_name, source_table,
-        stage, state, reason, sqlstate, statement, bytes, doing, percent, started_at, finished_at)
-      select ${mirrorId}, v.kind, v.schema, v.name, v."table", v.stage, v.state, v.reason, v.sqlstate, v.statement, v.bytes,
-        v.doing, v.percent, v."startedAt", v."finishedAt"
+        stage, state, reason, sqlstate, statement, as_is, place, bytes, doing, percent, started_at, finished_at)
+      select ${mirrorId}, v.kind, v.schema, v.name, v."table", v.stage, v.state, v.reason, v.sqlstate, v.statement,
+        v."asIs", v.place, v.bytes, v.doing, v.percent, v."startedAt", v."finishedAt"
       from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as v (kind text, schema text, name text, "table" text,
-        stage text, state text, reason text, sqlstate text, statement text, bytes bigint, doing text, percent integer,
-        "startedAt" timestamptz, "finishedAt" timestamptz)
+        stage text, state text, reason text, sqlstate text, statement text, "asIs" boolean, place integer, bytes bigint, doing text,
+        percent integer, "startedAt" timestamptz, "finishedAt" timestamptz)
       on conflict (mirror_id, kind, schema_name, object_name, source_table) do update set
         stage = excluded.stage,
         state = case when excluded.state = 'existed' and o.state in ('waiting', 'making', 'created') then 'created'
           else excluded.state end,
         reason = excluded.reason, sqlstate = excluded.sqlstate, doing = excluded.doing, percent = excluded.percent,
-        statement = coalesce(excluded.statement, o.statement), bytes = coalesce(excluded.bytes, o.bytes),
+        statement = coalesce(excluded.statement, o.statement), as_is = excluded.as_is,
+        place = coalesce(excluded.place, o.place), bytes = coalesce(excluded.bytes, o.bytes),
         started_at = case when o.state = 'making' and excluded.state = 'making' then o.started_at
           else coalesce(excluded.started_at, o.started_at) end,
         finished_at = coalesce(excluded.finished_at,

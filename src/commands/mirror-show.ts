@@ -42,6 +42,7 @@ export async function showMirrors(pool: Pool): Promise<CommandResult> {
 }
 
 interface MirrorFacts {
+  readonly id: string;
   readonly source: string;
   readonly target: string;
   readonly kind: string;
@@ -158,6 +159,7 @@ function facts(name: string, mirror: MirrorFacts): [string, string | null][] {
     ['last commit applied', mirror.last_commit_at],
     ['publication', mirror.kind === 'copy' ? null : mirror.publication],
     ['slot', mirror.slot],
+    ['id', mirror.id],
     ['created', `${mirror.created_at} by ${mirror.created_by}`],
     ['statement', mirror.statement],
   ];

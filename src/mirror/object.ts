@@ -108,6 +108,10 @@ export interface ObjectLine extends ObjectName {
   readonly sqlstate?: string | undefined;
   /** The statements on the target. */
   readonly statement?: string | undefined;
+  /** Whether a person who may need only run them as they stand; undefined: as a rule, unless it is left out. */
+  readonly asIs?: boolean | undefined;
+  /** Its turn among those of its stage. */
+  readonly place?: number | undefined;
   /** Of the index or its table, as an estimate of the work. */
   readonly bytes?: number | undefined;
   /** While an index is being built: the server's word for what it does, and how far it is with that. */

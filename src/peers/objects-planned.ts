@@ -57,6 +57,11 @@ export function leaveOut(subject: Subject, reason: string, statement?: string): 
   return planned(subject, { state: 'left_out', reason, statement }, []);
 }
 
+/** The same where it is an administrator's to make, by that very statement. */
+export function leaveToOthers(subject: Subject, reason: string, statement: string): PlannedObject {
+  return planned(subject, { state: 'left_out', reason, statement, asIs: true }, []);
+}
+
 /** Must not be there while the mirror follows: it waits, and no RETRY makes it before that ends. */
 export function hold(subject: Subject, reason: string, statement: string): PlannedObject {
   return planned(subject, { state: 'waiting', reason, statement }, []);

@@ -96,17 +96,35 @@ function planAfterDrops(
 
 // What one message can bear; the ledger has them all.
 const mostObjects = 100;
+// So many of a kind of which the same is to be said are told one by one.
+const mostAlike = 3;
 
 /** What of the database will not be made, as far as that is known beforehand. */
 function checkObjects({ objects }: DatabasePlan): readonly Finding[] {
   const lines = objects.filter(({ line, steps }) => line.state !== 'existed' && steps.length === 0);
   if (lines.length === 0) return [];
-  const words = lines.slice(0, mostObjects).map(({ line }) => {
-    // What is bound to a table has a name only there.
-    const name = line.schema === '' || line.table !== '' ? line.name : `${line.schema}.${line.name}`;
-    return `${line.kind} ${name}${line.table === '' ? '' : ` of ${line.table}`}: ${line.reason ?? ''}`;
+  const alikes = new Map<string, DatabasePlan['objects'][number][]>();
+  for (const each of lines) {
+    const same = `${each.line.kind}: ${each.line.reason ?? ''}`;
+    const list = alikes.get(same);
+    if (list === undefined) alikes.set(same, [each]);
+    else list.push(each);
+  }
+  const groups = [...alikes.values()].flatMap((alike) =>
+    alike.length > mostAlike ? [alike] : alike.map((each) => [each]),
+  );
+  const words = groups.slice(0, mostObjects).map((alike) => {
+    const names = alike.slice(0, mostAlike).map(({ line }) => {
+      // What is bound to a table has a name only there.
+      const name = line.schema === '' || line.table !== '' ? line.name : `${line.schema}.${line.name}`;
+      return `${name}${line.table === '' ? '' : ` of ${line.table}`}`;
+    });
+    const { kind, reason = '' } = alike[0]?.line ?? { kind: '' };
+    const rest = alike.length > mostAlike ? ` and ${alike.length - mostAlike} more` : '';
+    return `${kind} ${names.join(', ')}${rest}: ${reason}`;
   });
-  const more = lines.length > mostObjects ? [`and ${lines.length - mostObjects} more`] : [];
+  const untold = groups.slice(mostObjects).reduce((sum, alike) => sum + alike.length, 0);
+  const more = untold > 0 ? [`and ${untold} more`] : [];
   const count = lines.length === 1 ? '1 object' : `${lines.length} objects`;
   return [
     warning('objects', `${count} of the source will not be made on the target with the mirror`, {

@@ -95,6 +95,7 @@ async function makeAll(
   await makeAgain(run, async () => (await look()).planned, target, signal);
   const { planned: now, there } = await look();
   await compareCatalogs(deps, run, now);
+  await run.tellScript();
   return there;
 }
 

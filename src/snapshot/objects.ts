@@ -37,6 +37,18 @@ export class ObjectRun {
     return this.#ended.get(objectKey(line));
   }
 
+  /** Says how much a person is left with, and where it stands in order. */
+  async tellScript(): Promise<void> {
+    const lines = [...this.#ended.values()].filter(({ statement = '' }) => statement !== '');
+    const now = lines.filter(({ state, asIs }) => state === 'failed' || (state === 'left_out' && asIs === true)).length;
+    const then = lines.filter(({ state }) => state === 'waiting').length;
+    if (now + then === 0) return;
+    const counts = [...(now > 0 ? [`${now} now`] : []), ...(then > 0 ? [`${then} at the change-over`] : [])];
+    await this.#deps.report.note(
+      `statements are left to an administrator, ${counts.join(' and ')}: sluice.script has them in order`,
+    );
+  }
+
   /** So that they are made as if for the first time. */
   forget(objects: readonly PlannedObject[]): void {
     for (const { line } of objects) this.#ended.delete(objectKey(line));

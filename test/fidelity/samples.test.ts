@@ -22,8 +22,10 @@ describe.skipIf(pgDump === undefined)('a database as people have it', () => {
   ])('%s is the same on the target, every object and every row', async (_, text) => {
     await using source = await filled(own, 18, [text(), fixture('followable')]);
     await using target = await databaseOn(own.server.config(), 18);
-    const { lines, ...verdict } = await mirrorAll(source, target, { follow: true });
+    const { lines, handedOver, ...verdict } = await mirrorAll(source, target, { follow: true, administrator: target });
     expect(verdict).toEqual(faithful);
     expect(lines.filter(({ state }) => state !== 'waiting')).toEqual([]);
+    // Nor is anything missing when the stream was stopped and the script was run.
+    expect(handedOver).toEqual({ refused: [], differences: [] });
   });
 });

@@ -20,7 +20,7 @@ describe.skipIf(pgDump === undefined)('a database with objects of every kind and
       await using server = await serverWithRoles(major);
       await using source = await filled(server, major, everything(major));
       await using target = await databaseOn(to18.server.config(), 18);
-      const { lines, ...verdict } = await mirrorAll(source, target, { follow: false, restoreOn: to18 });
+      const { lines, handedOver: _, ...verdict } = await mirrorAll(source, target, { follow: false, restoreOn: to18 });
       expect(verdict).toEqual(faithful);
       expect(lines.map(({ state, kind }) => `${state} ${kind}`)).toEqual(['left_out user mapping']);
     },
@@ -38,7 +38,7 @@ describe.skipIf(pgDump === undefined)('a database with objects of every kind and
       try {
         for (const follow of [false, true]) {
           await using target = await databaseOn(to18.server.config(), 18);
-          const { lines, ...verdict } = await mirrorAll(source, target, { follow });
+          const { lines, handedOver: _, ...verdict } = await mirrorAll(source, target, { follow });
           expect(verdict).toEqual(faithful);
           expect(lines.filter(({ state }) => state === 'failed')).toEqual([]);
           expect(lines.some(({ state }) => state === 'waiting')).toBe(follow);
@@ -52,7 +52,7 @@ describe.skipIf(pgDump === undefined)('a database with objects of every kind and
       await using to14 = await serverWithRoles(14);
       await using source = await filled(from18, 18, everything(14));
       await using target = await databaseOn(to14.server.config(), 14);
-      const { lines, ...verdict } = await mirrorAll(source, target, { follow: false, restoreOn: to14 });
+      const { lines, handedOver: _, ...verdict } = await mirrorAll(source, target, { follow: false, restoreOn: to14 });
       expect(verdict).toEqual(faithful);
       expect(lines.filter(({ state }) => state === 'failed')).toEqual([]);
     });

@@ -59,6 +59,8 @@ export interface Mirrored extends Verdict {
   readonly lines: readonly Line[];
   /** Tables whose rows are not the same, and sequences that do not stand the same. */
   readonly otherRows: readonly string[];
+  /** Where an administrator ran the mirror's script, after its stream was stopped: what was refused, and what is still otherwise. */
+  readonly handedOver: { readonly refused: readonly string[]; readonly differences: readonly string[] };
 }
 
 /** Nothing differs that no line of the ledger explains, no line is idle, and all rows are the same. */
@@ -85,7 +87,7 @@ export async function mirrorAll(
       );
       throw new Error([trouble.message, ...all].join('\n'), { cause: trouble });
     }
-    await administer(how.administrator, lines);
+    await administer(it, how.administrator, name);
     await it.world.say(`resume mirror ${name}`);
     await until('it goes on', async () => (await it.status()) !== undefined);
   }
@@ -95,8 +97,9 @@ export async function mirrorAll(
     ...(await otherLines(source, target, how.follow ? loggedRowsOf : rowsOf)),
     ...(await otherLines(source, target, sequencesOf)),
   ];
+  const handedOver = await handOver(it, { name, ...how });
   await it.world.say(`drop mirror ${name}`);
-  return { ...judge(found, lines), lines, otherRows };
+  return { ...judge(found, lines), lines, otherRows, handedOver };
 }
 
 /** Waits for a status. @returns what stopped the mirror, if it was stopped */
@@ -112,15 +115,41 @@ async function ended(it: RunningWorld, wanted: string): Promise<Error | null> {
   return status instanceof Error ? status : null;
 }
 
-/** Runs what the ledger has for an administrator, as often as it takes: it is in no order. */
-export async function administer(db: TestDatabase, lines: readonly Line[]): Promise<void> {
-  let left = lines.filter(({ state, statement }) => state === 'failed' && statement !== null && statement !== '');
-  for (let before = -1; before !== left.length; ) {
-    before = left.length;
-    const refused: Line[] = [];
-    for (const line of left) await db.exec(line.statement ?? '').catch(() => refused.push(line));
-    left = refused;
+/** Runs what the mirror has for an administrator, in its order. @returns what was refused */
+async function administer(
+  it: RunningWorld,
+  db: TestDatabase,
+  mirror: string,
+  due: readonly string[] = ['now'],
+): Promise<readonly string[]> {
+  const script = await it.world.database.exec<{ text: string; due: string }>(
+    `select text, due from sluice.script where mirror = '${mirror}' order by step`,
+  );
+  const refused: string[] = [];
+  await using session = await db.connect();
+  for (const each of script.filter((line) => due.includes(line.due))) {
+    await session.client.query(each.text).catch(async (error: Error) => {
+      refused.push(`${error.message}: ${each.text}`);
+      await session.client.query('rollback');
+    });
   }
+  return refused;
+}
+
+/** What a person does who has moved the application: stops the stream and runs the script. */
+async function handOver(
+  it: RunningWorld,
+  how: { readonly name: string; readonly follow: boolean; readonly administrator?: TestDatabase },
+): Promise<Mirrored['handedOver']> {
+  const { name, administrator } = how;
+  if (administrator === undefined) return { refused: [], differences: [] };
+  if (how.follow) {
+    await it.world.say(`pause mirror ${name}`);
+    await until('the stream is stopped', async () => (await it.status()) === 'paused');
+  }
+  const refused = await administer(it, administrator, name, ['now', 'change_over']);
+  const left = await differences(it.source, administrator);
+  return { refused, differences: left.map(({ key }) => key) };
 }
 
 async function otherLines(

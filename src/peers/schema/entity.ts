@@ -7,8 +7,8 @@ import type { ServerFacts } from './facts.ts';
 
 /** How an object is done with, where it is not simply made. */
 export type Verdict =
-  /** It cannot be there, and nobody has to mend that. @see leaveOut */
-  | { readonly leaveOut: string; readonly statement?: string }
+  /** It cannot be there, and nobody has to mend that. @see leaveOut; `others`: an administrator may make it, @see leaveToOthers */
+  | { readonly leaveOut: string; readonly statement?: string; readonly others?: boolean }
   /** It must not be there while the mirror follows; a mirror that only copies makes it. @see hold */
   | { readonly hold: string }
   /** Only a person can make it: told as failed, with the statements. */
@@ -83,6 +83,8 @@ export interface Entity {
   readonly shown?: string | undefined;
   /** Of a trigger that a partition has from its table. */
   readonly partition?: OfPartition | undefined;
+  /** Its statements as somebody else says them, where they speak of whoever says them. */
+  readonly byOthers?: ((all: Circumstances) => Sql) | undefined;
   /** Of an enum. */
   readonly labels?: readonly string[] | undefined;
   /**

@@ -9,6 +9,7 @@ import {
   hold,
   inTheWay,
   leaveOut,
+  leaveToOthers,
   needsVersion,
   type PlannedObject,
   refused,
@@ -65,6 +66,9 @@ interface Circumstances2 {
   readonly circumstances: Circumstances;
 }
 
+// What belongs to the tables comes first in each stage.
+const afterTables = 1_000_000;
+
 export function planDatabase(all: DatabaseInput): DatabasePlan {
   const there = new Map(all.target.entities.map((each) => [identity(each), each]));
   const input = { ...all, source: { ...all.source, entities: worthALook(all, there) } };
@@ -114,7 +118,9 @@ export function planDatabase(all: DatabaseInput): DatabasePlan {
     const steps = object.steps.length > 0 && shells.length > 0 ? [shells, ...object.steps] : object.steps;
     const statement = steps === object.steps ? object.line.statement : showSteps(steps);
     if (steps !== object.steps) shells = [];
-    planned.push({ ...object, line: { ...object.line, statement }, steps, quiet: entity.quiet });
+    const line = { ...object.line, statement, place: afterTables + planned.length };
+    if (entity.shown !== undefined) line.asIs = false;
+    planned.push({ ...object, line, steps, quiet: entity.quiet });
   }
   const objects = withoutOrphans(planned).toSorted(
     (a, b) => objectStages.indexOf(a.line.stage) - objectStages.indexOf(b.line.stage),
@@ -298,12 +304,15 @@ function become(context: Context, entity: Entity, subject: Subject): PlannedObje
   const there = context.there.get(identity(onTarget(context, entity)));
   const texts = statementsOf(renames, entity).map((step) => step.map(({ text }) => followed(entity, text, renames)));
   const steps = texts.map((step) => step.map(({ text }) => trusted(text)));
+  const others = entity.byOthers?.(circumstances).text;
   const statement =
     entity.shown ??
-    steps
-      .flat()
-      .map(({ text }) => text)
-      .join('; ');
+    (others === undefined
+      ? steps
+          .flat()
+          .map(({ text }) => text)
+          .join('; ')
+      : followed(entity, others, renames).text);
   if (there !== undefined && (there.hollow !== true || entity.hollow === true)) {
     return compare(context, { entity, there, subject, statement });
   }
@@ -327,7 +336,10 @@ function become(context: Context, entity: Entity, subject: Subject): PlannedObje
 function judge({ circumstances }: Context, { entity, subject, statement }: Omit<Pair, 'there'>): PlannedObject | null {
   const verdict = entity.verdict?.(circumstances) ?? null;
   if (verdict === null) return null;
-  if ('leaveOut' in verdict) return leaveOut(subject, verdict.leaveOut, verdict.statement ?? statement);
+  if ('leaveOut' in verdict) {
+    const leave = verdict.others === true ? leaveToOthers : leaveOut;
+    return leave(subject, verdict.leaveOut, verdict.statement ?? statement);
+  }
   if ('fail' in verdict) return refused(subject, { reason: verdict.fail, sqlstate: verdict.sqlstate, statement });
   return circumstances.follows ? hold(subject, verdict.hold, statement) : null;
 }

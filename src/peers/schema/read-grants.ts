@@ -217,11 +217,11 @@ function what({ every, column, on }: ObjectRow, privileges: readonly string[]): 
 function grantEntity(row: ObjectRow, list: readonly Privilege[]): Entity {
   const [first] = list as [Privilege, ...Privilege[]];
   const to = first.toOwner ? sql`current_user` : first.role === null ? sql`public` : ident(first.role);
-  const grants = (of: readonly Privilege[]) =>
+  const grants = (of: readonly Privilege[], whom = to) =>
     [false, true].flatMap((grantable) => {
       const privileges = of.filter((each) => each.grantable === grantable).map(({ privilege }) => privilege);
       if (privileges.length === 0) return [];
-      return [sql`grant ${what(row, privileges)} to ${to}${trusted(grantable ? ' with grant option' : '')}`];
+      return [sql`grant ${what(row, privileges)} to ${whom}${trusted(grantable ? ' with grant option' : '')}`];
     });
   const as = (statements: readonly Sql[]) =>
     first.own || statements.length === 0
@@ -235,6 +235,7 @@ function grantEntity(row: ObjectRow, list: readonly Privilege[]): Entity {
     id: idOf(row, newer ? 'newer' : first.own ? '' : first.grantor, grantee),
     ...named(row, newer ? 'MAINTAIN' : 'privileges', `to ${grantee}${first.own ? '' : ` by ${first.grantor}`}`),
     statements: as(grants(list)),
+    ...(first.toOwner ? { byOthers: (all) => join(grants(list, ownerThen(all, first)), '; ') } : {}),
     definition: wordsOf(row.every, list).join(', '),
     needs: [...(base.needs ?? []), ...(first.own ? [] : neededByGrantor(row, first.grantor))],
     ...(newer ? { since: [170_000, 'it is the privilege MAINTAIN'] as const } : {}),
@@ -252,6 +253,11 @@ function grantEntity(row: ObjectRow, list: readonly Privilege[]): Entity {
       return missing.length === 0 ? null : { leaveOut: noSuchRole(missing) };
     },
   });
+}
+
+// Who owns it when all is made.
+function ownerThen({ target }: Circumstances, { role }: Pick<Privilege, 'role'>): Sql {
+  return ident(role !== null && target.roles.has(role) ? role : target.user);
 }
 
 // All that there are, on each server: whoever was granted ALL has those that came later too.
@@ -284,6 +290,7 @@ function revokeEntity(row: ObjectRow, list: ObjectRow['revoked']): Entity {
     id: idOf(row, 'revoked', grantee),
     ...named(row, 'privileges', `revoked from ${grantee}`),
     statements: [[statement]],
+    ...(first.toOwner ? { byOthers: (all) => sql`revoke ${what(row, privileges)} from ${ownerThen(all, first)}` } : {}),
     definition: privileges.toSorted().join(', '),
     mend: () => [[statement]],
     verdict: (all) => mayRevoke(all, first),

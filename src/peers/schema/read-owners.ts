@@ -52,7 +52,7 @@ export function mayGive(
 ): Verdict | null {
   if (!target.roles.has(owner)) return { leaveOut: noSuchRole([owner]) };
   const may = target.becomes.get(owner);
-  if (may === undefined) return { leaveOut: `our role is no member of "${owner}"` };
+  if (may === undefined) return { leaveOut: `our role is no member of "${owner}"`, others: true };
   if (follows && written && !may.inherits) {
     return { hold: `our role would lose the rights to write: it does not inherit those of "${owner}"` };
   }

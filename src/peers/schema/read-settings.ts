@@ -17,13 +17,13 @@ async function readDatabaseComment(db: Connection): Promise<readonly Entity[]> {
     from pg_catalog.pg_database d where d.datname = pg_catalog.current_database()`);
   if (comment === null) return [];
   const object = { id: 'comment:database', kind: 'comment', name: 'on the database', definition: comment } as const;
-  return [told(object, (database) => sql`comment on database ${database} is ${literal(comment)}`, null)];
+  return [told(object, (database) => sql`comment on database ${database} is ${literal(comment)}`, { role: null })];
 }
 
 function told(
   object: Pick<Entity, 'id' | 'kind' | 'name' | 'definition'>,
   statement: (database: Sql) => Sql,
-  role: string | null,
+  { role, asIs = true }: { readonly role: string | null; readonly asIs?: boolean },
 ): Entity {
   return entity({
     ...object,
@@ -34,6 +34,7 @@ function told(
           ? notOurs
           : `${notOurs}, and the target has no role ${ident(role).text}`,
       statement: statement(ident(target.database)).text,
+      others: asIs && (role === null || target.roles.has(role)),
     }),
   });
 }
@@ -71,7 +72,7 @@ async function readSettings(db: Connection): Promise<readonly Entity[]> {
         role === null
           ? sql`alter database ${database} set ${set} to ${to}`
           : sql`alter role ${ident(role)} in database ${database} set ${set} to ${to}`,
-      role,
+      { role, asIs: isOpenSetting(name) },
     );
   });
 }
@@ -105,7 +106,7 @@ async function readDatabaseGrants(db: Connection): Promise<readonly Entity[]> {
         revoked
           ? sql`revoke ${list} on database ${database} from ${who}`
           : sql`grant ${list} on database ${database} to ${who}`,
-      role,
+      { role },
     );
   });
 }

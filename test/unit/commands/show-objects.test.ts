@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { countsLine, objectLine } from '../../../src/commands/show-objects.ts';
 
 const object = {
-  ...{ kind: 'index', schema: 's', name: 'i', source_table: 's.t', state: 'making' },
+  ...{ kind: 'index', name: 'i', source_table: 's.t', state: 'making', number: '1', names: ['i of s.t'] },
   ...{ reason: null, sqlstate: null, doing: null, percent: null },
 };
 
@@ -23,6 +23,10 @@ test('an object tells how far it is, or why it is not there', () => {
   );
   expect(objectLine({ ...object, state: 'waiting', reason: 'it would fire for mirrored rows' })).toBe(
     'waits for the change-over: it would fire for mirrored rows',
+  );
+  const several = { number: '1204', names: ['i of s.t', 'j of s.t'] };
+  expect(objectLine({ ...object, ...several, state: 'left_out', reason: 'our role is no member of "a"' })).toBe(
+    'left out: our role is no member of "a" (i of s.t, j of s.t and 1,202 more)',
   );
   expect(objectLine({ ...object, state: 'left_out', reason: 'its column a is excluded' })).toBe(
     'left out: its column a is excluded',
