@@ -30,6 +30,15 @@ export function isBuiltin(oid: number): boolean {
   return oid > 0 && oid < firstOwnOid;
 }
 
+// regproc, regprocedure, regoper, regoperator, regclass, regtype, regconfig, regdictionary, regnamespace, regrole, regcollation.
+// https://www.postgresql.org/docs/18/datatype-oid.html
+const namesObjects: ReadonlySet<number> = new Set([24, 2202, 2203, 2204, 2205, 2206, 3734, 3769, 4089, 4096, 4191]);
+
+/** Whether its values travel as names of objects, which must be there under that name to be read. */
+export function holdsNames({ oid, element }: Pick<ColumnType, 'oid' | 'element'>): boolean {
+  return namesObjects.has(element?.oid ?? oid);
+}
+
 /** The types with these OIDs and all that they rest on: elements, base types, subtypes, attributes. One round trip. */
 export async function readTypes(db: Connection, oids: readonly number[]): Promise<ReadonlyMap<number, TypeFacts>> {
   const rows = await db.query<TypeFacts>(sql`

@@ -5,6 +5,7 @@ import type { Connection } from '../pg/client.ts';
 import { ident, sql } from '../pg/sql.ts';
 import { showTable, type Table, type TableName } from '../pg/table.ts';
 import type { PeerFacts } from './checks.ts';
+import { holdsNames } from './inspect-types.ts';
 import { type Finding, type MirrorPlan, ok, problem, warning } from './preflight-finding.ts';
 
 /** A table of the plan, or one of its partitions, as our role sees it. */
@@ -99,6 +100,7 @@ export function checkSourceTables(
     checkMissing(plan, found),
     checkKinds(plan, found),
     ...checkColumns(plan, found),
+    ...checkNaming(found),
     checkRights(plan, found, facts.user),
     checkRowSecurity(plan, found, facts.user),
     ...(plan.slot === null ? [] : [checkIdentity(found, facts.version), checkOwner(plan, found)]),
@@ -148,6 +150,26 @@ function checkKinds(plan: MirrorPlan, found: readonly FoundTable[]): Finding {
     detail: `Foreign, or with foreign partitions: ${foreign.map(({ table }) => showTable(table)).join(', ')}.`,
     hint: 'Let nobody write to them while they are copied, and cut none of them by a key that changes.',
   });
+}
+
+// What a text search is configured by is the system's, as a rule.
+const usual: ReadonlySet<string> = new Set(['regconfig', 'regdictionary', 'regcollation']);
+
+// A value of such a type travels as a name, whatever the mirror made of what it names, and when.
+function checkNaming(found: readonly FoundTable[]): readonly Finding[] {
+  const columns = found.flatMap(({ mapping, table }) =>
+    table.columns
+      .filter(({ name, type }) => holdsNames(type) && !mapping.exclude.includes(name))
+      .filter(({ type }) => !usual.has(type.text.replace('[]', '')))
+      .map(({ name, type }) => `${showTable(table)}.${name} (${type.text})`),
+  );
+  if (columns.length === 0) return [];
+  return [
+    warning('names as values', 'values are names of objects, and the target takes only those that it has by then', {
+      detail: `Columns: ${columns.join(', ')}.`,
+      hint: 'Exclude them if they name tables that get another name or are left out, or what is made after the rows (views, indexes).',
+    }),
+  ];
 }
 
 function checkColumns(plan: MirrorPlan, found: readonly FoundTable[]): readonly Finding[] {

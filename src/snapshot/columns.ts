@@ -1,6 +1,7 @@
 // Which columns of a table are copied and in which format. Pure.
 import { SluiceError } from '../base/errors.ts';
 import type { MirroredTable } from '../mirror/work.ts';
+import { holdsNames } from '../peers/inspect-types.ts';
 import { type Column, showTable, type Table } from '../pg/table.ts';
 import { holds } from '../pg/wider.ts';
 
@@ -11,6 +12,8 @@ export interface CopiedColumns {
   readonly format: 'binary' | 'text';
   /** Enum types among them, as SQL writes them. */
   readonly enums: readonly string[];
+  /** Those whose values are names of objects (regclass …). */
+  readonly naming: readonly string[];
 }
 
 /**
@@ -29,6 +32,7 @@ export function copiedColumns(
   let computed = false;
   let binary = true;
   const enums = new Set<string>();
+  const naming: string[] = [];
   for (const column of source.table.columns) {
     if (mapping.exclude.includes(column.name)) continue;
     const same = there.get(column.name);
@@ -40,6 +44,7 @@ export function copiedColumns(
         differences.push(`${where} is ${same.type.text} on the target and ${column.type.text} on the source`);
       }
       names.push(column.name);
+      if (holdsNames(same.type)) naming.push(column.name);
       if (column.type.kind === 'e' || column.type.element?.kind === 'e')
         enums.add(column.type.text.replace(/\[\]$/, ''));
       computed ||= column.generated !== '';
@@ -52,7 +57,7 @@ export function copiedColumns(
       hint: 'Make the target table like the source table, or drop it, and RESUME MIRROR.',
     });
   }
-  return { names, computed, format: binary ? 'binary' : 'text', enums: [...enums] };
+  return { names, computed, format: binary ? 'binary' : 'text', enums: [...enums], naming };
 }
 
 const intervals: ReadonlySet<number> = new Set([1186, 1187]);

@@ -8,7 +8,7 @@ import { findParts } from '../peers/copied-parts.ts';
 import type { Connection } from '../pg/client.ts';
 import { relayCopy } from '../pg/copy.ts';
 import type { Lsn } from '../pg/lsn.ts';
-import { sql } from '../pg/sql.ts';
+import { ident, sql } from '../pg/sql.ts';
 import { showTable } from '../pg/table.ts';
 import type { CopiedColumns } from './columns.ts';
 import type { SnapshotDeps } from './deps.ts';
@@ -103,7 +103,8 @@ export async function copyJob(
         done.push({ part, ...(await copyPart(deps, pair, { part, state, signal })) });
       } catch (error) {
         const what = `table ${showTable(part.mapping.from)}, part ${part.number} (${showPart(part)})`;
-        const hint = recoveryHint(error) ?? newLabelHint(state.columns.get(showTable(part.mapping.from)), error);
+        const columns = state.columns.get(showTable(part.mapping.from));
+        const hint = recoveryHint(error) ?? newLabelHint(columns, error) ?? nameHint(columns, error);
         throw during(what, error, hint);
       }
     }
@@ -187,6 +188,17 @@ function newLabelHint(columns: CopiedColumns | undefined, error: unknown): strin
   if (!invalidText || columns === undefined || columns.enums.length === 0) return undefined;
   const statements = columns.enums.map((type) => `ALTER TYPE ${type} ADD VALUE …;`).join(' ');
   return `A label that is new on the source must be on the target as well: ${statements} then RESUME MIRROR.`;
+}
+
+// A function, an operator, a relation, another object, a schema.
+const notThere: ReadonlySet<string> = new Set(['42883', '42P01', '42704', '3F000']);
+
+// The value of a regclass is a name, which the target must know by then.
+function nameHint(columns: CopiedColumns | undefined, error: unknown): string | undefined {
+  const unknown = error instanceof SluiceError && notThere.has(error.sqlstate);
+  if (!unknown || columns === undefined || columns.naming.length === 0) return undefined;
+  const which = columns.naming.map((name) => ident(name).text).join(', ');
+  return `Values of ${which} name objects: make on the target what this one names, under that very name, and RESUME MIRROR; or create the mirror anew and exclude the column.`;
 }
 
 // A job holds one part of a large table or the only parts of several, so each table stands for one part.

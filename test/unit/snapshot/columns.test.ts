@@ -54,7 +54,7 @@ test('a table that has changed meanwhile is refused with every difference', () =
 });
 
 test('COPY names its columns, reads a table alone, and gives a filter the table’s own name', () => {
-  const columns = { names: ['a', 'B"'], computed: false, format: 'binary', enums: [] } as const;
+  const columns = { names: ['a', 'B"'], computed: false, format: 'binary', enums: [], naming: [] } as const;
   const source = aTable({ leaves: [aLeaf({ name: 'p1' })] });
   const part = (more: Partial<typeof mapping> | { where: string }): Part => {
     const [first] = cutTable(
