@@ -171,9 +171,9 @@ export class Progress {
     this.#tally.limit(limits);
   }
 
-  /** What will be made after the load. */
-  later(objects: readonly LaterObject[]): void {
-    this.#tally.later(objects);
+  /** What will be made after the load, and bytes of the tables that will be analyzed. */
+  later(objects: readonly LaterObject[], analyzed: readonly number[]): void {
+    this.#tally.later(objects, analyzed);
   }
 
   /** What the copy waits for at this moment; nothing: it goes on. */

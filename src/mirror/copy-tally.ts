@@ -215,9 +215,10 @@ export class CopyTally {
     done.parts++;
   }
 
-  /** What is to be made after the load, as far as the source tells before it. */
-  later(objects: readonly LaterObject[]): void {
+  /** What is to be made after the load, as far as the source tells before it; and bytes of the tables that are analyzed then. */
+  later(objects: readonly LaterObject[], analyzed: readonly number[]): void {
     this.#finish.later(objects);
+    this.#finish.analyzed(analyzed);
   }
 
   /** Lines of the ledger, as they come. */

@@ -1,5 +1,5 @@
 // What is to be made after the load and how fast it goes, so that its time can be told before the first index is begun. Pure.
-import { type ObjectLine, type ObjectName, type ObjectState, objectKey } from './object.ts';
+import { type ObjectLine, type ObjectName, type ObjectState, objectKey, objectStages } from './object.ts';
 
 /** An object that the source tells of before the load. */
 export interface LaterObject extends ObjectName {
@@ -17,6 +17,7 @@ const methodFactor: Readonly<Record<string, number>> = { gin: 2.5, gist: 5, spgi
 const readWork = 0.05;
 const checkWork = 0.03;
 const foreignKeyWork = 0.1;
+const fillWork = 1.5;
 // A builder's seconds for one unit of work, per a worker's for one byte of the load; and where the load does not tell, in seconds.
 const perLoad = 1.5;
 const usualCost = 2e-8;
@@ -24,6 +25,9 @@ const usualCost = 2e-8;
 const trustAfter = 0.05;
 // What is being built tells less than what is: how much of it a phase is, we only guess.
 const doubt = 0.3;
+// ANALYZE reads a sample: so many bytes of a table at most, here and there.
+const mostSampled = 256 * 1024 * 1024;
+const sampleWork = 0.15;
 const smallWork = 1024 * 1024;
 const smallSeconds = 0.005;
 
@@ -31,6 +35,8 @@ interface Item {
   readonly work: number;
   /** What is made side by side with it. */
   readonly stage: string;
+  /** Whether it is made before the tables are analyzed. */
+  readonly early: boolean;
   /** Whether it is made in one go, so that its time tells how fast it goes. */
   readonly tells: boolean;
   state: ObjectState;
@@ -46,8 +52,19 @@ export interface FinishLeft {
   readonly total: number;
 }
 
+/** ANALYZE of all tables, which is no object and has no line: it goes before the foreign keys. */
+interface Analysis {
+  readonly work: number;
+  readonly tables: number;
+  startedAt: number | null;
+  over: boolean;
+}
+
+const beforeForeignKeys: ReadonlySet<string> = new Set(objectStages.slice(0, objectStages.indexOf('foreign keys')));
+
 export class FinishTally {
   readonly #items = new Map<string, Item>();
+  #analysis: Analysis | null = null;
 
   later(objects: readonly LaterObject[]): void {
     for (const object of objects) {
@@ -56,10 +73,18 @@ export class FinishTally {
     }
   }
 
+  /** Tables that will be analyzed, by their bytes. */
+  analyzed(tables: readonly number[]): void {
+    const work = tables.reduce((sum, bytes) => sum + Math.min(bytes, mostSampled) * sampleWork, 0);
+    this.#analysis = { work, tables: tables.length, startedAt: null, over: false };
+  }
+
   /** Lines of the ledger, as they come. */
   objects(lines: readonly ObjectLine[], at: number): void {
     for (const line of lines) {
       if (line.stage === 'before') continue;
+      const begins = line.state === 'making' || line.state === 'created';
+      if (this.#analysis !== null && begins && !beforeForeignKeys.has(line.stage)) this.#analysis.over = true;
       const key = objectKey(line);
       const known = this.#items.get(key) ?? item(line, workOfLine(line));
       this.#items.set(key, known);
@@ -99,14 +124,30 @@ export class FinishTally {
       (sum, stage) => sum + Math.max(stage.seconds / how.builders, stage.longest),
       0,
     );
-    return { seconds, made, total: items.length };
+    return { seconds: seconds + this.#analysisLeft(at, cost, how.builders), made, total: items.length };
+  }
+
+  #analysisLeft(at: number, cost: number, builders: number): number {
+    const analysis = this.#analysis;
+    if (analysis === null || analysis.over) return 0;
+    const waits = [...this.#items.values()].some(({ early, state }) => early && !isOver(state));
+    if (!waits) analysis.startedAt ??= at;
+    const whole = (analysis.work * cost + analysis.tables * smallSeconds) / builders;
+    const now = analysis.startedAt === null ? 0 : (at - analysis.startedAt) / 1_000;
+    return Math.max(whole - now, whole * 0.1);
   }
 }
 
 function item({ kind }: ObjectName, work: number): Item {
   const tells = kind !== 'unique constraint' && kind !== 'foreign key';
-  return { work, stage: stageOf(kind), tells, state: 'waiting', startedAt: null, seconds: 0, share: null };
+  const early = earlyKinds.has(kind);
+  return { work, stage: stageOf(kind), early, tells, state: 'waiting', startedAt: null, seconds: 0, share: null };
 }
+
+const earlyKinds: ReadonlySet<ObjectName['kind']> = new Set([
+  ...(['primary key', 'index', 'unique constraint', 'exclusion constraint', 'check constraint'] as const),
+  ...(['not-null constraint', 'statistics', 'inheritance'] as const),
+]);
 
 function stageOf(kind: ObjectName['kind']): string {
   switch (kind) {
@@ -131,6 +172,9 @@ function workOf({ kind, bytes, tableBytes, method }: LaterObject): number {
     case 'check constraint':
     case 'not-null constraint':
       return checkWork * tableBytes;
+    // Its query reads we do not know what; it is written like a table.
+    case 'materialized rows':
+      return fillWork * bytes;
     default:
       return readWork * tableBytes + (methodFactor[method ?? ''] ?? 1) * bytes;
   }

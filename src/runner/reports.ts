@@ -33,9 +33,9 @@ export function snapshotReport({ progress, alive }: ReportDeps) {
       alive();
       progress.objects(lines);
     },
-    async later(objects: readonly LaterObject[]): Promise<void> {
+    async later(objects: readonly LaterObject[], analyzed: readonly number[]): Promise<void> {
       alive();
-      progress.later(objects);
+      progress.later(objects, analyzed);
     },
     async waits(lines: readonly string[]): Promise<void> {
       alive();

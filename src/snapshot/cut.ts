@@ -65,7 +65,8 @@ export async function cutSource(
   }
   // The stream, which begins here, compares with what the tables were now.
   if (deps.work.slot !== null) await remember(target, deps.work, memories);
-  await deps.report.later(await readLaterObjects(source, trees, deps.work.options.schema));
+  const analyzed = trees.map(({ root }) => root.leaves.reduce((sum, { bytes }) => sum + bytes, 0));
+  await deps.report.later(await readLaterObjects(source, trees, deps.work), analyzed);
   throwIfStopped(signal);
   const fresh = trees.filter((tree) => !copy.kept.has(showTable(tree.mapping.from)));
   const cuts = await readCuts(deps, { source, held: copy.held, trees: fresh });

@@ -32,7 +32,7 @@ export interface SnapshotReport {
   /** Lines of the ledger, each as it is now. */
   objects(lines: readonly ObjectLine[]): Promise<void>;
   /** What will be made after the load, so that its time can be told. */
-  later(objects: readonly LaterObject[]): Promise<void>;
+  later(objects: readonly LaterObject[], analyzed: readonly number[]): Promise<void>;
   /** What keeps the copy from beginning, a line each; told again and again while it waits, and empty when it goes on. */
   waits(lines: readonly string[]): Promise<void>;
   /** A line for the journal: waiting for transactions, begun anew under a new snapshot. */

@@ -205,6 +205,7 @@ class Telling {
   readonly #plan: BatchPlan;
   readonly #asOf: Lsn | null;
   #bytes = 0;
+  readonly #beganAt = Date.now();
   #told = Date.now();
   #busy: Promise<void> = Promise.resolve();
 
@@ -251,7 +252,11 @@ class Telling {
     const line = { kind: 'large object', schema: '', name: 'all', table: '', stage: 'before', bytes } as const;
     if (state === 'making') {
       const percent = bytes === 0 ? 0 : Math.min(100, Math.round((this.#bytes / bytes) * 100));
-      return { ...line, state, doing: 'copying', percent };
+      const seconds = (Date.now() - this.#beganAt) / 1_000;
+      // They come before the tables, of which nothing is known yet: what is left of these alone is told.
+      const left = this.#bytes > 0 && seconds > 2 ? (seconds * Math.max(0, bytes - this.#bytes)) / this.#bytes : null;
+      const doing = left === null ? 'copying' : `copying, about ${Math.ceil(left)} s left`;
+      return { ...line, state, doing, percent };
     }
     const count = `${objects + kept.size} large objects`;
     const reason =

@@ -164,6 +164,46 @@ test('parts that were copied before tell nothing of the speed, and count as done
   expect(now?.secondsKept).toBeCloseTo(16, 0);
 });
 
+test('the filling of materialised views and ANALYZE are reckoned, and are over when they are', () => {
+  const left = (tally: FinishTally, at = 0) => tally.left(at, { builders: 2, loadCost: null }).seconds;
+  const view = {
+    kind: 'materialized rows',
+    schema: 's',
+    name: 'v',
+    table: '',
+    method: null,
+    bytes: 100 * MB,
+    tableBytes: 0,
+  } as const;
+  const line = {
+    kind: 'materialized rows',
+    schema: 's',
+    name: 'v',
+    table: '',
+    stage: 'filling',
+    bytes: 100 * MB,
+  } as const;
+  const index = { ...view, kind: 'index', name: 'i', table: 's.t' } as const;
+  const tally = new FinishTally();
+  tally.later([index, view]);
+  const without = left(tally);
+  tally.analyzed([GB, MB, MB]);
+  const whole = left(tally);
+  expect(whole).toBeGreaterThan(without);
+  const indexLine = { ...line, kind: 'index', name: 'i', table: 's.t', stage: 'indexes' } as const;
+  tally.objects([{ ...indexLine, state: 'making' }], 0);
+  tally.objects([{ ...indexLine, state: 'created' }], 2_000);
+  const before = left(tally, 2_000);
+  // While nothing else is made, the tables are analyzed.
+  expect(left(tally, 2_200)).toBeLessThan(before);
+  tally.objects([{ ...line, state: 'making' }], 3_000);
+  const filling = left(tally, 3_000);
+  expect(filling).toBeGreaterThan(1);
+  expect(left(tally, 4_000)).toBeLessThan(filling);
+  tally.objects([{ ...line, state: 'created' }], 5_000);
+  expect(tally.left(5_000, { builders: 2, loadCost: null })).toEqual({ seconds: 0, made: 2, total: 2 });
+});
+
 test('objects that the ledger has and the source did not tell of count as well, and those that failed are over', () => {
   const tally = new FinishTally();
   const line = { kind: 'index', schema: 's', name: 'i', table: 's.t', stage: 'indexes', bytes: 100 * MB } as const;

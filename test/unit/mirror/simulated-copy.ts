@@ -87,7 +87,7 @@ export function simulate(world: World, seed = 1): Simulated {
   const jobs = makeJobs(world.tables.map(partsOf));
   const queue = new JobQueue(jobs, { tables: workers, partsPerTable });
   const later = world.tables.flatMap(laterOf);
-  tally.later(later);
+  tally.later(later, []);
   const ms = (second: number) => 1_000_000 + second * 1_000;
   for (const table of world.tables) {
     tally.planned(
