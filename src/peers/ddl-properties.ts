@@ -34,8 +34,8 @@ export function leftOutOf(context: PlanContext, { source, tree }: Member, parent
     lines.push({ kind: 'property', name, ...of, stage: 'before', state: 'left_out', reason });
   };
   const options = source.options.filter((option) => {
-    const name = option.slice(0, option.indexOf('=')).replace(/^toast\./, '');
-    const version = since.get(name) ?? 0;
+    const name = option.slice(0, option.indexOf('='));
+    const version = since.get(name.replace(/^toast\./, '')) ?? 0;
     if (target.version >= version * 10_000) return true;
     leave(`storage parameter ${name}`, `it needs PostgreSQL ${version} on the target`);
     return false;
