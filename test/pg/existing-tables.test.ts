@@ -6,6 +6,7 @@ import type { MirroredTable, MirrorWork } from '../../src/mirror/work.ts';
 import { preflight } from '../../src/peers/preflight.ts';
 import type { Finding } from '../../src/peers/preflight-finding.ts';
 import { prepareTarget } from '../../src/snapshot/prepare.ts';
+import { noTraces, testCatalog, traces } from '../support/catalog.ts';
 import { expectEqualTables } from '../support/compare.ts';
 import { claim, copyAll, listening, mirrorWork, peerOf, pinned, table } from '../support/copied.ts';
 import { following } from '../support/following.ts';
@@ -351,3 +352,34 @@ async function ordinary(db: TestDatabase): Promise<TestDatabase & AsyncDisposabl
     },
   };
 }
+
+test('EXPLAIN CREATE MIRROR says of each whether it is used, does not fit, holds rows or would be replaced, and changes nothing', async () => {
+  await using w = await world(
+    'create table fits (id int primary key, v int); create table unfit (id int primary key, v text); create table filled (id int primary key)',
+    `create table fits (id bigint primary key, v numeric, more text); create table unfit (id int primary key, v int, must int not null);
+     create table filled (id int primary key); insert into filled values (7)`,
+  );
+  await using catalog = await testCatalog();
+  await catalog.peer('src', w.from);
+  await catalog.peer('dst', w.to);
+  const explain = async (tables: readonly string[], options = '') => {
+    const mapping = tables.map((name) => `public.${name}:public.${name}`).join(', ');
+    const rows = await catalog.show(
+      `explain create mirror explained from src to dst with table mapping (${mapping}) with (initial_copy_only = true${options})`,
+    );
+    return rows.filter(({ state }) => state === 'error' || state === 'warning');
+  };
+  expect(await explain(['fits'])).toEqual([]);
+  const told = await explain(['fits', 'unfit', 'filled']);
+  expect(told).toMatchObject([
+    { message: 'public.filled exists on the target and holds rows', hint: expect.stringContaining('resync = true') },
+    { check: 'schema of the target', message: 'the target cannot take the tables, for 2 reasons' },
+  ]);
+  expect(told[1]?.detail?.split('\n')).toEqual([
+    'public.unfit.v is integer on the target and text on the source',
+    'public.unfit.must is NOT NULL on the target, without default and not on the source',
+  ]);
+  expect(await explain(['fits', 'unfit', 'filled'], ', resync = true')).toEqual([]);
+  expect(await w.to.exec('select id from filled')).toEqual([{ id: 7 }]);
+  expect(await traces(w.to)).toEqual(noTraces);
+});

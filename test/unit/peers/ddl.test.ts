@@ -271,6 +271,33 @@ function plan(trees: readonly TableTree[], more: Partial<PlanInput> = {}) {
 }
 
 describe('the plan', () => {
+  test('makes a table without what the target cannot hold of it, with a line for each', () => {
+    const source = aTable({
+      columns: [aColumn({ name: 'v', compression: 'l', storage: 'e' }), aColumn({ name: 'w', compression: 'p' })],
+      accessMethod: 'columnar',
+      tablespace: 'fast',
+      options: ['fillfactor=50', 'vacuum_max_eager_freeze_failure_rate=0.1', 'toast.autovacuum_vacuum_max_threshold=9'],
+    });
+    const target = { ...nothingThere, version: 170_000, compressions: new Set(['pglz']) };
+    const { steps, texts } = plan([tree(source)], { target });
+    const lines = steps.flatMap(({ leftOut = [] }) => leftOut);
+    expect(lines.map(({ kind, state, name, reason }) => `${state} ${kind} ${name}: ${reason}`)).toEqual([
+      'left_out property storage parameter vacuum_max_eager_freeze_failure_rate: it needs PostgreSQL 18 on the target',
+      'left_out property storage parameter toast.autovacuum_vacuum_max_threshold: it needs PostgreSQL 18 on the target',
+      'left_out property compression of v: the target was built without lz4',
+      'left_out property tablespace fast: tablespaces are a server’s own: it is in the default one of the target',
+      'left_out property access method columnar: the target has none of that name: the table is a heap',
+    ]);
+    const text = texts.join('; ');
+    expect(text).toContain('fillfactor');
+    expect(text).toContain('compression pglz');
+    expect(text).not.toMatch(/lz4|columnar|fast|eager|threshold/);
+    const able = { ...nothingThere, accessMethods: new Set(['heap', 'columnar']) };
+    expect(plan([tree({ ...source, tablespace: null })], { target: able }).texts.join()).toMatch(
+      /compression lz4.* using "columnar"/,
+    );
+  });
+
   test('makes a partitioned table from its leaves up, and attaches in the step that makes the parent', () => {
     const of = (parent: string, bound: string) => ({ parent: { schema: 's', name: parent }, bound });
     const root = aTable({ name: 'r', kind: 'p', partitioning: { key: 'LIST (a)' } });
