@@ -9,7 +9,10 @@ import { runAlone } from './run-alone.ts';
 
 /** A table as a mirror wants it published. */
 export interface PublishedTable {
-  readonly table: Pick<Table, 'schema' | 'name' | 'kind' | 'columns' | 'replicaIdentity' | 'identityColumns'>;
+  readonly table: Pick<
+    Table,
+    'schema' | 'name' | 'kind' | 'columns' | 'replicaIdentity' | 'identityColumns' | 'leaves'
+  >;
   /** Columns that stay on the source. */
   readonly exclude: readonly string[];
   /** Rows that are mirrored. Published so from PostgreSQL 15 on; before, we filter. */
@@ -218,24 +221,33 @@ export function checkPublication(
 ): readonly string[] {
   const kinds = ['insert', 'update', 'delete', ...(wants.truncate ? (['truncate'] as const) : [])] as const;
   const problems = kinds.filter((kind) => !publication[kind]).map((kind) => `it does not publish ${kind}`);
-  for (const { table, exclude } of tables) {
+  for (const published of tables) {
+    const { table } = published;
+    // Without publish_via_partition_root each partition is published as itself, with its own list and filter.
     if (table.kind === 'p' && !publication.viaRoot) {
-      problems.push(`${showTable(table)} is partitioned and publish_via_partition_root is off`);
-      continue;
-    }
-    const found = publication.tables.find((each) => sameTable(each, table));
-    if (found === undefined) {
-      problems.push(`${showTable(table)} is not in it`);
-      continue;
-    }
-    const published = found.columns;
-    const missing = table.columns.filter(
-      ({ name, generated }) =>
-        generated === '' && !exclude.includes(name) && published !== null && !published.includes(name),
-    );
-    if (missing.length > 0) {
-      problems.push(`of ${showTable(table)} it leaves out ${missing.map(({ name }) => name).join(', ')}`);
-    }
+      for (const leaf of table.leaves)
+        problems.push(...publishedProblems(publication, leaf, { ...published, part: true }));
+    } else problems.push(...publishedProblems(publication, table, { ...published, part: false }));
   }
   return problems;
+}
+
+function publishedProblems(
+  publication: Publication,
+  name: TableName,
+  { table, exclude, part }: PublishedTable & { readonly part: boolean },
+): readonly string[] {
+  const shown = part ? `partition ${showTable(name)} of ${showTable(table)}` : showTable(name);
+  const found = publication.tables.find((each) => sameTable(each, name));
+  if (found === undefined) return [`${shown} is not in it`];
+  const { columns, filter } = found;
+  const missing = table.columns.filter(
+    (column) =>
+      column.generated === '' && !exclude.includes(column.name) && columns !== null && !columns.includes(column.name),
+  );
+  return [
+    ...(missing.length > 0 ? [`of ${shown} it leaves out ${missing.map((column) => column.name).join(', ')}`] : []),
+    // A whole table's is compared with the mapping's.
+    ...(part && filter !== null ? [`of ${shown} it sends only the rows with ${filter}`] : []),
+  ];
 }

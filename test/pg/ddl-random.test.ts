@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest';
 import type { SluiceError } from '../../src/base/errors.ts';
 import { sql } from '../../src/pg/sql.ts';
+import { type Column, changeColumns, columnsText, literalFor } from '../support/changing.ts';
 import { rowsByName, settled } from '../support/ddl.ts';
 import { type Following, following, type Running } from '../support/following.ts';
 import { Random } from '../support/random.ts';
@@ -20,21 +21,6 @@ const tables = {
   large: 'create table large (id int primary key, c1 text, c2 text)',
 };
 type TableKey = keyof typeof tables;
-
-interface Column {
-  readonly name: string;
-  readonly type: string;
-}
-
-const literals: Readonly<Record<string, (n: number) => string>> = {
-  integer: (n) => String(n),
-  bigint: (n) => `${n}000000000`,
-  text: (n) => `'${`v${n}`.repeat(n % 7 === 0 ? 2000 : 1)}'`,
-  'double precision': (n) => `${n}.25`,
-  'timestamp with time zone': (n) => `to_timestamp(${n})`,
-  'integer[]': (n) => `'{${n},NULL}'`,
-};
-const types = Object.keys(literals);
 
 class Writer {
   readonly #chance: Random;
@@ -70,15 +56,13 @@ class Writer {
   }
 
   async #columns(table: TableKey): Promise<readonly Column[]> {
-    return await this.#db.exec<Column>(`select quote_ident(attname) as name, format_type(atttypid, atttypmod) as type
-      from pg_attribute where attrelid = '${table}'::regclass and attnum > 0 and not attisdropped
-        and attname not in ('id', 'r') order by attnum`);
+    return await this.#db.exec<Column>(columnsText(table));
   }
 
   async #row(table: TableKey): Promise<string> {
     const chance = this.#chance;
     const columns = await this.#columns(table);
-    const value = ({ type }: Column) => (chance.chance(0.2) ? 'null' : (literals[type]?.(chance.int(1, 99)) ?? 'null'));
+    const value = (column: Column) => literalFor(chance, column);
     const where = `where id % 5 = ${chance.int(0, 4)}`;
     const kind = chance.int(1, 10);
     if (kind <= 5 || columns.length === 0) {
@@ -100,35 +84,7 @@ class Writer {
   }
 
   async #change(table: TableKey): Promise<string> {
-    const chance = this.#chance;
-    const columns = await this.#columns(table);
-    const name = `c${++this.#names}`;
-    const type = chance.pick(types);
-    const alter = `alter table ${table}`;
-    const some = columns.length === 0 ? undefined : chance.pick(columns);
-    const kind = chance.int(1, 10);
-    if (some === undefined || (kind <= 4 && columns.length < 8)) {
-      const byDefault = chance.pick([
-        '',
-        '',
-        ` default ${literals[type]?.(5)}`,
-        ` default ${literals[type]?.(6)} not null`,
-      ]);
-      if (chance.chance(0.2)) return `${alter} add ${name} double precision default random()`;
-      if (chance.chance(0.1)) return `${alter} add ${name} timestamptz default now()`;
-      return `${alter} add ${name} ${type}${byDefault}`;
-    }
-    if (kind <= 6) return `${alter} rename ${some.name} to ${name}`;
-    if (kind === 7) return `${alter} drop ${some.name}`;
-    if (kind === 8) return `${alter} drop ${some.name}; ${alter} add ${some.name} ${some.type}`;
-    if (kind === 9) {
-      const other = chance.pick(columns);
-      if (other === some) return `${alter} alter ${some.name} drop not null`;
-      return `${alter} rename ${some.name} to aside; ${alter} rename ${other.name} to ${some.name}; ${alter} rename aside to ${other.name}`;
-    }
-    // New values under the same type are told by nothing (docs/limits.md).
-    if (type === some.type) return `${alter} alter ${some.name} drop not null`;
-    return `${alter} alter ${some.name} drop default, alter ${some.name} drop not null, alter ${some.name} type ${type} using ${literals[type]?.(8)}`;
+    return changeColumns(this.#chance, { table, columns: await this.#columns(table), name: `c${++this.#names}` });
   }
 
   async #try(text: string): Promise<boolean> {

@@ -261,6 +261,7 @@ test('the same filters are taken and refused whatever the version of the source'
         columns,
         replicaIdentity: 'f' as const,
         identityColumns: ['id'],
+        leaves: [],
       };
       const refused = await createPublication(db.connection, 'p', [{ table: published, exclude: [], where }]).then(
         () => 'taken',

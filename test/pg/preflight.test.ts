@@ -323,22 +323,35 @@ describe.each([14, 18] as const)('a source of PostgreSQL %i', (major) => {
     });
   });
 
-  test('a given publication must cover every table, every kind of change, and partitions by their root', async () => {
+  test('a given publication must cover every table, every kind of change, and every partition, by its root or each by itself', async () => {
     const sides = await fresh();
     await sides.source.exec(`create table t (id int primary key); create table u (id int primary key);
       create table p (id int primary key) partition by range (id);
-      create table p1 partition of p for values from (0) to (9);
-      create publication mine for table t, p with (publish = 'insert, update')`);
+      create table p1 partition of p for values from (0) to (9); create table p2 partition of p for values from (9) to (20);
+      create publication mine for table t, p1 with (publish = 'insert, update')`);
     const wish = { tables: ['t', 'u', 'p'], publication: { name: 'mine', made: false } };
     expect(await refusal(sides, wish)).toMatchObject({
       sqlstate: '55000',
       detail:
         'it does not publish delete; it does not publish truncate; public.u is not in it; ' +
-        'public.p is partitioned and publish_via_partition_root is off.',
+        'partition public.p2 of public.p is not in it.',
     });
     await sides.source.exec(`alter publication mine set (publish = 'insert, update, delete',
       publish_via_partition_root = true); alter publication mine add table u`);
-    expect(await refusal(sides, { ...wish, options: { truncate: false } })).toBeUndefined();
+    expect(await refusal(sides, { ...wish, options: { truncate: false } })).toMatchObject({
+      detail: expect.stringContaining('public.p is not in it'),
+    });
+    for (const root of [false, true]) {
+      await sides.source.exec(`alter publication mine set table t, u, p;
+        alter publication mine set (publish_via_partition_root = ${root})`);
+      expect(await refusal(sides, { ...wish, options: { truncate: false } })).toBeUndefined();
+    }
+    if (major === 14) return;
+    await sides.source.exec(`alter publication mine set (publish_via_partition_root = false);
+      alter publication mine set table t, u, p1, p2 where (id > 10)`);
+    expect(await refusal(sides, { ...wish, options: { truncate: false } })).toMatchObject({
+      detail: 'of partition public.p2 of public.p it sends only the rows with (id > 10).',
+    });
   });
 
   test('a role that may not read, publish or see every row is told what to grant', async () => {
