@@ -11,6 +11,7 @@ import {
   tags,
 } from '../peers/pgoutput.ts';
 import { type Lsn, laterLsn } from '../pg/lsn.ts';
+import { sameTable, type TableName } from '../pg/table.ts';
 import { empty, type Gathered, merge, steps, wholeTables } from './gathered.ts';
 
 export interface BatchLimits {
@@ -233,6 +234,14 @@ export class Gatherer {
   /** What `relation` was to us before, if it was anything. */
   known(oid: number): AppliedTable | null | undefined {
     return this.#relations.get(oid);
+  }
+
+  /** The relations that are applied to this table of the source: itself, or partitions of it. */
+  relationsOf(table: TableName): readonly Relation[] {
+    return [...this.#relations].flatMap(([oid, known]) => {
+      const message = known !== null && sameTable(known.from, table) ? this.#messages.get(oid) : undefined;
+      return message === undefined ? [] : [JSON.parse(message) as Relation];
+    });
   }
 
   /** Takes the ended transactions; null if there are none. */

@@ -158,8 +158,9 @@ function retyped(sides: ChangeSides, { met, before }: Paired): readonly ColumnCh
   if (before.type === met.type) return [];
   // By a person, or with the table that it inherits from.
   if (sameType(met.type, there.type.text)) return fetch(true);
-  // The target is ahead of this row, in step with the source.
-  if (!isPresent && present !== undefined && sameType(present.type, there.type.text)) return [];
+  // The target is ahead of this row, in step with the source; but not where the source has gone back to the type that it had.
+  const ahead = before.targetType !== there.type.text;
+  if (ahead && !isPresent && present !== undefined && sameType(present.type, there.type.text)) return [];
   const type = wantedType(sides, met);
   if (type === null) return [];
   const source = isPresent ? (sourceOf(sides, met.attnum) ?? null) : null;

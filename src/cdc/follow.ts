@@ -3,9 +3,10 @@ import { SluiceError, toSluiceError } from '../base/errors.ts';
 import type { Applied } from '../peers/apply.ts';
 import type { AppliedTable } from '../peers/apply-table.ts';
 import type { TableCounts } from '../peers/apply-walk.ts';
+import type { Relation } from '../peers/pgoutput.ts';
 import { judgeSteps } from '../peers/row-filter.ts';
 import type { Lsn } from '../pg/lsn.ts';
-import { showTable } from '../pg/table.ts';
+import { showTable, type TableName } from '../pg/table.ts';
 import { type Batch, Gatherer, type Stop } from './batch.ts';
 import { decide } from './decide.ts';
 import type { Unfit } from './relations.ts';
@@ -183,9 +184,10 @@ class Follower {
     const { relations } = this.#deps.session;
     let met = await relations.meet(relation, { ...stop, reshaped: false, settled: false });
     let before = '';
+    let recopied: TableName | null = null;
     for (let tries = 1; isUnfit(met); tries++) {
       try {
-        await this.#reshape(met.plan, finalLsn);
+        if (await this.#reshape(met.plan, finalLsn)) recopied = met.plan.mirrored.from;
         // The source may have gone on meanwhile; but what could not be done once is not tried for ever.
         const asked = JSON.stringify(met.plan.changes);
         const settled = (asked === before && !met.plan.unclear) || tries === mostReshapes;
@@ -197,12 +199,25 @@ class Follower {
         throw error;
       }
     }
+    this.#know(relation, met);
+    // The copy is of a later moment than what other partitions, each a relation of its own, were met for.
+    for (const other of recopied === null ? [] : this.#gatherer.relationsOf(recopied)) {
+      if (other.oid === relation.oid) continue;
+      const again = await relations.meet(other, { ...stop, reshaped: true, settled: true });
+      if (isUnfit(again))
+        throw new SluiceError('internal', 'a table that was copied anew does not fit what is before it');
+      this.#know(other, again);
+    }
+  }
+
+  #know(relation: Relation, met: AppliedTable | 'text' | null): void {
     if (met === 'text') this.#ended = { restart: 'text' };
     else this.#gatherer.know(relation, met);
   }
 
   // All that is before the change goes to the target first: whole transactions by themselves, so that they stay if it fails.
-  async #reshape(plan: TablePlan, lsn: Lsn): Promise<void> {
+  // True: the table was read whole again.
+  async #reshape(plan: TablePlan, lsn: Lsn): Promise<boolean> {
     const { work, source, applier } = this.#deps.session;
     const whole = this.#gatherer.take();
     if (whole !== null) await this.#applyBatch(whole);
@@ -214,6 +229,7 @@ class Follower {
     this.#changed = true;
     if (done.recopied !== null) this.#deps.session.relations.recopied(plan.mirrored, done.recopied);
     for (const note of done.notes) await this.#deps.session.report.note(note);
+    return done.recopied !== null;
   }
 
   #apply(): void {

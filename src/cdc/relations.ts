@@ -174,6 +174,8 @@ export class RelationBook {
     if (follows && !at.skipped && (snapshotLsn === null || at.finalLsn >= snapshotLsn)) {
       const unfit = this.#plan(sides, at);
       this.#reshaped ||= unfit !== null;
+      // Partitions that are published by themselves are each a relation: all of them are to be met anew.
+      if (unfit !== null) this.#forget(mirrored);
       if (unfit !== null) return unfit;
     }
     const past = snapshotLsn !== null && at.finalLsn < snapshotLsn;
@@ -206,8 +208,12 @@ export class RelationBook {
   recopied(mirrored: MirroredTable, { lsn, shape }: Recopied): void {
     const name = showTable(mirrored.from);
     this.#shapes.set(name, shape);
-    for (const [oid, last] of this.#last) if (sameTable(last.table.from, mirrored.from)) this.#last.delete(oid);
+    this.#forget(mirrored);
     this.#copied.set(name, { table: name, snapshotLsn: lsn, finished: true });
+  }
+
+  #forget({ from }: MirroredTable): void {
+    for (const [oid, last] of this.#last) if (sameTable(last.table.from, from)) this.#last.delete(oid);
   }
 
   // The source as it is now; what was inspected must be of the same moment as what was looked at.
