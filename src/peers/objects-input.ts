@@ -20,6 +20,8 @@ export interface ObjectInput {
   readonly extensions: readonly NeededExtension[];
   /** Whether changes are applied in sessions that foreign keys of the target see. */
   readonly actsWhileFollowing: boolean;
+  /** Tables (OID on the source) whose primary key is made with their other indexes. */
+  readonly lateKeys?: ReadonlySet<number>;
   /** Whether rows stay on the target, marked, when they are deleted on the source. */
   readonly keepsDeleted?: boolean;
 }

@@ -123,11 +123,20 @@ function versionReason({ target }: ObjectContext, index: IndexFacts, place: Plac
   return null;
 }
 
-// Keys are made before, under a name that may be another; a table that stood keeps the one that it has.
-function planKey({ context, place, subject }: Wanted): PlannedObject {
-  const there = context.standing.get(place.there.oid)?.indexes.find((each) => each.constraint?.type === 'p');
-  if (there === undefined) return leaveOut(subject, `${showTable(place.to)} stands without it on the target`);
-  return stands(subject);
+// Most keys are made before, under a name that may be another; a table that stood keeps the one that it has.
+function planKey(wanted: Wanted): PlannedObject {
+  const { context, index, place, subject, to } = wanted;
+  const { constraint, using } = index;
+  const own = context.standing.get(place.there.oid)?.indexes ?? [];
+  if (own.some((each) => each.constraint?.type === 'p')) return stands(subject);
+  if (context.lateKeys?.has(index.table) !== true || constraint === null || using === null)
+    return leaveOut(subject, `${showTable(place.to)} stands without it on the target`);
+  const there = own.find((each) => each.name === to.name);
+  if (there === undefined) return toMake(subject, makeSteps(wanted, using));
+  // Of a try that ended between the two.
+  const difference = there.valid ? differenceOf(index, there) : 'is not valid';
+  if (difference !== null) return inTheWay(subject, `${showTable(there)} stands on the target and ${difference}`);
+  return toMake(subject, [[constraintOnIndex(wanted, constraint)]]);
 }
 
 /** The target's index of that name on that table, or one that does its work under another: of the replica identity, or taken by its parent's counterpart. */
@@ -184,7 +193,8 @@ function makeSteps(wanted: Wanted, using: string): readonly (readonly Sql[])[] {
 function constraintOnIndex({ place, to }: Wanted, constraint: IndexConstraint): Sql {
   const deferrable = constraint.deferrable ? sql` deferrable` : sql``;
   const deferred = constraint.deferred ? sql` initially deferred` : sql``;
-  return sql`alter table ${ident(place.to.schema, place.to.name)} add constraint ${ident(to.name)} unique using index ${ident(to.name)}${deferrable}${deferred}`;
+  const kind = constraint.type === 'p' ? sql`primary key` : sql`unique`;
+  return sql`alter table ${ident(place.to.schema, place.to.name)} add constraint ${ident(to.name)} ${kind} using index ${ident(to.name)}${deferrable}${deferred}`;
 }
 
 function unattached({ context, parts }: Wanted, there: IndexFacts): readonly IndexFacts[] {

@@ -124,13 +124,18 @@ async function makeKeys(
   const needed = planExtensions(await lookForExtensions(target, theirs.extensions));
   await run.begin(needed);
   await run.make(needed, { stages: ['needs'], watch: target }, signal);
-  await addKeys(deps, { target, trees, source: theirs.objects, there: ofTarget.there }, signal);
+  const mayBeLate = work.options.schema === 'full';
+  const lateKeys = await addKeys(
+    deps,
+    { target, trees, source: theirs.objects, there: ofTarget.there, mayBeLate },
+    signal,
+  );
   if (work.options.schema !== 'full') return [];
   const standing = await lookAtTables(target, trees);
   const input = await lookAtTarget(target, theirs, { standing, follows: work.slot !== null });
   const followed = { ...input, source: followObjects(input.source, database.renames) };
   const keepsDeleted = work.options.soft_delete && work.slot !== null;
-  const planned = planObjects({ ...followed, keepsDeleted }).filter(({ line }) => line.stage !== 'needs');
+  const planned = planObjects({ ...followed, lateKeys, keepsDeleted }).filter(({ line }) => line.stage !== 'needs');
   await run.begin(planned);
   return [...planned, ...database.objects];
 }
@@ -141,10 +146,24 @@ async function makeRest(
   signal: AbortSignal,
 ): Promise<void> {
   const make = (stages: readonly ObjectStage[]) => run.make(planned, { stages, watch: target }, signal);
-  await make(['indexes', 'constraints', 'inheritance', 'statistics']);
+  await make(['indexes']);
+  refuseLackingKeys(run, planned);
+  await make(['constraints', 'inheritance', 'statistics']);
   // With expressions of indexes and extended statistics; and before foreign keys, which are looked at by queries.
   await rows();
   await make(objectStages.slice(objectStages.indexOf('foreign keys')));
+}
+
+// Other objects may fail; without its key a table cannot be followed.
+function refuseLackingKeys(run: ObjectRun, planned: readonly PlannedObject[]): void {
+  for (const { line } of planned) {
+    if (line.kind !== 'primary key') continue;
+    const end = run.endOf(line);
+    if (end?.state !== 'failed') continue;
+    throw new SluiceError('upstream', `cannot add the keys of ${line.table} on the target: ${end.reason}`, {
+      ...(end.sqlstate === undefined ? {} : { sqlstate: end.sqlstate }),
+    });
+  }
 }
 
 async function refuseUnfinished({ work }: SnapshotDeps, target: Connection): Promise<void> {

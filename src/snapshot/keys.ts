@@ -10,7 +10,7 @@ import { indexObject } from '../peers/objects-plan-index.ts';
 import type { IndexFacts, TableObjects } from '../peers/objects-read.ts';
 import type { Connection } from '../pg/client.ts';
 import { join, type Sql } from '../pg/sql.ts';
-import { showTable, type Table, type TableName } from '../pg/table.ts';
+import { sameTable, showTable, type Table, type TableName } from '../pg/table.ts';
 import type { SnapshotDeps } from './deps.ts';
 import { inParallel, inTurn } from './parallel.ts';
 import { during } from './trees.ts';
@@ -23,6 +23,8 @@ interface KeyJob {
 }
 
 interface KeyJobs {
+  /** Tables (OID on the source) whose primary key is left to be built with their other indexes. */
+  readonly late: ReadonlySet<number>;
   /** Side by side, largest first. */
   readonly leaves: readonly KeyJob[];
   /** After them, one by one: tables that take the leaves' indexes as their own. */
@@ -35,16 +37,42 @@ export interface KeySides {
   readonly trees: readonly TableTree[];
   readonly source: TableObjects;
   readonly there: readonly Table[];
+  /** Whether primary keys of large tables may be left to be built beside other indexes. */
+  readonly mayBeLate: boolean;
 }
 
-/** Makes what is missing. Tables that have a key keep it. @throws with the table that could not have its key */
-export async function addKeys(deps: SnapshotDeps, sides: KeySides, signal: AbortSignal): Promise<void> {
-  const { leaves, above } = await keyJobs(sides);
+/**
+ * Makes what is missing. Tables that have a key keep it.
+ * @returns tables (OID on the source) whose key is still to be made, with the other indexes
+ * @throws with the table that could not have its key
+ */
+export async function addKeys(deps: SnapshotDeps, sides: KeySides, signal: AbortSignal): Promise<ReadonlySet<number>> {
+  const { leaves, above, late } = await keyJobs(sides);
   const large = leaves.filter((job) => job.bytes >= smallBytes).map((job) => [job]);
   const small = chunksOf(leaves.filter((job) => job.bytes < smallBytes));
   await inParallel(deps.work, [...large, ...small], (target, jobs) => addSome(deps, target, jobs), signal);
   // One after another, as one may be above another.
   await inTurn(deps.work, chunksOf(above), (target, jobs) => addSome(deps, target, jobs), signal);
+  return late;
+}
+
+function isLarge({ leaves }: Table): boolean {
+  return leaves.reduce((sum, leaf) => sum + leaf.bytes, 0) >= smallBytes;
+}
+
+/**
+ * Whether the key can be built as an index first, beside others of its table, and be made the key in no time after that: under
+ * its own name, on a table that no parent hands a key to.
+ */
+function canBeLate({ source, to, tree, table }: Member & { readonly table: Table }, index: IndexFacts): boolean {
+  return (
+    table.kind === 'r' &&
+    table.partitionOf === null &&
+    sameTable(source, to) &&
+    tree.mapping.exclude.length === 0 &&
+    index.using !== null &&
+    index.constraint?.period === false
+  );
 }
 
 // Below that, a table's key takes less time than its transaction.
@@ -57,7 +85,7 @@ function chunksOf(jobs: readonly KeyJob[]): readonly (readonly KeyJob[])[] {
   return chunks;
 }
 
-async function keyJobs({ target, trees, source: objects, there }: KeySides): Promise<KeyJobs> {
+async function keyJobs({ target, trees, source: objects, there, mayBeLate }: KeySides): Promise<KeyJobs> {
   const byName = new Map(there.map((table) => [showTable(table), table]));
   const all = trees.flatMap(membersOf);
   const members = trees.flatMap((tree) =>
@@ -85,12 +113,18 @@ async function keyJobs({ target, trees, source: objects, there }: KeySides): Pro
     new Map(identified.map(({ source, table }) => [table.oid, source.identityColumns ?? []])),
   );
   const nameOf = (index: IndexFacts) => names.get(index.oid) ?? index;
-  const taken = await takenNames(target, [...identities.values()].map(nameOf));
+  const taken = await takenNames(target, [...identities.values(), ...keys.values()].map(nameOf));
+  const late = new Set<number>();
   const leaves: KeyJob[] = [];
   const above: KeyJob[] = [];
   for (const member of members) {
     const { source, to, tree, table } = member;
-    const key = addPrimaryKey(source, to, tree.mapping.exclude, keys.get(source.oid)?.options);
+    const ofSource = keys.get(source.oid);
+    // One whose index stands was begun so, by a try before this one.
+    const isBegun = ofSource !== undefined && taken.has(showTable(nameOf(ofSource)));
+    const isLate = mayBeLate && ofSource !== undefined && (isLarge(source) || isBegun) && canBeLate(member, ofSource);
+    if (isLate) late.add(source.oid);
+    const key = isLate ? null : addPrimaryKey(source, to, tree.mapping.exclude, ofSource?.options);
     const index = identified.includes(member) ? identities.get(source.oid) : undefined;
     const identity = index && {
       name: nameOf(index).name,
@@ -105,11 +139,11 @@ async function keyJobs({ target, trees, source: objects, there }: KeySides): Pro
     ];
     if (statements.length === 0) continue;
     const bytes = source.leaves.reduce((sum, leaf) => sum + leaf.bytes, 0);
-    const facts = (key === null ? undefined : keys.get(source.oid)) ?? index;
+    const facts = (key === null ? undefined : ofSource) ?? index;
     const line = facts === undefined ? null : lineOf(facts, source, statements);
     (table.kind === 'p' ? above : leaves).push({ table: to, statements, bytes, line });
   }
-  return { leaves: leaves.toSorted((a, b) => b.bytes - a.bytes), above };
+  return { leaves: leaves.toSorted((a, b) => b.bytes - a.bytes), above, late };
 }
 
 function lineOf(index: IndexFacts, source: Table, statements: readonly Sql[]): ObjectLine {
