@@ -6,7 +6,7 @@ import { showTable, type Table } from '../pg/table.ts';
 import { checkPeer } from './checks.ts';
 import { inspectTables } from './inspect.ts';
 import { checkBack, readBack } from './preflight-back.ts';
-import { type Finding, type MirrorPlan, ok, problem } from './preflight-finding.ts';
+import { type Finding, type MirrorPlan, ok, problem, warning } from './preflight-finding.ts';
 import { checkLargeObjects } from './preflight-large-objects.ts';
 import { checkPlan } from './preflight-plan.ts';
 import { checkSchema, readSchemaSides, tablesToReplace } from './preflight-schema.ts';
@@ -98,7 +98,8 @@ async function checkFilters(
         if (where !== null) await checkReadable(source, table, where);
       }
     }
-    return [ok('filters', 'every filter can be used')];
+    const large = plan.slot === null ? [] : await largeValues(source, filtered);
+    return [ok('filters', 'every filter can be used'), ...large];
   } catch (error) {
     const known = toSluiceError(error);
     if (known.kind === 'connection_lost' || known.kind === 'stopped') throw known;
@@ -111,6 +112,32 @@ async function checkFilters(
       }),
     ];
   }
+}
+
+// A large value that an update leaves as it is does not stand in the log: nobody has it then of a row that is new to the filter.
+async function largeValues(
+  source: Connection,
+  filtered: ReturnType<typeof publishedTables>,
+): Promise<readonly Finding[]> {
+  const partial = filtered.filter(({ table }) => table.replicaIdentity !== 'f');
+  const rows = await source.query<{ oid: number; columns: readonly string[] }>(sql`
+    select a.attrelid::oid as oid, pg_catalog.json_agg(a.attname order by a.attnum) as columns
+    from pg_catalog.pg_attribute a
+    where a.attrelid = any(${partial.map(({ table }) => table.oid)}::oid[]) and a.attnum > 0 and not a.attisdropped
+      and a.attstorage <> 'p' group by a.attrelid`);
+  const byTable = new Map(rows.map(({ oid, columns }) => [oid, columns]));
+  const found = partial.flatMap(({ table, exclude }) => {
+    const sent = new Set([...(table.identityColumns ?? []), ...exclude]);
+    const columns = byTable.get(table.oid)?.filter((name) => !sent.has(name)) ?? [];
+    return columns.length === 0 ? [] : [{ table, columns }];
+  });
+  if (found.length === 0) return [];
+  return [
+    warning('large values and filters', 'an update of a key that brings a row into a filter must be sent whole', {
+      detail: `Values that may be large, and are then not sent: ${found.map(({ table, columns }) => `${showTable(table)} (${columns.join(', ')})`).join('; ')}.`,
+      hint: `If keys of these are updated, else the mirror stops at such a row: ${found.map(({ table }) => `ALTER TABLE ${ident(table.schema, table.name).text} REPLICA IDENTITY FULL;`).join(' ')}`,
+    }),
+  ];
 }
 
 // Whether a type has an order, PostgreSQL knows.

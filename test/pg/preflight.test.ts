@@ -244,6 +244,27 @@ describe.each([14, 18] as const)('a source of PostgreSQL %i', (major) => {
     expect(await told({ slot: null, scope: { kind: 'all' } })).toEqual([]);
   });
 
+  test('values that may be missing of rows which an update of their key brings into a filter are told of', async () => {
+    const sides = await fresh();
+    await sides.source.exec(`create table t (id int primary key, doc text, hidden jsonb, n int, flat text);
+      alter table t alter flat set storage plain; create table whole (id int primary key, doc text);
+      alter table whole replica identity full`);
+    const filtered = (name: string) => ({
+      from: { schema: 'public', name },
+      where: 'id > 5',
+      exclude: name === 't' ? ['hidden'] : [],
+    });
+    const told = async (wish: Wish) =>
+      (await look(sides, wish)).filter(({ check }) => check === 'large values and filters');
+    expect(await told({ tables: [filtered('t'), filtered('whole')] })).toMatchObject([
+      {
+        detail: 'Values that may be large, and are then not sent: public.t (doc).',
+        hint: expect.stringContaining('ALTER TABLE "public"."t" REPLICA IDENTITY FULL;'),
+      },
+    ]);
+    expect(await told({ tables: [filtered('t')], slot: null })).toEqual([]);
+  });
+
   test('excluded and key columns must exist, and what identifies a row cannot be excluded', async () => {
     const sides = await fresh();
     await sides.source.exec('create table t (id int primary key, v text)');
