@@ -39,7 +39,7 @@ export function orderedFrames(
       }
       continue;
     }
-    eachChange(step, (table, change, buffer, _at, bytes) => {
+    eachChange(step, ({ table, change, buffer, bytes }) => {
       count(out.counts, table, change).bytes += bytes;
       const commands = writeChange(writer, out.statements, { table, change, buffer });
       // What comes before the last is at work in rare cases only.

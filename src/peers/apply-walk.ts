@@ -62,15 +62,20 @@ export const messageOffset = 30;
 /** 'w': the frame holds a message of the stream. */
 export const walData = 0x77;
 
-/**
- * Called for each change, millions of times: so no object is made for it.
- * @param at where the change's message stands in the frames that were received
- * @param bytes of that message
- */
-export type Visit = (table: AppliedTable, change: Change, buffer: Buffer, at: number, bytes: number) => void;
+/** A change on its way: the same object for each of millions, filled anew, so that none is to be kept. */
+export interface Visited {
+  readonly table: AppliedTable;
+  readonly change: Change;
+  readonly buffer: Buffer;
+  /** Where the change's message stands in the frames that were received. */
+  readonly at: number;
+  /** Of that message. */
+  readonly bytes: number;
+}
 
 /** Calls `visit` for each change of a table of ours that its copy does not hold already and that its row filter lets through. */
-export function eachChange(step: ChangesStep, visit: Visit): void {
+export function eachChange(step: ChangesStep, visit: (visited: Visited) => void): void {
+  let visited: { -readonly [field in keyof Visited]: Visited[field] } | undefined;
   let finalLsn = step.finalLsn;
   for (const { buffer, start, end } of step.spans) {
     let next = start;
@@ -91,8 +96,14 @@ export function eachChange(step: ChangesStep, visit: Visit): void {
           if (table === undefined || table === null) break;
           if (table.snapshotLsn !== null && finalLsn < table.snapshotLsn) break;
           const judged = table.filter === null ? undefined : step.verdicts?.get(buffer)?.get(at);
-          if (judged === undefined) visit(table, change, buffer, at, next - at);
-          else if (judged !== null) visit(table, judged.change, judged.buffer, at, next - at);
+          if (judged === null) break;
+          visited ??= { table, change, buffer, at, bytes: 0 };
+          visited.table = table;
+          visited.change = judged === undefined ? change : judged.change;
+          visited.buffer = judged === undefined ? buffer : judged.buffer;
+          visited.at = at;
+          visited.bytes = next - at;
+          visit(visited);
           break;
         }
         default:

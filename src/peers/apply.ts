@@ -389,7 +389,7 @@ function touchesUnindexed(piece: Piece): boolean {
   for (const step of piece.steps) {
     if (step.kind !== 'changes' || found) continue;
     if (![...step.relations.values()].some((table) => table !== null && !table.indexed)) continue;
-    eachChange(step, (table, change) => {
+    eachChange(step, ({ table, change }) => {
       found ||= !table.indexed && change.kind !== 'insert';
     });
   }

@@ -112,7 +112,7 @@ interface Questions {
 
 async function judgeStep(source: Connection, step: ChangesStep): Promise<Verdicts> {
   const questions = new Map<AppliedTable, Questions>();
-  eachChange(step, (table, change, buffer, at) => {
+  eachChange(step, ({ table, change, buffer, at }) => {
     const { filter } = table;
     if (filter === null) return;
     if (filter.by === 'source') {

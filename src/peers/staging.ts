@@ -44,7 +44,7 @@ export function netEffect(step: ChangesStep, counts: Map<AppliedTable, TableCoun
   const tables = new Map<AppliedTable, TableEffect>();
   let inOrder = false;
   let last: TableEffect | undefined;
-  eachChange(step, (table, change, buffer, _at, bytes) => {
+  eachChange(step, ({ table, change, buffer, bytes }) => {
     let effect = last?.table === table ? last : tables.get(table);
     if (effect === undefined) {
       effect = { table, keys: new Map(), rows: new Map() };

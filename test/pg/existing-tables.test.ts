@@ -8,38 +8,17 @@ import type { Finding } from '../../src/peers/preflight-finding.ts';
 import { prepareTarget } from '../../src/snapshot/prepare.ts';
 import { noTraces, testCatalog, traces } from '../support/catalog.ts';
 import { expectEqualTables } from '../support/compare.ts';
-import { claim, copyAll, listening, mirrorWork, peerOf, pinned, table } from '../support/copied.ts';
+import { claim, copyAll, listening, mirrorWork, pinned, table } from '../support/copied.ts';
+import { type Sides, sides } from '../support/database.ts';
 import { following } from '../support/following.ts';
-import { type SharedMajor, type TestDatabase, testDatabase } from '../support/servers.ts';
-
-interface World extends AsyncDisposable {
-  readonly from: TestDatabase;
-  readonly to: TestDatabase;
-}
-
-async function world(
-  source: string,
-  target: string,
-  majors: readonly [SharedMajor, SharedMajor] = [18, 18],
-): Promise<World> {
-  const [from, to] = [await testDatabase(majors[0]), await testDatabase(majors[1])];
-  await from.exec(source);
-  await to.exec(target);
-  return {
-    from,
-    to,
-    async [Symbol.asyncDispose]() {
-      await from[Symbol.asyncDispose]();
-      await to[Symbol.asyncDispose]();
-    },
-  };
-}
+import { peerOf } from '../support/peer.ts';
+import { type TestDatabase, testDatabase } from '../support/servers.ts';
 
 type Options = Readonly<Record<string, OptionValue>>;
 const copyOnly = { initial_copy_only: true };
 
 /** What EXPLAIN CREATE MIRROR would list. */
-async function look(w: World, tables: readonly MirroredTable[], options: Options = copyOnly, work?: MirrorWork) {
+async function look(w: Sides, tables: readonly MirroredTable[], options: Options = copyOnly, work?: MirrorWork) {
   await using source = await pinned(w.from);
   const { user, password = '' } = work?.target ?? w.to;
   await using target = await pinned({ ...w.to, user, password });
@@ -51,7 +30,7 @@ function found(findings: readonly Finding[], state: Finding['state']) {
 }
 
 /** What the step that makes the target ready says. */
-async function prepared(w: World, tables: readonly MirroredTable[], options: Options = copyOnly) {
+async function prepared(w: Sides, tables: readonly MirroredTable[], options: Options = copyOnly) {
   const work = mirrorWork(w, tables, options);
   await claim(work);
   await prepareTarget(listening(work), new AbortController().signal);
@@ -113,7 +92,7 @@ describe.each([
 });
 
 test('that do not fit are listed, all of them with every difference, before anything starts and when it does', async () => {
-  await using w = await world(
+  await using w = await sides(
     `create table a (id int primary key, n numeric, s varchar(9), at timestamp, c char(3), may int, g int);
      create table b (id int primary key); create table c (id int primary key); create table d (id int primary key); create table e (id int primary key);
      create table f (id int primary key) partition by range (id); create table f1 partition of f for values from (0) to (9)`,
@@ -155,7 +134,7 @@ test('that do not fit are listed, all of them with every difference, before anyt
 
 describe('resync', () => {
   test('drops nothing that it was not asked to: what hangs on a table is named, in the look ahead and at work', async () => {
-    await using w = await world(
+    await using w = await sides(
       'create table t (id int primary key, v text); insert into t values (1); create table u (id int primary key, t int references t)',
       `create table t (id int primary key, v int); create table u (id text primary key, t int references t);
        create view over_t as select v from t; create table outside (t int constraint to_t references t); create table typed (t t);
@@ -185,14 +164,14 @@ describe('resync', () => {
   });
 
   test('changes no row of a table outside, where foreign keys cannot be switched off', async () => {
-    await using w = await world(
+    await using w = await sides(
       'create table t (id int primary key); insert into t values (1)',
       `create table t (id int primary key); insert into t values (1), (2);
        create table outside (t int constraint cascading references t on delete cascade); insert into outside values (1)`,
     );
     await using plain = await ordinary(w.to);
     const options = { ...copyOnly, resync: true };
-    const work = { ...mirrorWork(w, [table('t')], options), target: peerOf(plain) };
+    const work = { ...mirrorWork(w, [table('t')], options), target: peerOf(plain, { sslMode: 'disable' }) };
     expect(found(await look(w, [table('t')], options, work), 'error')).toMatchObject([
       { check: 'foreign keys of target tables', detail: 'By ON DELETE of: cascading of public.outside.' },
     ]);
@@ -205,7 +184,7 @@ describe('resync', () => {
 });
 
 test('triggers, rules, foreign keys, constraints and collations of target tables are told of where they matter', async () => {
-  await using w = await world(
+  await using w = await sides(
     `create table t (id int primary key, v text, n int check (n > 0), p int); create table p (id int primary key);
      insert into p select generate_series(1, 9); insert into t select i, 'v', i, i from generate_series(1, 9) i`,
     `create table p (id int primary key); create table t (id int primary key, v text collate "C", n int check (n > 0), p int constraint up references p);
@@ -243,7 +222,7 @@ test('triggers, rules, foreign keys, constraints and collations of target tables
   expect(await w.to.exec('select count(*)::int as n from hits')).toEqual([{ n: 9 }]);
   // A role that cannot switch them off.
   await using plain = await ordinary(w.to);
-  const work = { ...mirrorWork(w, tables, copyOnly), target: peerOf(plain) };
+  const work = { ...mirrorWork(w, tables, copyOnly), target: peerOf(plain, { sslMode: 'disable' }) };
   await w.to.exec('truncate t, p');
   const theirs = await look(w, tables, copyOnly, work);
   expect(warnings(theirs).get('session_replication_role')).toMatchObject({
@@ -354,7 +333,7 @@ async function ordinary(db: TestDatabase): Promise<TestDatabase & AsyncDisposabl
 }
 
 test('EXPLAIN CREATE MIRROR says of each whether it is used, does not fit, holds rows or would be replaced, and changes nothing', async () => {
-  await using w = await world(
+  await using w = await sides(
     'create table fits (id int primary key, v int); create table unfit (id int primary key, v text); create table filled (id int primary key)',
     `create table fits (id bigint primary key, v numeric, more text); create table unfit (id int primary key, v int, must int not null);
      create table filled (id int primary key); insert into filled values (7)`,

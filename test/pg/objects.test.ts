@@ -1,5 +1,4 @@
 // What belongs to the tables and is made after the load: the same on both sides, or in the ledger with the reason.
-import { randomBytes } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { toSluiceError } from '../../src/base/errors.ts';
 import type { OptionValue } from '../../src/base/options.ts';
@@ -11,37 +10,13 @@ import { finishSnapshot } from '../../src/snapshot/finish.ts';
 import { prepareTarget } from '../../src/snapshot/prepare.ts';
 import { runSnapshot } from '../../src/snapshot/run.ts';
 import { claim, copyAll, listening, mirrorWork, type Told, table } from '../support/copied.ts';
+import { ordinaryRole, type Sides, sides } from '../support/database.ts';
 import { printObjects } from '../support/objects.ts';
-import { type SharedMajor, type TestDatabase, testDatabase } from '../support/servers.ts';
-
-interface World extends AsyncDisposable {
-  readonly from: TestDatabase;
-  readonly to: TestDatabase;
-}
-
-async function world(
-  source: string,
-  target = 'select 1',
-  majors: readonly [SharedMajor, SharedMajor] = [18, 18],
-): Promise<World> {
-  const from = await testDatabase(majors[0]);
-  const to = await testDatabase(majors[1]);
-  await from.exec(source);
-  await to.exec(target);
-  return {
-    from,
-    to,
-    async [Symbol.asyncDispose]() {
-      await from[Symbol.asyncDispose]();
-      await to[Symbol.asyncDispose]();
-    },
-  };
-}
 
 const never = new AbortController().signal;
 const copyOnly = { initial_copy_only: true };
 
-async function mirror(w: World, tables: readonly MirroredTable[], options: Readonly<Record<string, OptionValue>> = {}) {
+async function mirror(w: Sides, tables: readonly MirroredTable[], options: Readonly<Record<string, OptionValue>> = {}) {
   return await copyAll(mirrorWork(w, tables, { ...copyOnly, ...options }));
 }
 
@@ -127,7 +102,7 @@ describe.each([
   [18, 14],
 ] as const)('from PostgreSQL %i to %i', (source, target) => {
   test('indexes, constraints, foreign keys, statistics, inheritance and comments of every kind arrive just so', async () => {
-    await using w = await world(`${rich} ${parted} ${family}`, 'select 1', [source, target]);
+    await using w = await sides(`${rich} ${parted} ${family}`, 'select 1', [source, target]);
     const told = await mirror(
       w,
       richTables.map((name) => table(name)),
@@ -141,7 +116,7 @@ describe.each([
 });
 
 test('a second call makes what is missing and nothing else, wherever the first was killed', async () => {
-  await using w = await world(`${rich} ${parted} ${family}`);
+  await using w = await sides(`${rich} ${parted} ${family}`);
   const work = mirrorWork(
     w,
     richTables.map((name) => table(name)),
@@ -184,7 +159,7 @@ test('a second call makes what is missing and nothing else, wherever the first w
 });
 
 test('a connection that breaks at any statement is trouble, and the next call goes on from there', async () => {
-  await using w = await world(`${rich} ${parted} ${family}`);
+  await using w = await sides(`${rich} ${parted} ${family}`);
   const tables = richTables.map((name) => table(name));
   const work = mirrorWork(w, tables, { ...copyOnly, snapshot_num_tables_in_parallel: 2 });
   await claim(work);
@@ -222,7 +197,7 @@ test('a connection that breaks at any statement is trouble, and the next call go
 });
 
 test('a build that goes on without its client does not stand in the way of the next call', async () => {
-  await using w = await world('create table t (id int, v text); create index t_v on t (v)');
+  await using w = await sides('create table t (id int, v text); create index t_v on t (v)');
   const work = mirrorWork(w, [table('t')], copyOnly);
   await claim(work);
   await prepareTarget(listening(work), never);
@@ -237,7 +212,7 @@ test('a build that goes on without its client does not stand in the way of the n
 });
 
 test('an index of a table with hundreds of partitions takes all of theirs', async () => {
-  await using w = await world(
+  await using w = await sides(
     `create table p (id int primary key, v text) partition by list (id);
      do $$ begin for i in 1..230 loop execute format('create table p_%s partition of p for values in (%s)', i, i); end loop; end $$;
      create index on p (v); insert into p values (7, 'x')`,
@@ -250,7 +225,7 @@ test('an index of a table with hundreds of partitions takes all of theirs', asyn
 });
 
 test('what the target refuses is told with its error and stops neither the rest nor the mirror', async () => {
-  await using w = await world(
+  await using w = await sides(
     `create function positive(n int) returns bool language sql immutable as 'select n > 0';
      create table t (id int primary key, v int, constraint t_ok check (positive(v))); create index t_pos on t (positive(v)); create index t_v on t (v);
      comment on index t_pos is 'lost'; comment on index t_v is 'kept';
@@ -281,7 +256,7 @@ test('what the target refuses is told with its error and stops neither the rest 
 });
 
 test('what stands under the same name and is another is told, never taken', async () => {
-  await using w = await world(
+  await using w = await sides(
     `create table t (id int primary key, a int, b int, constraint c check (a > 0)); create index i on t (a); create unique index j on t (a);
      create table r (id int primary key); alter table t add constraint f foreign key (a) references r (id); create statistics s on a, b from t; comment on table t is 'ours'`,
     `create table t (id int primary key, a int, b int, constraint c check (a > 1)); create index i on t (b); create index j on t (a);
@@ -303,7 +278,7 @@ test('what stands under the same name and is another is told, never taken', asyn
 
 describe('a mapping', () => {
   test('takes along what belongs to tables that go to other names and schemas', async () => {
-    await using w = await world(
+    await using w = await sides(
       `create schema a; create schema b; create table a.t (id int primary key, v int, w int); create index same on a.t (v); create unique index t_u on a.t (v, w);
        create table b.t (id int primary key, t int references a.t (id), v int constraint vee check (v > 0)); create index same on b.t (v);
        alter table b.t add constraint b_u unique (v); comment on index b.same is 'second'; comment on column b.t.v is 'vee';
@@ -338,7 +313,7 @@ describe('a mapping', () => {
   });
 
   test('leaves out what rests on columns and tables that it leaves out, and says so', async () => {
-    await using w = await world(
+    await using w = await sides(
       `create table t (id int primary key, a int, b int unique, c int, constraint ck check (a > b), unique (c) include (b));
        create index t_ab on t (a, (b + 1)); create index t_where on t (a) where b > 0; create index t_a on t (a); create statistics st on a, b from t;
        create table gone (id int primary key); create table there (id int primary key); create table thin (id int primary key);
@@ -376,7 +351,7 @@ describe('a mapping', () => {
 });
 
 test('what an older target cannot hold is left out with the version that could', async () => {
-  await using w = await world(
+  await using w = await sides(
     `create extension btree_gist; create table t (id int primary key, a int, b int); create unique index t_nn on t (a) nulls not distinct;
      alter table t add constraint nn unique nulls not distinct (b); alter table t add constraint ne check (a > 0) not enforced;
      alter table t add constraint cols foreign key (a, b) references u on delete set null (a);
@@ -406,7 +381,7 @@ test('what an older target cannot hold is left out with the version that could',
 });
 
 test('what came with 18 arrives between two of that version', async () => {
-  await using w = await world(
+  await using w = await sides(
     `create extension btree_gist; create table t (id int primary key, a int constraint "a is there" not null, b int, c int);
      create unique index t_nn on t (a) nulls not distinct; alter table t add constraint ne check (a > 0) not enforced;
      alter table t add constraint nv not null b not valid; alter table t add constraint ni not null c no inherit;
@@ -431,7 +406,7 @@ test('names of every kind of character hold in everything that is made', async (
   const [schema = '', name = '', column = '', other = '', word = '', long = ''] = evil;
   const t = `${q(schema)}.${q(name)}`;
   const s = `${q(schema)}.${q(word)}`;
-  await using w = await world(`create schema ${q(schema)};
+  await using w = await sides(`create schema ${q(schema)};
     create table ${t} (${q(column)} int, ${q(other)} text, ${q(word)} int, constraint ${q(`pk${other}`)} primary key (${q(column)}),
       constraint ${q(other)} check (${q(column)} > 0), constraint ${q(long)} unique (${q(other)}) deferrable);
     create index ${q(`i${other}`)} on ${t} (lower(${q(other)}), ${q(word)}) where ${q(word)} > 1; create statistics ${q(schema)}.${q(`s${name}`)} on ${q(column)}, ${q(word)} from ${t};
@@ -449,7 +424,7 @@ test('names of every kind of character hold in everything that is made', async (
 });
 
 test('what is made before the rows is in the ledger as well', async () => {
-  await using w = await world(
+  await using w = await sides(
     `create schema s; create extension citext; create type s.mood as enum ('a'); create sequence s.shared; create collation s.de (provider = icu, locale = 'de');
      create table s.t (id serial, m s.mood, c citext, n int default nextval('s.shared'), d text collate s.de, i int generated always as identity);
      create table s.u (n int default nextval('s.shared')); create table stands (id int)`,
@@ -475,7 +450,7 @@ test('what is made before the rows is in the ledger as well', async () => {
 
 test('schema = tables makes keys and no more, none makes nothing', async () => {
   const source = `create table t (id int primary key, a int check (a > 0)); create index t_a on t (a)`;
-  await using w = await world(source);
+  await using w = await sides(source);
   await mirror(w, [table('t')], { schema: 'tables' });
   expect(await printObjects(w.to)).toEqual([
     'indexes: CREATE UNIQUE INDEX t_pkey ON public.t USING btree (id)',
@@ -487,32 +462,26 @@ test('schema = tables makes keys and no more, none makes nothing', async () => {
 });
 
 test('an ordinary role makes all that an owner may, and what would write a second time while changes follow is left to the end', async () => {
-  await using w = await world(
+  await using w = await sides(
     `create table r (id int primary key); create table t (id int primary key, r int references r (id) on delete cascade, up int references t (id));
      create index t_r on t (r); comment on table t is 'owned'; create statistics st on r, up from t; alter table t cluster on t_r;
      insert into r values (1); insert into t values (1, 1, null), (2, 1, 1)`,
   );
-  const role = `r_${randomBytes(5).toString('hex')}`;
-  await w.to.exec(`create role ${role} login password 'x'; grant all on schema public to ${role};
-    grant create on database ${w.to.database} to ${role}`);
-  try {
-    const sides = { from: w.from, to: { ...w.to, user: role, password: 'x' } };
-    const tables = ['r', 't'].map((name) => table(name));
-    const work = mirrorWork(sides, tables);
-    const told = await copyAll(work);
-    const owned = ['owner of public.r', 'owner of public.t', 'statistics public.st of '];
-    const owners = owned.map((name) => `left_out owner ${name}: our role is no member of "sluice"`);
-    expect(exceptions(told)).toEqual([
-      ...owners,
-      'waiting foreign key t_r_fkey of public.t: it writes to other rows (CASCADE, SET …), as the source did already, and the target does not grant session_replication_role',
-    ]);
-    const [line] = lines(told, 'foreign key').filter(({ state }) => state === 'waiting');
-    await w.to.exec(line?.statement ?? '');
-    expect(await printObjects(w.to)).toEqual(await printObjects(w.from));
-    await w.to.exec('drop table r, t');
-    expect(exceptions(await copyAll(mirrorWork(sides, tables, copyOnly)))).toEqual(owners);
-    expect(await printObjects(w.to)).toEqual(await printObjects(w.from));
-  } finally {
-    await w.to.exec(`drop owned by ${role} cascade; drop role ${role}`);
-  }
+  await using to = await ordinaryRole(w.to);
+  const both = { from: w.from, to };
+  const tables = ['r', 't'].map((name) => table(name));
+  const work = mirrorWork(both, tables);
+  const told = await copyAll(work);
+  const owned = ['owner of public.r', 'owner of public.t', 'statistics public.st of '];
+  const owners = owned.map((name) => `left_out owner ${name}: our role is no member of "sluice"`);
+  expect(exceptions(told)).toEqual([
+    ...owners,
+    'waiting foreign key t_r_fkey of public.t: it writes to other rows (CASCADE, SET …), as the source did already, and the target does not grant session_replication_role',
+  ]);
+  const [line] = lines(told, 'foreign key').filter(({ state }) => state === 'waiting');
+  await w.to.exec(line?.statement ?? '');
+  expect(await printObjects(w.to)).toEqual(await printObjects(w.from));
+  await w.to.exec('drop table r, t');
+  expect(exceptions(await copyAll(mirrorWork(both, tables, copyOnly)))).toEqual(owners);
+  expect(await printObjects(w.to)).toEqual(await printObjects(w.from));
 });

@@ -1,9 +1,8 @@
 // What is written in C or stands in the server itself: functions, transforms and table access methods arrive, or are told of with what to run.
-import { randomBytes } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { type ObjectLine, objectStages } from '../../src/mirror/object.ts';
 import { copyAll } from '../support/copied.ts';
-import { databaseWork, exceptions, made, moveDatabase, sides } from '../support/database.ts';
+import { databaseWork, exceptions, made, moveDatabase, ordinaryRole, sides } from '../support/database.ts';
 
 const native = `create table t (id int primary key, at timestamp, v text);
   create schema "o""dd";
@@ -52,30 +51,24 @@ test.each([
 
 test('an ordinary role is told what of that an administrator must make, each with its statement', async () => {
   await using it = await sides(native);
-  const role = `native_${randomBytes(4).toString('hex')}`;
   // A table needs its access method before anything is copied.
-  await it.to.exec(`create role ${role} login password 'x'; grant create on database "${it.to.database}" to ${role};
-    grant all on schema public to ${role}; create access method "he""ap" type table handler heap_tableam_handler`);
-  try {
-    const work = await databaseWork(it);
-    const told = await copyAll({ ...work, target: { ...work.target, user: role, password: 'x' } });
-    const failed = [...told.objects.values()].filter(({ state, kind }) => state === 'failed' && kind !== 'owner');
-    expect(failed.map(({ kind, name, reason }) => `${kind} ${name}: ${reason}`).toSorted()).toEqual([
-      'comment transform for integer language sql: transform for integer language "sql" is not there',
-      'function distance(text, text): permission denied for language c',
-      'function from_sql(internal): permission denied for language internal',
-      'function moddatetime(): permission denied for language c',
-      `function moody("o""dd"."mo""od"): transform for "o""dd"."mo""od" language "plpgsql" is not there`,
-      'function to_sql(internal): permission denied for language internal',
-      'index t_distance: function o"dd.distance(text, text) does not exist',
-      'transform for "o""dd"."mo""od" language "plpgsql": function from_sql(internal) is not there',
-      'transform for integer language "sql": must be owner of type integer',
-      'trigger stamp: function moddatetime() is not there',
-    ]);
-    const order = ({ stage, place = 0 }: ObjectLine) => objectStages.indexOf(stage) * 10_000_000 + place;
-    for (const { statement = '' } of failed.toSorted((a, b) => order(a) - order(b))) await it.to.exec(statement);
-    expect(await it.to.exec(facts)).toEqual(await it.from.exec(facts));
-  } finally {
-    await it.to.exec(`drop owned by ${role} cascade; drop role ${role}`);
-  }
+  await it.to.exec('create access method "he""ap" type table handler heap_tableam_handler');
+  await using to = await ordinaryRole(it.to);
+  const told = await copyAll(await databaseWork({ ...it, to }));
+  const failed = [...told.objects.values()].filter(({ state, kind }) => state === 'failed' && kind !== 'owner');
+  expect(failed.map(({ kind, name, reason }) => `${kind} ${name}: ${reason}`).toSorted()).toEqual([
+    'comment transform for integer language sql: transform for integer language "sql" is not there',
+    'function distance(text, text): permission denied for language c',
+    'function from_sql(internal): permission denied for language internal',
+    'function moddatetime(): permission denied for language c',
+    `function moody("o""dd"."mo""od"): transform for "o""dd"."mo""od" language "plpgsql" is not there`,
+    'function to_sql(internal): permission denied for language internal',
+    'index t_distance: function o"dd.distance(text, text) does not exist',
+    'transform for "o""dd"."mo""od" language "plpgsql": function from_sql(internal) is not there',
+    'transform for integer language "sql": must be owner of type integer',
+    'trigger stamp: function moddatetime() is not there',
+  ]);
+  const order = ({ stage, place = 0 }: ObjectLine) => objectStages.indexOf(stage) * 10_000_000 + place;
+  for (const { statement = '' } of failed.toSorted((a, b) => order(a) - order(b))) await it.to.exec(statement);
+  expect(await it.to.exec(facts)).toEqual(await it.from.exec(facts));
 });

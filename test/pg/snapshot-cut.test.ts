@@ -8,30 +8,17 @@ import { preflight } from '../../src/peers/preflight.ts';
 import { throwFirstError } from '../../src/peers/preflight-finding.ts';
 import { expectEqualTables } from '../support/compare.ts';
 import { copyAll, mirrorWork, pinned, table } from '../support/copied.ts';
+import { type Sides, sides } from '../support/database.ts';
 import { type SharedMajor, type TestDatabase, testDatabase } from '../support/servers.ts';
 
-interface World extends AsyncDisposable {
-  readonly from: TestDatabase;
-  readonly to: TestDatabase;
-}
-
-async function world(major: SharedMajor, schema: string): Promise<World> {
-  const [from, to] = [await testDatabase(major), await testDatabase(18)];
-  await from.exec(schema);
-  return {
-    from,
-    to,
-    async [Symbol.asyncDispose]() {
-      await from[Symbol.asyncDispose]();
-      await to[Symbol.asyncDispose]();
-    },
-  };
+function world(major: SharedMajor, schema: string): Promise<Sides> {
+  return sides(schema, 'select 1', [major, 18]);
 }
 
 const copyOnly = { initial_copy_only: true };
 
 async function refusal(
-  w: World,
+  w: Sides,
   tables: readonly MirroredTable[],
   options: Readonly<Record<string, OptionValue>> = copyOnly,
 ): Promise<SluiceError | undefined> {

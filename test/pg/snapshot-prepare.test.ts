@@ -6,36 +6,12 @@ import { finishSnapshot } from '../../src/snapshot/finish.ts';
 import { prepareTarget } from '../../src/snapshot/prepare.ts';
 import { runSnapshot } from '../../src/snapshot/run.ts';
 import { claim, copyAll, listening, mirrorWork, table } from '../support/copied.ts';
-import { type SharedMajor, type TestDatabase, testDatabase } from '../support/servers.ts';
-
-interface World extends AsyncDisposable {
-  readonly from: TestDatabase;
-  readonly to: TestDatabase;
-}
-
-async function world(
-  source: string,
-  target = 'select 1',
-  majors: readonly [SharedMajor, SharedMajor] = [18, 18],
-): Promise<World> {
-  const from = await testDatabase(majors[0]);
-  const to = await testDatabase(majors[1]);
-  await from.exec(source);
-  await to.exec(target);
-  return {
-    from,
-    to,
-    async [Symbol.asyncDispose]() {
-      await from[Symbol.asyncDispose]();
-      await to[Symbol.asyncDispose]();
-    },
-  };
-}
+import { type Sides, sides } from '../support/database.ts';
 
 const copyOnly = { initial_copy_only: true };
 
 async function prepare(
-  w: World,
+  w: Sides,
   tables: readonly MirroredTable[],
   options: Readonly<Record<string, OptionValue>> = copyOnly,
 ) {
@@ -49,7 +25,7 @@ const tablesOf = `select relname::text as name from pg_class where relnamespace 
 
 describe('tables that are on the target already', () => {
   test('are used if they fit, with more columns and a key of their own', async () => {
-    await using w = await world(
+    await using w = await sides(
       'create table t (id int primary key, v text); insert into t values (1, $$a$$)',
       `create table t (v text, extra int default 7, id int, constraint mine primary key (id))`,
     );
@@ -60,7 +36,7 @@ describe('tables that are on the target already', () => {
   });
 
   test('are refused with every difference when they do not fit, and nothing is made', async () => {
-    await using w = await world(
+    await using w = await sides(
       `create table other (id int); create table t (id int primary key, a numeric(10,2), b text, c int, d int)`,
       `create table t (id smallint, a numeric(10,3), c int generated always as (1) stored, e int not null)`,
     );
@@ -80,7 +56,7 @@ describe('tables that are on the target already', () => {
   });
 
   test('are refused when they hold rows, unless they may be replaced or nothing is copied', async () => {
-    await using w = await world(
+    await using w = await sides(
       'create table t (id int primary key); insert into t values (1), (2)',
       'create table t (id int primary key); insert into t values (99)',
     );
@@ -96,7 +72,7 @@ describe('tables that are on the target already', () => {
   });
 
   test('are dropped and made anew with resync when they do not fit, their sequences and partitions too', async () => {
-    await using w = await world(
+    await using w = await sides(
       `create table t (id serial primary key, v text) ; insert into t (v) values ('a');
        create table p (id int) partition by list (id); create table p1 partition of p for values in (1); insert into p values (1)`,
       `create table t (id serial primary key, v int); insert into t (v) values (5);
@@ -108,7 +84,7 @@ describe('tables that are on the target already', () => {
   });
 
   test('that another table refers to are emptied by resync', async () => {
-    await using w = await world(
+    await using w = await sides(
       'create table t (id int primary key); insert into t values (1)',
       'create table t (id int primary key); insert into t values (1), (2); create table r (t int references t); insert into r values (1)',
     );
@@ -117,7 +93,7 @@ describe('tables that are on the target already', () => {
   });
 
   test('that refer to each other are emptied at once by resync, and keep their indexes', async () => {
-    await using w = await world(
+    await using w = await sides(
       `create table r (id int primary key); create table t (id int primary key, r int references r); create index t_r on t (r);
        insert into r values (1); insert into t values (1, 1)`,
     );
@@ -134,7 +110,7 @@ describe('tables that are on the target already', () => {
   });
 
   test('must be there with schema = none; all missing ones are named', async () => {
-    await using w = await world(
+    await using w = await sides(
       'create table a (id int primary key); create table b (); create table c ()',
       'create table a (id int)',
     );
@@ -150,7 +126,7 @@ describe('tables that are on the target already', () => {
 });
 
 test('missing source tables are all named', async () => {
-  await using w = await world('create table a ()');
+  await using w = await sides('create table a ()');
   await expect(prepare(w, [table('a'), table('b'), table('c.d')])).rejects.toMatchObject({
     kind: 'undefined_table',
     detail: 'Missing: public.b, c.d.',
@@ -161,13 +137,13 @@ test('functions that defaults, generated columns and domains call are made befor
   const fn = `create schema lib; create function lib.next_no(n int) returns int language sql immutable as 'select n + 1';`;
   const source = `${fn} create table t (id int default lib.next_no(4), g int generated always as (lib.next_no(1)) stored);
     create domain odd as int check (lib.next_no(value) % 2 = 0); create table o (v odd)`;
-  await using w = await world(source);
+  await using w = await sides(source);
   await prepare(w, [table('t'), table('o')]);
   expect(await w.to.exec('insert into t values (default) returning id, g')).toEqual([{ id: 5, g: 2 }]);
 });
 
 test('extensions that types need are created, each in its schema', async () => {
-  await using w = await world(`create schema ext; create extension citext schema ext; create extension hstore;
+  await using w = await sides(`create schema ext; create extension citext schema ext; create extension hstore;
     create table t (name ext.citext, h hstore, hs hstore[]); insert into t values ('Ab', 'a=>1, b=>NULL', array['c=>"x y"'::hstore])`);
   await copyAll(mirrorWork(w, [table('t')], copyOnly));
   const row = `select name::text as n, h::text as h, hs::text as hs from t where name operator(ext.=) 'aB'::ext.citext`;
@@ -176,7 +152,7 @@ test('extensions that types need are created, each in its schema', async () => {
 });
 
 test('an enum of the target that lacks labels is told with the labels', async () => {
-  await using w = await world(
+  await using w = await sides(
     `create type mood as enum ('a', 'b', 'c'); create table t (m mood)`,
     `create type mood as enum ('b')`,
   );
@@ -187,7 +163,7 @@ test('an enum of the target that lacks labels is told with the labels', async ()
 });
 
 test('a label that an enum of the source was given during the copy is told with what adds it', async () => {
-  await using w = await world(`create type mood as enum ('a'); create table t (m mood, ms mood[])`);
+  await using w = await sides(`create type mood as enum ('a'); create table t (m mood, ms mood[])`);
   const work = await prepare(w, [table('t')]);
   await w.from.exec("alter type mood add value 'b'");
   await w.from.exec("insert into t values ('b', null)");
@@ -199,7 +175,7 @@ test('a label that an enum of the source was given during the copy is told with 
 });
 
 test('a replica identity is the same on the target, so that it can be followed in turn', async () => {
-  await using w = await world(
+  await using w = await sides(
     `create table whole (v text); alter table whole replica identity full;
      create table t (a int not null, b text not null, v text); create unique index t_ab on t (b, a);
      alter table t replica identity using index t_ab;
@@ -231,7 +207,7 @@ test('a replica identity is the same on the target, so that it can be followed i
 });
 
 test('what an older target cannot hold is told before anything is made', async () => {
-  await using w = await world(
+  await using w = await sides(
     'create table ok (n numeric(5,5)); create table t (id int, v int generated always as (id * 2) virtual, up numeric(12,-2), down numeric(3,5))',
     undefined,
     [18, 14],
@@ -246,7 +222,7 @@ public.t.down is numeric(3,5): a scale below 0 or above the precision needs Post
 });
 
 test('virtual and stored generated columns, unlogged tables and inheritance arrive', async () => {
-  await using w = await world(
+  await using w = await sides(
     `create table t (id int primary key, v int generated always as (id * 2) virtual, s int generated always as (id * 3) stored);
      insert into t values (1), (2); create unlogged table u (id int); insert into u values (7);
      create table mother (id int); create table child (more int) inherits (mother);
@@ -266,7 +242,7 @@ test('virtual and stored generated columns, unlogged tables and inheritance arri
 });
 
 test('tables go to other schemas with their sequences, partitions and row types', async () => {
-  await using w = await world(
+  await using w = await sides(
     `create schema a; create sequence a.shared; create table a.one (id serial, s int default nextval('a.shared'));
      create table a.two (s int default nextval('a.shared'));
      create table a.log (at int) partition by range (at); create table a.log_1 partition of a.log for values from (1) to (9);
@@ -283,7 +259,7 @@ test('tables go to other schemas with their sequences, partitions and row types'
 
 test('a try that was killed between any two transactions is gone on with', async () => {
   const many = Array.from({ length: 120 }, (_, i) => `create table t${i} (id serial primary key)`).join(';');
-  await using w = await world(`${many}; create table p (id int primary key) partition by list (id);
+  await using w = await sides(`${many}; create table p (id int primary key) partition by list (id);
     create table p1 partition of p for values in (1); create table p2 partition of p for values in (2)`);
   const tables = [...Array.from({ length: 120 }, (_, i) => table(`t${i}`)), table('p')];
   // What a killed try leaves: some tables, a sequence with its table, a partition that is not attached yet.
@@ -301,7 +277,7 @@ test('a try that was killed between any two transactions is gone on with', async
 });
 
 test('a table that cannot be made is named with the server’s own answer', async () => {
-  await using w = await world(
+  await using w = await sides(
     'create table a (); create table taken (); create table z ()',
     'create view taken as select 1',
   );

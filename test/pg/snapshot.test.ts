@@ -5,23 +5,11 @@ import { sql } from '../../src/pg/sql.ts';
 import type { Table } from '../../src/pg/table.ts';
 import { expectEqualTables } from '../support/compare.ts';
 import { copyAll, mirrorWork, pinned, table } from '../support/copied.ts';
-import { type SharedMajor, type TestDatabase, testDatabase } from '../support/servers.ts';
+import { type Sides, sides } from '../support/database.ts';
+import type { SharedMajor, TestDatabase } from '../support/servers.ts';
 
-interface World extends AsyncDisposable {
-  readonly from: TestDatabase;
-  readonly to: TestDatabase;
-}
-
-async function world(from: SharedMajor, to: SharedMajor, schema: string): Promise<World> {
-  const databases = { from: await testDatabase(from), to: await testDatabase(to) };
-  await databases.from.exec(schema);
-  return {
-    ...databases,
-    async [Symbol.asyncDispose]() {
-      await databases.from[Symbol.asyncDispose]();
-      await databases.to[Symbol.asyncDispose]();
-    },
-  };
+function world(from: SharedMajor, to: SharedMajor, schema: string): Promise<Sides> {
+  return sides(schema, 'select 1', [from, to]);
 }
 
 /** Everything of a table that must be the same, without what differs by nature. */

@@ -4,7 +4,6 @@ import { silentLog } from '../../src/base/log.ts';
 import type { OptionValue } from '../../src/base/options.ts';
 import { type ObjectLine, objectKey } from '../../src/mirror/object.ts';
 import { readMirrorOptions } from '../../src/mirror/options.ts';
-import type { PeerConfig } from '../../src/mirror/peer.ts';
 import type { MirroredTable, MirrorWork } from '../../src/mirror/work.ts';
 import { claimCheckpoint, ensureCheckpointTables } from '../../src/peers/checkpoint.ts';
 import { Connection } from '../../src/pg/client.ts';
@@ -13,15 +12,11 @@ import type { SnapshotDeps } from '../../src/snapshot/deps.ts';
 import { finishSnapshot } from '../../src/snapshot/finish.ts';
 import { prepareTarget } from '../../src/snapshot/prepare.ts';
 import { runSnapshot } from '../../src/snapshot/run.ts';
+import { peerOf } from './peer.ts';
 import type { ServerAddress } from './servers.ts';
 
 export interface Place extends ServerAddress {
   readonly database: string;
-}
-
-export function peerOf({ host, port, user, password, database }: Place): PeerConfig {
-  const none = { rootCa: undefined, tlsHost: undefined, clientTls: undefined, ssh: undefined };
-  return { host, port, user, password, database, sslMode: 'disable', metadataSchema: '_sluice', ...none };
 }
 
 /** A connection as ours are: pinned, with an empty search_path. */
@@ -36,6 +31,8 @@ export function table(name: string, more: Partial<Omit<MirroredTable, 'from'>> =
   return { from, to: from, key: null, exclude: [], where: null, ...more };
 }
 
+const plain = { sslMode: 'disable' } as const;
+
 export function mirrorWork(
   sides: { readonly from: Place; readonly to: Place },
   tables: readonly MirroredTable[],
@@ -48,8 +45,8 @@ export function mirrorWork(
     id,
     name: 'move',
     token: 1n,
-    source: peerOf(sides.from),
-    target: peerOf(sides.to),
+    source: peerOf(sides.from, plain),
+    target: peerOf(sides.to, plain),
     options: read,
     tables,
     scope: { kind: 'tables' },

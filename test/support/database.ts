@@ -1,4 +1,5 @@
 // A mirror of a whole database between two test databases, its steps run as a runner would, and what the ledger says of it.
+import { randomBytes } from 'node:crypto';
 import type { OptionValue } from '../../src/base/options.ts';
 import type { ObjectLine } from '../../src/mirror/object.ts';
 import type { MirroredTable, MirrorWork, ObjectScope } from '../../src/mirror/work.ts';
@@ -27,6 +28,20 @@ export async function sides(
     async [Symbol.asyncDispose]() {
       await from[Symbol.asyncDispose]();
       await to[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** The database as a role of its own sees it that may make things in it and is no superuser; it goes with what it owns. */
+export async function ordinaryRole(db: TestDatabase): Promise<TestDatabase> {
+  const user = `plain_${randomBytes(4).toString('hex')}`;
+  await db.exec(`create role ${user} login password 'x'; grant create on database "${db.database}" to ${user};
+    grant all on schema public to ${user}`);
+  return {
+    ...db,
+    ...{ user, password: 'x' },
+    async [Symbol.asyncDispose]() {
+      await db.exec(`drop owned by ${user} cascade; drop role ${user}`);
     },
   };
 }

@@ -6,7 +6,6 @@ import type { AppliedBatch, CdcReport } from '../../src/cdc/report.ts';
 import { runCdc } from '../../src/cdc/run.ts';
 import type { Conflict } from '../../src/mirror/conflict.ts';
 import { mirrorOptions } from '../../src/mirror/options.ts';
-import type { PeerConfig } from '../../src/mirror/peer.ts';
 import type { MirroredTable, MirrorWork } from '../../src/mirror/work.ts';
 import {
   advanceCheckpoint,
@@ -19,6 +18,7 @@ import type { SchemaChange } from '../../src/peers/schema-changes.ts';
 import { type Lsn, parseLsn } from '../../src/pg/lsn.ts';
 import { ident, join, literal, sql } from '../../src/pg/sql.ts';
 import { showTable, type TableName } from '../../src/pg/table.ts';
+import { peerOf } from './peer.ts';
 import type { TestDatabase } from './servers.ts';
 import { until } from './wait.ts';
 
@@ -45,24 +45,6 @@ export interface Following {
   rows(table: string): Promise<{ source: readonly string[]; target: readonly string[] }>;
 }
 
-/** PeerConfig of a test database. */
-export function peerOf(db: TestDatabase): PeerConfig {
-  const { host, port, user, password, database } = db;
-  return {
-    host,
-    port,
-    user,
-    password,
-    database,
-    sslMode: 'disable',
-    rootCa: undefined,
-    tlsHost: undefined,
-    clientTls: undefined,
-    ssh: undefined,
-    metadataSchema: '_sluice',
-  };
-}
-
 export interface FollowingOptions {
   readonly source: TestDatabase;
   readonly target: TestDatabase;
@@ -73,6 +55,8 @@ export interface FollowingOptions {
   readonly options?: Readonly<Record<string, string | number | boolean>>;
   readonly viaRoot?: boolean;
 }
+
+const plain = { sslMode: 'disable' } as const;
 
 /** Makes all that the stream needs; both sides hold what `tables` put there. */
 export async function following(options: FollowingOptions): Promise<Following> {
@@ -98,8 +82,8 @@ export async function following(options: FollowingOptions): Promise<Following> {
     id,
     name,
     token: 1n,
-    source: peerOf(source),
-    target: peerOf(target),
+    source: peerOf(source, plain),
+    target: peerOf(target, plain),
     options: readOptions('mirror', mirrorOptions, written),
     tables,
     scope: { kind: 'tables' },

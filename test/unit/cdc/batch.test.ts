@@ -58,7 +58,7 @@ function changes(piece: Piece | null): string[] {
   for (const step of piece?.steps ?? []) {
     if (step.kind === 'truncate') seen.push('truncate');
     else {
-      eachChange(step, (_table, change, buffer) => {
+      eachChange(step, ({ change, buffer }) => {
         const row = change.kind === 'delete' ? change.old : change.row;
         seen.push(`${change.kind} ${buffer.toString('utf8', row + 7, row + 8)}`);
       });
@@ -228,7 +228,8 @@ describe('gathering', () => {
     expect(others).toEqual([1, 2]);
     const batch = g.take();
     const ids: number[] = [];
-    for (const step of batch?.steps ?? []) if (step.kind === 'changes') eachChange(step, (each) => ids.push(each.id));
+    for (const step of batch?.steps ?? [])
+      if (step.kind === 'changes') eachChange(step, ({ table }) => ids.push(table.id));
     expect(ids).toEqual([1, 2]);
   });
 
