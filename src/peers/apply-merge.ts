@@ -1,5 +1,6 @@
 // Many changes applied set by set: net effect by key, COPY into staging, one DELETE, UPDATE and INSERT per table.
 import { FrameWriter } from './apply-frames.ts';
+import { writeChange } from './apply-order.ts';
 import {
   copyToStaging,
   copyToTarget,
@@ -20,7 +21,7 @@ import type { Statements } from './apply-statements.ts';
 import type { AppliedColumn, AppliedTable } from './apply-table.ts';
 import type { Piece, TableCounts } from './apply-walk.ts';
 import { cellEnd, cells } from './pgoutput.ts';
-import { type NetEffect, netEffect, type Row, type TableEffect } from './staging.ts';
+import { type NetEffect, netEffect, type RawChange, type Row, type TableEffect } from './staging.ts';
 import { type CopyRow, copyFrames } from './staging-copy.ts';
 
 /** A command of a merge: how many rows it must touch, or null if any number is right. */
@@ -78,8 +79,22 @@ export function* mergeFrames(piece: Piece, effects: readonly (NetEffect | null)[
   }
 }
 
+// In the order of the source, as the keys of a few rows may depend on each other.
+function* changeFrames(changes: readonly RawChange[], { statements, expected }: Merge): Generator<Buffer> {
+  const writer = new FrameWriter();
+  for (const each of changes) {
+    const commands = writeChange(writer, statements, each);
+    for (let i = 1; i <= commands; i++) expected.push({ table: each.table, rows: i === commands ? 1 : null });
+  }
+  if (writer.length > 0) yield writer.take();
+}
+
 function* tableFrames(effect: TableEffect, merge: Merge): Generator<Buffer> {
   const { table } = effect;
+  if (effect.few !== null) {
+    yield* changeFrames(effect.few, merge);
+    return;
+  }
   const plan = table.identity === 'key' ? planKeys(effect) : planRows(effect);
   const { statements, expected } = merge;
   const writer = new FrameWriter();

@@ -6,7 +6,7 @@ import type { Statements } from './apply-statements.ts';
 import type { AppliedColumn, AppliedTable } from './apply-table.ts';
 import { eachChange, type Piece, type TableCounts } from './apply-walk.ts';
 import { type Change, cells } from './pgoutput.ts';
-import { count, fillUnchanged, keyOf } from './staging.ts';
+import { count, fillUnchanged, keyOf, type RawChange } from './staging.ts';
 
 /** What one command of a pipeline does, to name it if it fails. */
 export interface Ordered {
@@ -51,14 +51,8 @@ export function orderedFrames(
   return frames;
 }
 
-interface One {
-  readonly table: AppliedTable;
-  readonly change: Change;
-  readonly buffer: Buffer;
-}
-
-/** @returns how many commands it takes */
-function writeChange(writer: FrameWriter, statements: Statements, { table, change, buffer }: One): number {
+/** Writes a change by itself. @returns how many commands it takes; the last one must touch one row */
+export function writeChange(writer: FrameWriter, statements: Statements, { table, change, buffer }: RawChange): number {
   switch (change.kind) {
     case 'insert': {
       const name = statements.named(writer, `i${table.id}`, () => insertOne(table));
@@ -78,7 +72,7 @@ function writeChange(writer: FrameWriter, statements: Statements, { table, chang
 function writeUpdate(
   writer: FrameWriter,
   statements: Statements,
-  { table, change, buffer }: One & { readonly change: Change & { readonly kind: 'update' } },
+  { table, change, buffer }: RawChange & { readonly change: Change & { readonly kind: 'update' } },
 ): number {
   const soft = table.marks.deleted !== null;
   // Under FULL the old row has what the new one leaves out; only another row needs it.
@@ -117,7 +111,7 @@ function writeUpdate(
   return fixed ? 2 : 1;
 }
 
-function sameKey({ table, change, buffer }: One): boolean {
+function sameKey({ table, change, buffer }: RawChange): boolean {
   return change.kind === 'update' && keyOf(table, buffer, change.old) === keyOf(table, buffer, change.row);
 }
 

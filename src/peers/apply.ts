@@ -21,6 +21,7 @@ import { setUpOrigin } from './origin.ts';
 import { cells, readLength } from './pgoutput.ts';
 import { writeSchemaChange } from './schema-changes.ts';
 import { type Memory, writeMemories } from './shape.ts';
+import type { TableEffect } from './staging.ts';
 
 // Below that many changes, a COPY and a merge cost more than they save.
 const fewChanges = 60;
@@ -188,7 +189,7 @@ export class Applier implements AsyncDisposable {
     const fresh = !this.#open;
     const many = piece.changes >= (touchesUnindexed(piece) ? fewScans : fewChanges);
     try {
-      return (many ? await this.#bySets(piece) : null) ?? (await this.#inOrder(piece));
+      return (many ? await this.#bySets(piece, 'many') : null) ?? (await this.#inOrder(piece));
     } catch (error) {
       if (!this.#checked || !fresh || this.lost.aborted) throw error;
       if (toSluiceError(error).sqlstate !== refersToNothing) throw error;
@@ -201,44 +202,53 @@ export class Applier implements AsyncDisposable {
   async #together(piece: Piece): Promise<Map<AppliedTable, TableCounts>> {
     await this.#db.run(sql`rollback`);
     await this.#forgetStatements();
+    // Some may have been made in what was rolled back.
+    await this.#db.run(sql`discard temp`);
+    this.#staging.clear();
     await this.#db.run(sql`begin`);
     this.#open = true;
     this.#savepoint = false;
     await this.#db.run(sql`set constraints all deferred`);
-    return (await this.#bySets(piece)) ?? (await this.#inOrder(piece));
+    return (await this.#bySets(piece, 'all')) ?? (await this.#inOrder(piece));
   }
 
-  // Null: it cannot be done so, and nothing is.
-  async #bySets(piece: Piece): Promise<Map<AppliedTable, TableCounts> | null> {
+  // Null: it cannot be done so, and nothing is. `staged`: what goes through staging tables; the rest goes change by change.
+  async #bySets(piece: Piece, staged: 'all' | 'many'): Promise<Map<AppliedTable, TableCounts> | null> {
     if (!this.#mayStage) return null;
     const counts = new Map<AppliedTable, TableCounts>();
     const effects = pieceEffects(piece, counts);
-    const tables = (effects ?? []).flatMap((effect) => [...(effect?.tables.keys() ?? [])]);
-    if (effects !== null && (await this.#stage(tables)) && (await this.#merge(piece, effects))) return counts;
+    if (effects === null) return null;
+    const touched = effects.flatMap((effect) => [...(effect?.tables.values() ?? [])]);
+    const some = staged === 'many' && touched.some(({ few }) => few !== null);
+    if (some && (await this.#stage(touched)) && (await this.#merge(piece, effects))) return counts;
+    // A set of rows may satisfy what each of them by itself does not.
+    for (const each of touched) each.few = null;
+    if ((await this.#stage(touched)) && (await this.#merge(piece, effects))) return counts;
     return null;
   }
 
-  // Staging tables are made outside of the transaction where that is possible.
-  async #stage(tables: readonly AppliedTable[]): Promise<boolean> {
-    if (tables.some((table) => table.columns.length > mostStagedColumns)) return false;
+  // Staging tables are made outside of the transaction where that is possible, and together: the end of each transaction empties
+  // all that are there.
+  async #stage(touched: readonly TableEffect[]): Promise<boolean> {
+    const tables = new Set(touched.flatMap(({ table, few }) => (few === null ? [table] : [])));
+    if ([...tables].some((table) => table.columns.length > mostStagedColumns)) return false;
     if (this.#staging.size > mostStagingTables && !this.#open) {
       await this.#db.run(sql`discard temp`);
       this.#staging.clear();
     }
-    for (const table of tables) {
-      if (this.#staging.has(table)) continue;
-      if (this.#open) await this.#db.run(sql`savepoint staging`);
-      try {
-        await this.#db.run(trusted(createStaging(table)));
-      } catch (error) {
-        if (this.#open) await this.#db.run(sql`rollback to savepoint staging`);
-        if (toSluiceError(error).sqlstate !== '42501') throw error;
-        // No privilege for temporary tables: slower, but right.
-        this.#mayStage = false;
-        return false;
-      }
-      this.#staging.add(table);
+    const missing = [...tables].filter((table) => !this.#staging.has(table));
+    if (missing.length === 0) return true;
+    if (this.#open) await this.#db.run(sql`savepoint staging`);
+    try {
+      await this.#db.run(trusted(missing.map(createStaging).join('; ')));
+    } catch (error) {
+      if (this.#open) await this.#db.run(sql`rollback to savepoint staging`);
+      if (toSluiceError(error).sqlstate !== '42501') throw error;
+      // No privilege for temporary tables: slower, but right.
+      this.#mayStage = false;
+      return false;
     }
+    for (const table of missing) this.#staging.add(table);
     return true;
   }
 
