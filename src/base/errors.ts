@@ -130,9 +130,10 @@ export class SluiceError extends Error {
   }
 }
 
-// Classes 08 (connection), 53 (resources), 57P (shutdown), 40 (serialization, deadlock), 55P03 (lock) and 57014 (cancel,
-// timeout) pass by themselves; 58 (I/O) may; everything else needs a person.
-const passingStates = /^(08|53|40|57P|58)|^55P03$|^57014$|^55006$/;
+// Classes 08 (connection), 53 (resources), 57P (shutdown), 40 (serialization, deadlock), 55P03 (lock), 57014 (cancel, timeout)
+// and 25P03, 25P04 (a session that was ended for its transaction's age) pass by themselves; 58 (I/O) may; everything else needs
+// a person.
+const passingStates = /^(08|53|40|57P|58)|^55P03$|^57014$|^55006$|^25P0[34]$/;
 
 /** Retry policy for a server's SQLSTATE. */
 export function retryOfSqlstate(sqlstate: string): RetryPolicy {

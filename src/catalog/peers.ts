@@ -97,6 +97,10 @@ export class PeerTable {
       const { rowCount } = await db.run(sql`update sluice_private.peers
         set sealed = ${sealed}, shown = ${shown}, changed_at = now() where name = ${name}`);
       if (rowCount === 0) throw noSuchPeer(name);
+      // It answers now: what was in the way of its mirrors may be gone.
+      await db.run(sql`update sluice_private.mirrors m set retries_asked = retries_asked + 1
+        from sluice_private.peers p where p.name = ${name} and p.id in (m.source_id, m.target_id)
+          and m.trouble is not null and m.phase <> 'dropped'`);
       await writeJournal(db, [said]);
     });
   }

@@ -10,19 +10,21 @@ import { showTable } from '../pg/table.ts';
 
 export interface ReportDeps {
   readonly progress: Progress;
-  /** Called with every report: whatever was in the way is not any more. */
+  /** Called when something came about that could not be before: whatever was in the way is not any more. */
   readonly alive: () => void;
 }
 
-/** For `prepareTarget`, `runSnapshot` and `finishSnapshot`. Each call returns at once. */
+/**
+ * For `prepareTarget`, `runSnapshot` and `finishSnapshot`. Each call returns at once. A plan or a note is no sign of life: what
+ * begins may fail at the same place again, and the waits must grow then.
+ */
 export function snapshotReport({ progress, alive }: ReportDeps) {
   return {
     async planned(table: MirroredTable, plan: PlannedTable): Promise<void> {
-      alive();
       progress.planned(showTable(table.from), plan);
     },
     async part(table: MirroredTable, part: number, now: PartProgress): Promise<void> {
-      alive();
+      if (now.state === 'copied') alive();
       progress.part(showTable(table.from), part, now);
     },
     async finished(table: MirroredTable): Promise<void> {
@@ -30,36 +32,39 @@ export function snapshotReport({ progress, alive }: ReportDeps) {
       progress.finished(showTable(table.from));
     },
     async objects(lines: readonly ObjectLine[]): Promise<void> {
-      alive();
+      if (lines.some(({ state }) => state === 'created')) alive();
       progress.objects(lines);
     },
     async later(objects: readonly LaterObject[], analyzed: readonly number[]): Promise<void> {
-      alive();
       progress.later(objects, analyzed);
     },
     async waits(lines: readonly string[]): Promise<void> {
-      alive();
       progress.waits(lines);
     },
     async note(message: string): Promise<void> {
-      alive();
       progress.note(message);
     },
   };
 }
+
+// When nothing of ours has waited for the target for this long, it takes what we write.
+const quietMs = 10_000;
 
 /** For `runCdc`. `consistent` and `changed` are awaited by the engine; all else returns at once. */
 export function cdcReport(
   { progress, alive, pool, work }: ReportDeps & { readonly pool: Pool; readonly work: Pick<MirrorWork, 'id' | 'name'> },
   consistent: () => Promise<void>,
 ) {
+  const began = Date.now();
   return {
     batch(batch: BatchProgress): void {
       alive();
       progress.batch(batch);
     },
     position(position: Position): void {
-      alive();
+      // To look does not mean to be able to write. Beside a busy neighbour the end of the log is never reached.
+      const quiet = position.oldestCommitAt === null && Date.now() - began > quietMs;
+      if (position.durable >= position.sourceEnd || quiet) alive();
       progress.position(position);
     },
     consistent,
@@ -71,11 +76,9 @@ export function cdcReport(
       await pool.use((db) => writeSchemaEntry(db, work, change));
     },
     async note(message: string): Promise<void> {
-      alive();
       progress.note(message);
     },
     async noteOnce(message: string): Promise<void> {
-      alive();
       progress.note(message, { once: true });
     },
   };

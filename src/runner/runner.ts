@@ -129,7 +129,10 @@ class Runner {
       const work = await this.#work(mirror);
       if (attempt.signal.aborted) return;
       log.debug({ step }, 'step begins');
-      await this.#parts.runStep(step, this.#context(mirror, work, attempt), attempt.signal);
+      const context = this.#context(mirror, work, attempt);
+      // One that follows says by itself when it has.
+      if (mirror.trouble !== null && step !== 'follow') attempt.run((stop) => overcome(context.alive, stop));
+      await this.#parts.runStep(step, context, attempt.signal);
     } catch (error) {
       failure = error;
     }
@@ -240,9 +243,11 @@ class Runner {
 
   async #fail(failure: unknown): Promise<void> {
     const { pool, owned, log } = this.#parts;
-    const error = toSluiceError(failure);
-    if (error.kind === 'fenced') throw error;
+    const known = toSluiceError(failure);
+    // Another process of this catalog: it is its mirror now.
     const mirror = await this.#look();
+    // Of this catalog we are the owner, so another one's wrote to the target: the next try looks, and says so.
+    const error = known.kind === 'fenced' ? new SluiceError('connection_lost', known.message, { cause: known }) : known;
     const { trouble, news } = troubleOf(error, {
       now: new Date(),
       waitMs: backoffMs(this.#failures++),
@@ -253,4 +258,10 @@ class Runner {
     log[news ? 'warn' : 'debug']({ ...shown, retryAt: trouble.retryAt }, error.message);
     await pool.use((db) => writeTrouble(db, owned, { trouble, journal: news }));
   }
+}
+
+/** A step that has run for a while has overcome what was in the way, also if it has nothing to report. */
+async function overcome(alive: () => void, signal: AbortSignal): Promise<void> {
+  await pause(recoveredAfterMs, signal).catch(() => undefined);
+  if (!signal.aborted) alive();
 }

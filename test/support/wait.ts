@@ -21,3 +21,11 @@ export async function until<T>(
     await pause(20);
   }
 }
+
+/** As until, for what starts servers or waits for retries: a busy machine takes its time. */
+export function untilLate<T>(
+  what: string,
+  ask: () => Promise<T | undefined | false> | T | undefined | false,
+): Promise<T> {
+  return until(what, ask, 120_000);
+}
