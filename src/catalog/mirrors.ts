@@ -1,4 +1,5 @@
 // Mirrors as the catalog keeps them: the wish, the phase and the trouble, each group of columns written by one side only.
+import { randomInt } from 'node:crypto';
 import { SluiceError, toSluiceError } from '../base/errors.ts';
 import { type MirrorOptions, readMirrorOptions } from '../mirror/options.ts';
 import { mayMove, type Phase, type Trouble, type Wanted } from '../mirror/phase.ts';
@@ -275,10 +276,22 @@ export interface Owned {
   readonly token: bigint;
 }
 
-/** Makes us the owner: counts the token up, so that an earlier owner can write nothing more. */
+/**
+ * Makes us the owner: counts the token up, so that an earlier owner can write nothing more. Its low bits are drawn by lot: two
+ * processes with copies of one catalog count alike, and must not come to the same.
+ */
 export async function takeMirror(db: Connection, id: string): Promise<Mirror> {
-  await db.run(sql`update sluice_private.mirrors set token = token + 1, working = true where id = ${id}`);
+  await db.run(sql`update sluice_private.mirrors
+    set token = (((greatest(token, token_met) >> ${tokenLotBits}) + 1) << ${tokenLotBits}) | ${randomInt(2 ** tokenLotBits)}::bigint,
+      working = true where id = ${id}`);
   return readMirror(db, id);
+}
+
+const tokenLotBits = 24;
+
+/** A target knows a newer owner than ours, whom this catalog does not know: the next that we take is newer than that. */
+export async function writeTokenMet(db: Connection, id: string, token: bigint): Promise<void> {
+  await db.run(sql`update sluice_private.mirrors set token_met = greatest(token_met, ${token}) where id = ${id}`);
 }
 
 /**

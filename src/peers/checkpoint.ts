@@ -23,7 +23,7 @@ export async function ensureCheckpointTables(db: Connection, metadataSchema: str
   const [found] = await db.query(
     sql`select 1 as there from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
         join pg_catalog.pg_attribute a on a.attrelid = c.oid
-        where n.nspname = ${metadataSchema} and c.relname = 'copied_tables' and a.attname = 'plan'`,
+        where n.nspname = ${metadataSchema} and c.relname = 'checkpoints' and a.attname = 'source_timeline'`,
   );
   if (found !== undefined) return;
   await db.transaction(async () => {
@@ -56,6 +56,9 @@ export async function ensureCheckpointTables(db: Connection, metadataSchema: str
     await db.run(sql`alter table ${s}.copied_tables
       add column if not exists shape jsonb, add column if not exists leaves jsonb, add column if not exists plan json`);
     await db.run(sql`alter table ${s}.parts add column if not exists snapshot_lsn pg_lsn`);
+    // What timeline.ts remembers.
+    await db.run(sql`alter table ${s}.checkpoints
+      add column if not exists source_system text, add column if not exists source_timeline bigint`);
   });
 }
 
@@ -136,6 +139,36 @@ export async function advanceCheckpoint(db: Connection, owner: Owner, lsn: Lsn):
     set lsn = ${formatLsn(lsn)}::pg_lsn, updated_at = pg_catalog.now()
     where mirror_id = ${owner.id} and token = ${owner.token}`);
   if (rowCount === 0) throw fenced(owner);
+}
+
+/**
+ * As advanceCheckpoint, from where the rows begin: a session of ours that we gave up may have committed them meanwhile, when a
+ * message that was under way reached the server late.
+ * @throws `fenced`, `connection_lost` if the checkpoint is not at `from`: begin anew from where it is
+ */
+export async function moveCheckpoint(
+  db: Connection,
+  owner: Owner,
+  { from, to }: { readonly from: Lsn; readonly to: Lsn },
+): Promise<void> {
+  const s = ident(owner.target.metadataSchema);
+  const { rowCount } = await db.run(sql`update ${s}.checkpoints
+    set lsn = ${formatLsn(to)}::pg_lsn, updated_at = pg_catalog.now()
+    where mirror_id = ${owner.id} and token = ${owner.token} and lsn = ${formatLsn(from)}::pg_lsn`);
+  if (rowCount > 0) return;
+  const now = await readCheckpoint(db, owner);
+  throw new SluiceError('connection_lost', `an earlier session of mirror "${owner.name}" has moved the checkpoint`, {
+    detail: `It is at ${now === null ? 'none' : formatLsn(now)}, not at ${formatLsn(from)} any more.`,
+  });
+}
+
+/** The token of whoever owns the mirror by what the target says; null: nobody has written one. */
+export async function readToken(db: Connection, owner: Omit<Owner, 'token'>): Promise<bigint | null> {
+  const s = ident(owner.target.metadataSchema);
+  const [row] = await db.query<{ token: string }>(
+    sql`select token from ${s}.checkpoints where mirror_id = ${owner.id}`,
+  );
+  return row === undefined ? null : BigInt(row.token);
 }
 
 /** Writes to our row, so that a commit that waits for the disk has something to wait for. @throws `fenced` */

@@ -1,7 +1,8 @@
 // Which engine does a phase's work, and which phase comes after it: the only place that knows that cdc follows snapshot.
+import { SluiceError, toSluiceError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { Throttle } from '../base/throttle.ts';
-import { type Leftover, type Mirror, writeObjectsDone } from '../catalog/mirrors.ts';
+import { type Leftover, type Mirror, writeObjectsDone, writeTokenMet } from '../catalog/mirrors.ts';
 import { unmadeObjects } from '../catalog/objects.ts';
 import type { Pool } from '../catalog/pool.ts';
 import type { Progress } from '../catalog/progress.ts';
@@ -9,8 +10,9 @@ import { writeAllCopied } from '../catalog/progress-write.ts';
 import { runCdc } from '../cdc/run.ts';
 import type { Phase } from '../mirror/phase.ts';
 import { applicationName, type MirrorWork } from '../mirror/work.ts';
-import { claimCheckpoint, ensureCheckpointTables } from '../peers/checkpoint.ts';
+import { claimCheckpoint, ensureCheckpointTables, readToken } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
+import { quoteName } from '../pg/sql.ts';
 import { finishSnapshot } from '../snapshot/finish.ts';
 import { prepareTarget } from '../snapshot/prepare.ts';
 import { retryObjects } from '../snapshot/retry.ts';
@@ -62,11 +64,24 @@ function deps(context: StepContext) {
   return { work, report: snapshotReport(context), log, throttle };
 }
 
-// Before any write: the target learns our token, and an owner from before is shut out there.
-async function claim({ work }: StepContext, signal: AbortSignal): Promise<void> {
+// Before any write: the target learns our token, and an owner from before is shut out there. This catalog says that we own the
+// mirror, so who has a newer token got it from another catalog; only a person knows which of the two is right.
+async function claim({ work, pool }: StepContext, signal: AbortSignal): Promise<void> {
   await using target = await connectPeer(work.target, { application: applicationName('claim', work) }, signal);
   await ensureCheckpointTables(target, work.target.metadataSchema);
-  await claimCheckpoint(target, work);
+  try {
+    await claimCheckpoint(target, work);
+  } catch (error) {
+    if (toSluiceError(error).kind !== 'fenced') throw error;
+    const there = await readToken(target, work);
+    if (there !== null) await pool.use((db) => writeTokenMet(db, work.id, there));
+    throw new SluiceError('wrong_state', `mirror "${work.name}" was taken over by another Sluice`, {
+      sqlstate: '55006',
+      detail: `Its target knows an owner that this catalog does not (token ${there}; ours is ${work.token}): there is another catalog with this mirror, a copy of this one or the one that this was restored from.`,
+      hint: `Let one of them run it: stop the other, then RESUME MIRROR ${quoteName(work.name)} takes the mirror over.`,
+      cause: error,
+    });
+  }
 }
 
 async function prepare(context: StepContext, signal: AbortSignal): Promise<void> {
