@@ -54,12 +54,13 @@ export interface FollowDeps {
 export async function follow(deps: FollowDeps, signal: AbortSignal): Promise<Followed> {
   const follower = new Follower(deps);
   const ring = () => deps.wake.ring();
-  signal.addEventListener('abort', ring, { once: true });
+  const { lost } = deps.session.applier;
+  for (const each of [signal, lost]) each.addEventListener('abort', ring, { once: true });
   try {
     await follower.reportConsistent();
     return await follower.run(signal);
   } finally {
-    signal.removeEventListener('abort', ring);
+    for (const each of [signal, lost]) each.removeEventListener('abort', ring);
     await follower.settled();
   }
 }
@@ -139,6 +140,9 @@ class Follower {
 
   #throwFailure(): void {
     if (this.#failure !== undefined) throw this.#failure.error;
+    // A target that goes while there is nothing to apply is missed at once, not with the next change.
+    if (this.#applying !== null || !this.#deps.session.applier.lost.aborted) return;
+    throw new SluiceError('connection_lost', 'the connection to the target was lost');
   }
 
   #end(): Followed {

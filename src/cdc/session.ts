@@ -2,7 +2,7 @@
 import { SluiceError } from '../base/errors.ts';
 import { applicationName, type MirroredTable, type MirrorWork } from '../mirror/work.ts';
 import { Applier } from '../peers/apply.ts';
-import { advanceCheckpoint, readCheckpoint, readCopiedTables } from '../peers/checkpoint.ts';
+import { readCopiedTables } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
 import { cameFrom, databaseIdentity, originName } from '../peers/origin.ts';
 import { readPublication } from '../peers/publication.ts';
@@ -17,15 +17,16 @@ import {
   shapeLeaves,
   shapeOf,
 } from '../peers/shape.ts';
-import { endWalsender, readSlot } from '../peers/slot.ts';
+import { endWalsender } from '../peers/slot.ts';
 import { ChangeStream } from '../peers/stream.ts';
 import type { Connection } from '../pg/client.ts';
-import { formatLsn, type Lsn, laterLsn } from '../pg/lsn.ts';
+import { type Lsn, laterLsn } from '../pg/lsn.ts';
 import { sql } from '../pg/sql.ts';
 import { showTable, type Table } from '../pg/table.ts';
 import { readNodes } from './look.ts';
 import { type Inspection, inspectSides, mayBeBinary, RelationBook } from './relations.ts';
 import type { CdcReport } from './report.ts';
+import { agreeOnStart } from './start.ts';
 import { tellSchemaChanges } from './told.ts';
 import { Watcher } from './watch.ts';
 
@@ -71,7 +72,11 @@ export async function openSession(deps: SessionDeps, signal: AbortSignal): Promi
   const applier = await Applier.open({ work, origin, note: (message) => report.noteOnce(message) }, signal);
   defer(() => applier[Symbol.asyncDispose]());
   await endWalsender(source, slot, signal);
-  const checkpoint = await agreeOnStart({ work, source, target: applier.connection, slot });
+  const streaming = { application: applicationName('stream', work), replication: 'database' } as const;
+  const repl = await connectPeer(work.source, streaming, signal);
+  defer(() => repl.destroy());
+  const checkpoint = await agreeOnStart({ work, source, repl, target: applier.connection, slot });
+  applier.begin(checkpoint);
   await ensureSchemaChanges(applier.connection, work.target.metadataSchema);
   await tellSchemaChanges(applier.connection, work, report);
   const copied = await readCopiedTables(applier.connection, work);
@@ -85,12 +90,6 @@ export async function openSession(deps: SessionDeps, signal: AbortSignal): Promi
   const { version } = await source.one<{ version: number }>(
     sql`select pg_catalog.current_setting('server_version_num')::int as version`,
   );
-  const repl = await connectPeer(
-    work.source,
-    { application: applicationName('stream', work), replication: 'database' },
-    signal,
-  );
-  defer(() => repl.destroy());
   const { onChange } = deps;
   const publication = work.publication.name;
   const stream = await ChangeStream.start(repl, { slot, publication, from: checkpoint, binary, onChange });
@@ -165,46 +164,4 @@ function isUnchanged(shape: Shape, source: Table, { exclude }: MirroredTable): b
   return (
     shape.oid === source.oid && text(own.map((each) => ({ ...each, type: each.type.text }))) === text(shape.columns)
   );
-}
-
-// The slot must still have everything behind the checkpoint.
-async function agreeOnStart(deps: {
-  readonly work: MirrorWork;
-  readonly source: Connection;
-  readonly target: Connection;
-  readonly slot: string;
-}): Promise<Lsn> {
-  const { work, slot } = deps;
-  const hint = `RESYNC MIRROR ${work.name} copies the tables again and makes a new slot.`;
-  const state = await readSlot(deps.source, slot);
-  if (state === null) {
-    throw new SluiceError('slot_lost', `replication slot "${slot}" does not exist on the source`, { hint });
-  }
-  if (state.walStatus === 'lost') {
-    throw new SluiceError('slot_lost', `replication slot "${slot}" has lost the log that it needs`, {
-      detail: 'It fell further behind than max_slot_wal_keep_size allows.',
-      hint,
-    });
-  }
-  const confirmed = state.confirmedFlush;
-  if (state.plugin !== 'pgoutput' || confirmed === null) {
-    throw new SluiceError('wrong_state', `replication slot "${slot}" is not one of the plugin pgoutput`, {
-      detail: `It is one of ${state.plugin ?? 'physical replication'}.`,
-    });
-  }
-  const checkpoint = await readCheckpoint(deps.target, work);
-  if (checkpoint === null) {
-    if (work.options.do_initial_copy) {
-      throw new SluiceError('wrong_state', 'the target has no checkpoint: the initial copy has not begun');
-    }
-    await advanceCheckpoint(deps.target, work, confirmed);
-    return confirmed;
-  }
-  if (confirmed > checkpoint) {
-    throw new SluiceError('slot_lost', `replication slot "${slot}" is ahead of the target`, {
-      detail: `The slot has let go of the log up to ${formatLsn(confirmed)}; the target has changes up to ${formatLsn(checkpoint)}.`,
-      hint,
-    });
-  }
-  return checkpoint;
 }

@@ -15,7 +15,7 @@ import { createStaging, showKey } from './apply-sql.ts';
 import { Statements } from './apply-statements.ts';
 import type { AppliedTable } from './apply-table.ts';
 import { eachChange, noCounts, type Piece, type TableCounts } from './apply-walk.ts';
-import { advanceCheckpoint } from './checkpoint.ts';
+import { endLeftovers, moveCheckpoint } from './checkpoint.ts';
 import { connectPeer } from './connect.ts';
 import { setUpOrigin } from './origin.ts';
 import { cells, readLength } from './pgoutput.ts';
@@ -65,6 +65,7 @@ export class Applier implements AsyncDisposable {
   readonly #checked: boolean;
   #open = false;
   #savepoint = false;
+  #checkpoint: Lsn = 0n;
 
   private constructor(db: Connection, work: MirrorWork, checked: boolean) {
     this.#db = db;
@@ -76,6 +77,8 @@ export class Applier implements AsyncDisposable {
   static async open({ work, origin, note }: ApplierDeps, signal: AbortSignal): Promise<Applier> {
     const db = await connectPeer(work.target, { application: applicationName('apply', work) }, signal);
     try {
+      // A session whose end the server has not seen may still commit, and holds the origin.
+      await endLeftovers(db, work, ['apply']);
       const unmarked = origin === null ? 'our role may not ask the source who it is' : await setUpOrigin(db, origin);
       if (unmarked !== null) await note(`${unmarkedNote}: ${unmarked}`);
       return new Applier(db, work, !(await setUp(db, note)));
@@ -100,6 +103,11 @@ export class Applier implements AsyncDisposable {
     return this.#db;
   }
 
+  /** Says where the target stands, once, before anything is applied. */
+  begin(checkpoint: Lsn): void {
+    this.#checkpoint = checkpoint;
+  }
+
   /**
    * Applies a piece; if it ends whole transactions, moves the checkpoint to its end and commits. When it returns for such a
    * piece, the target has it, crash or no crash.
@@ -116,8 +124,7 @@ export class Applier implements AsyncDisposable {
       }
       await this.#remember(piece);
       if (piece.endLsn !== null) {
-        await advanceCheckpoint(this.#db, this.#work, piece.endLsn);
-        await this.#commit();
+        await this.#commit(piece.endLsn);
       }
       return { tables, stagedAt: this.#stagedAt, mergedAt };
     } catch (error) {
@@ -152,8 +159,7 @@ export class Applier implements AsyncDisposable {
   async advance(lsn: Lsn): Promise<void> {
     await this.#db.run(sql`begin`);
     this.#open = true;
-    await advanceCheckpoint(this.#db, this.#work, lsn);
-    await this.#commit();
+    await this.#commit(lsn);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -177,8 +183,10 @@ export class Applier implements AsyncDisposable {
     await writeMemories(this.#db, this.#work, [...memories.values()]);
   }
 
-  async #commit(): Promise<void> {
+  async #commit(lsn: Lsn): Promise<void> {
+    await moveCheckpoint(this.#db, this.#work, { from: this.#checkpoint, to: lsn });
     await this.#db.run(sql`commit`);
+    this.#checkpoint = lsn;
     this.#open = false;
     this.#savepoint = false;
     this.#dirty.clear();

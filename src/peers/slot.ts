@@ -18,6 +18,8 @@ export interface SlotState {
   readonly restartLsn: Lsn | null;
   /** `lost`: its log is gone, it can never be read again. `unreserved`: the next checkpoint may take it. */
   readonly walStatus: 'reserved' | 'extended' | 'unreserved' | 'lost' | null;
+  /** Why it can never be read again, in the server's words (17 and later); null: it can, or the server does not say. */
+  readonly invalidation: string | null;
   /** Bytes that may still be written before the slot is in danger; null where there is no limit. */
   readonly safeWalSize: number | null;
   /** Bytes between what is confirmed and the end of the log. */
@@ -36,10 +38,13 @@ export async function createSlotWithSnapshot(
   name: string,
   { temporary }: { readonly temporary: boolean },
 ): Promise<{ readonly lsn: Lsn; readonly snapshot: string }> {
-  const { server_version_num: version } = await repl.one<{ server_version_num: string }>(sql`show server_version_num`);
+  const { version, standby } = await repl.one<{ version: number; standby: boolean }>(sql`select
+    pg_catalog.current_setting('server_version_num')::int as version, pg_catalog.pg_is_in_recovery() as standby`);
   // Replication commands are read in upper case only. 14 knows only the older words for the snapshot.
   const kind = temporary ? sql` TEMPORARY` : sql``;
-  const snapshot = Number(version) < 150_000 ? sql`EXPORT_SNAPSHOT` : sql`(SNAPSHOT 'export')`;
+  // A standby that keeps slots in step (sync_replication_slots) takes this one along, and a mirror outlives its promotion.
+  const failover = version >= 170_000 && !temporary && !standby ? sql`, FAILOVER true` : sql``;
+  const snapshot = version < 150_000 ? sql`EXPORT_SNAPSHOT` : sql`(SNAPSHOT 'export'${failover})`;
   try {
     const row = await repl.one<{ consistent_point: string; snapshot_name: string }>(
       sql`CREATE_REPLICATION_SLOT ${ident(name)}${kind} LOGICAL pgoutput ${snapshot}`,
@@ -90,6 +95,7 @@ interface SlotRow {
   readonly restart: string | null;
   readonly wal_status: SlotState['walStatus'];
   readonly safe_wal_size: string | null;
+  readonly invalidation: string | null;
   readonly lag: string | null;
 }
 
@@ -99,11 +105,13 @@ export async function readSlot(db: Connection, name: string): Promise<SlotState 
   const [row] = await db.query<SlotRow>(sql`
     select plugin::text, database::text, temporary, active, active_pid, confirmed_flush_lsn::text as confirmed,
       restart_lsn::text as restart, wal_status, safe_wal_size,
+      -- Servers before 17 have no such column.
+      (pg_catalog.to_jsonb(s) ->> 'invalidation_reason') as invalidation,
       pg_catalog.pg_wal_lsn_diff(
         case when pg_catalog.pg_is_in_recovery() then pg_catalog.pg_last_wal_replay_lsn()
           else pg_catalog.pg_current_wal_lsn() end,
         coalesce(confirmed_flush_lsn, restart_lsn)) as lag
-    from pg_catalog.pg_replication_slots where slot_name = ${name}`);
+    from pg_catalog.pg_replication_slots s where slot_name = ${name}`);
   if (row === undefined) return null;
   return {
     name,
@@ -115,6 +123,7 @@ export async function readSlot(db: Connection, name: string): Promise<SlotState 
     confirmedFlush: row.confirmed === null ? null : parseLsn(row.confirmed),
     restartLsn: row.restart === null ? null : parseLsn(row.restart),
     walStatus: row.wal_status,
+    invalidation: row.invalidation,
     safeWalSize: row.safe_wal_size === null ? null : Number(row.safe_wal_size),
     lagBytes: Math.max(0, Number(row.lag ?? 0)),
   };

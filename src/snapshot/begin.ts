@@ -1,5 +1,6 @@
 // Takes the snapshot that the situation calls for and writes down which tables are read under it, emptied.
 import { SluiceError } from '../base/errors.ts';
+import { copyAgain } from '../mirror/remedy.ts';
 import type { CopiedTable } from '../peers/checkpoint.ts';
 import { dropSlot } from '../peers/slot.ts';
 import { showTable } from '../pg/table.ts';
@@ -27,9 +28,10 @@ export async function begin(
     case 'done':
       return null;
     case 'slot_lost':
-      throw new SluiceError('slot_lost', `replication slot "${work.slot?.name}" is gone from the source`, {
-        detail: 'Changes since the copy began are lost with it.',
-        hint: 'RESYNC MIRROR begins anew.',
+      throw new SluiceError('slot_lost', `replication slot "${work.slot?.name}" of the copy is gone from the source`, {
+        detail:
+          'It was dropped, lost its log, or was made anew under its name. Changes since the copy began are lost with it.',
+        hint: copyAgain(work.name),
       });
     case 'begin': {
       const { slot } = work;

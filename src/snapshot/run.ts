@@ -5,8 +5,9 @@ import { Scope } from '../base/scope.ts';
 import { applicationName } from '../mirror/work.ts';
 import { endLeftovers, readCheckpoint, readCopiedTables } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
-import { readSlot } from '../peers/slot.ts';
+import { readSlot, type SlotState } from '../peers/slot.ts';
 import type { Connection } from '../pg/client.ts';
+import type { Lsn } from '../pg/lsn.ts';
 import { showTable } from '../pg/table.ts';
 import { begin } from './begin.ts';
 import { cutSource } from './cut.ts';
@@ -34,11 +35,13 @@ export async function runSnapshot(deps: SnapshotDeps, signal: AbortSignal): Prom
   await using target = await connectPeer(work.target, use, signal);
   await prepareLoad(target);
   const copied = await readCopiedTables(target, work);
+  const checkpoint = await readCheckpoint(target, work);
+  const slot = work.slot === null ? null : await readSlot(source, work.slot.name);
   const situation = snapshotSituation({
     tables: work.tables.map((table) => showTable(table.from)),
     follows: work.slot !== null,
-    checkpoint: await readCheckpoint(target, work),
-    slotThere: work.slot !== null && (await readSlot(source, work.slot.name)) !== null,
+    checkpoint,
+    slotThere: slot !== null && (checkpoint === null || hasLogFrom(slot, checkpoint)),
     copied,
   });
   deps.log.info({ mirror: work.name, situation: situation.kind }, 'snapshot begins');
@@ -56,6 +59,11 @@ export async function runSnapshot(deps: SnapshotDeps, signal: AbortSignal): Prom
     await copyTables(deps, { ...begun, sides, held, storage }, signal);
   }
   await flushTarget(target, work);
+}
+
+// Another of its name begins later.
+function hasLogFrom({ confirmedFlush, walStatus }: SlotState, checkpoint: Lsn): boolean {
+  return confirmedFlush !== null && confirmedFlush <= checkpoint && walStatus !== 'lost';
 }
 
 interface Copy extends Begun {

@@ -300,7 +300,10 @@ test('a slot that is gone or ahead of the target is never replaced in silence', 
     return slot?.active === false;
   });
   await source.exec(`select pg_replication_slot_advance('${f.work.name}', pg_current_wal_lsn())`);
-  await expect(f.start().done).rejects.toMatchObject({ kind: 'slot_lost', hint: expect.stringContaining('RESYNC') });
+  await expect(f.start().done).rejects.toMatchObject({
+    kind: 'slot_lost',
+    hint: expect.stringContaining('WITH (resync = true)'),
+  });
   await source.exec(`select pg_drop_replication_slot('${f.work.name}')`);
   await expect(f.start().done).rejects.toMatchObject({
     kind: 'slot_lost',

@@ -187,10 +187,11 @@ test('a slot that a dead try left without a checkpoint is made again; one that i
   expect(after?.confirmedFlush).toBeGreaterThan(before?.confirmedFlush ?? 0n);
   await expectEqualTables(w.from.connection, w.to.connection, [steady]);
   await dropSlot(w.from.connection, work.slot?.name ?? '');
-  await expect(runSnapshot(listening(work), never)).rejects.toMatchObject({
-    kind: 'slot_lost',
-    hint: expect.stringContaining('RESYNC'),
-  });
+  const lost = { kind: 'slot_lost', hint: expect.stringContaining('WITH (resync = true)') };
+  await expect(runSnapshot(listening(work), never)).rejects.toMatchObject(lost);
+  // Another one of that name has not what came before it.
+  await w.from.exec(`select pg_create_logical_replication_slot('${work.slot?.name}', 'pgoutput')`);
+  await expect(runSnapshot(listening(work), never)).rejects.toMatchObject(lost);
 });
 
 test('while the slot waits for an open transaction, the sessions that hold it up are named', async () => {

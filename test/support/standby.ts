@@ -10,10 +10,13 @@ import { sql } from '../../src/pg/sql.ts';
 import { guardProcess } from './guard.ts';
 import { serverPackages, serverSettings, type TestDatabase, type TestedMajor } from './servers.ts';
 import { until } from './wait.ts';
+import { type Cutter, wireCutter } from './wire-cutter.ts';
 
 export interface StandbyPair extends AsyncDisposable {
   readonly primary: EmbeddedPostgres;
   readonly standby: EmbeddedPostgres;
+  /** Between the two. */
+  readonly wire: Cutter;
   /** Waits until the standby shows all that the primary has. */
   caughtUp(): Promise<void>;
 }
@@ -23,6 +26,11 @@ export async function standbyPair(options: {
   readonly major?: TestedMajor;
   readonly settings?: Readonly<Record<string, string | number>>;
   readonly standbySettings?: Readonly<Record<string, string | number>>;
+  /**
+   * What failover slots need to be on the standby (17 and later); it has a physical slot, "standby". `by itself`: a worker keeps
+   * them in step, once it has woken up, which may take half a minute; else the standby is to be asked (pg_sync_replication_slots).
+   */
+  readonly syncsSlots?: 'by itself' | 'asked';
 }): Promise<StandbyPair> {
   const home = mkdtempSync(join(tmpdir(), 'sluice-standby-'));
   const binaries = findBinaries(serverPackages[options.major ?? 18]);
@@ -35,7 +43,9 @@ export async function standbyPair(options: {
     return server;
   };
   const running: EmbeddedPostgres[] = [];
+  let wire: Cutter | undefined;
   const end = async () => {
+    await wire?.[Symbol.asyncDispose]();
     for (const server of running.reverse()) await server.stop('immediate');
     for (const dir of Object.values(dirs)) removeEmbedded(dir);
     rmSync(home, { recursive: true, force: true });
@@ -48,9 +58,17 @@ export async function standbyPair(options: {
     await own(dirs.standby, binaries.account);
     const primary = await start(dirs.primary);
     running.push(primary);
-    const { host, port, user, password } = primary.config();
+    const { user, password } = primary.config();
+    const way = await wireCutter(primary.config());
+    wire = way;
+    if (options.syncsSlots) {
+      await using db = await Connection.open(primary.config());
+      await db.run(sql`select pg_create_physical_replication_slot('standby', true)`);
+    }
     const standby = await start(dirs.standby, {
-      primary_conninfo: `host=${host} port=${port} user=${user} password=${password}`,
+      primary_conninfo: `host=${way.host} port=${way.port} user=${user} password=${password} dbname=postgres`,
+      ...(options.syncsSlots === undefined ? {} : { primary_slot_name: 'standby' }),
+      ...(options.syncsSlots === 'by itself' ? { sync_replication_slots: 'on' } : {}),
       hot_standby_feedback: 'on',
       wal_retrieve_retry_interval: '200ms',
       ...options.standbySettings,
@@ -59,6 +77,7 @@ export async function standbyPair(options: {
     return {
       primary,
       standby,
+      wire: way,
       caughtUp: () => caughtUp(primary, standby),
       [Symbol.asyncDispose]: end,
     };
