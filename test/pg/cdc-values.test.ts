@@ -38,7 +38,8 @@ describe.each([
     const f = await following({
       source,
       target,
-      tables: types + composite + exact,
+      // An array of an enum has no common binary form.
+      tables: types + composite + (composite === '' ? exact.replace('aa mood[]', 'aa text[]') : exact),
       mirrored: composite === '' ? ['v'] : ['v', 'pairs'],
     });
     for (const db of [source, target]) {
