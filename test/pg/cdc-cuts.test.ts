@@ -1,7 +1,8 @@
 // Connections that break at the worst moments: at any byte, between a COMMIT and its answer, with a COMMIT that arrives later.
 import { expect, test } from 'vitest';
 import type { SluiceError } from '../../src/base/errors.ts';
-import { type Following, following, peerOf } from '../support/following.ts';
+import { type Following, following } from '../support/following.ts';
+import { peerOf } from '../support/peer.ts';
 import { type TestDatabase, testDatabase } from '../support/servers.ts';
 import { until } from '../support/wait.ts';
 import { type Cutter, type Wire, wireCutter } from '../support/wire-cutter.ts';
