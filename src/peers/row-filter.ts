@@ -67,7 +67,8 @@ export function ownFilter(
   // The predicate's columns are the inner ones, whatever the outer ones are called.
   const question = (values: readonly (readonly (string | null)[])[]) => {
     const lists = values.map((list) => sql`pg_catalog.unnest(${list}::text[])`);
-    const names = join([...columns.map((_, i) => ident(`c${i}`)), ident('sluice place')]);
+    // A predicate without columns has a list all the same, of as many rows.
+    const names = join([...values.map((_, i) => ident(`c${i}`)), ident('sluice place')]);
     return sql`select ${ident('sluice place')}::int as place from rows from (${join(lists)}) with ordinality as ${ident('sluice row')}(${names})
       where exists (select from (select ${join(row)}) as ${ident(mirrored.from.name)} where ${rowPredicate(wish.where)})`;
   };

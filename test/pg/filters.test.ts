@@ -187,6 +187,26 @@ test.each([14, 18] as const)(
 );
 
 test.each([14, 18] as const)(
+  'a filter that names no column takes all rows of PostgreSQL %i, or none',
+  async (major) => {
+    await using w = await world(
+      major,
+      'create table everything (id int primary key); create table nothing (id int primary key)',
+    );
+    const mappings = [table('everything', { where: 'true' }), table('nothing', { where: '1 > 2' })];
+    const work = mirrorWork(w, [table('mark'), ...mappings]);
+    await copyAll(work);
+    await using running = stream(w, work);
+    await w.from.exec(`insert into everything select i from generate_series(1, 6000) i; delete from everything where id < 10;
+    insert into nothing select i from generate_series(1, 100) i; delete from nothing where id = 5`);
+    await running.settle();
+    const counted = await expectEqualTables(w.from.connection, w.to.connection, mappings.slice(0, 1));
+    expect([...counted.values()]).toEqual([5991]);
+    expect(await w.to.exec('select * from nothing')).toEqual([]);
+  },
+);
+
+test.each([14, 18] as const)(
   'a row that comes in by its key without a large value of its own stops the mirror of PostgreSQL %i, and is not made up',
   async (major) => {
     await using w = await world(
