@@ -16,6 +16,7 @@ const usage = `npm run bench [-- options]
   --only WHAT     snapshot, stream, scale, receivers or gateway; of the last, gateway-bulk, -pgbench, -routing or -memory
   --case NAME     of the copies only: wide, wide-indexed, pgbench, small or many
                   of the stream only: tpcb, big, wide, single or latency; of scale: huge, thousand or ten
+  --variants      of the stream: not others, but Sluice as it is, without a bound of its heap, and with row filters (text, --major 14)
   --options TEXT  options of our mirror in the stream, as they stand in WITH (…)
   --major 14|18   version of both servers (default 14, because pg_dump must not be older than its server; the stream's default is
                   the system's newest that has pglogical, if there is one)`;
@@ -31,6 +32,7 @@ async function main(): Promise<void> {
       case: { type: 'string' },
       major: { type: 'string' },
       options: { type: 'string' },
+      variants: { type: 'boolean' },
       help: { type: 'boolean' },
     },
   });
@@ -87,6 +89,7 @@ interface StreamChoice {
   readonly runs: number;
   readonly case?: string;
   readonly options?: string;
+  readonly variants?: boolean;
   readonly major?: string;
 }
 
@@ -103,7 +106,13 @@ async function stream(command: readonly string[], { quick, scale, runs, major, .
       ...{ tpcbChanges: 2_000_000 * scale, bigRows: 1_000_000 * scale },
       ...{ wideRows: 300_000 * scale, singleRows: 1_000_000 * scale },
     },
-    ...{ runs, latencyMs: quick ? 3_000 : 10_000, only: values.case, options: values.options },
+    ...{
+      runs,
+      latencyMs: quick ? 3_000 : 10_000,
+      only: values.case,
+      options: values.options,
+      variants: values.variants ?? false,
+    },
     withoutPglogical:
       installed !== undefined ? undefined : major === undefined ? 'it is not installed' : 'not for these servers',
   });

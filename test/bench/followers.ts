@@ -31,13 +31,21 @@ export interface FollowersOf {
 export const followedTables = [...workloadTables, 'marks'];
 
 /** Sluice, following the tables of all workloads. */
-export async function ours(of: FollowersOf, name = 'bench'): Promise<Follower> {
+export async function ours(
+  of: FollowersOf,
+  { name, title, where }: { readonly name: string; readonly title: string; readonly where?: string } = {
+    ...{ name: 'bench', title: 'Sluice' },
+  },
+): Promise<Follower> {
   const { gateway, source } = of;
   const target = await freshDatabase(of.servers.target, `${name}_sluice`);
   await gateway.query(createPeer(`${name}_from`, source.config));
   await gateway.query(createPeer(`${name}_to`, target.config));
   const before = await slotsOf(source);
-  const mapping = followedTables.map((table) => `public.${table}:public.${table}`).join(', ');
+  const filter = where === undefined ? '' : `, where: $$ ${where} $$`;
+  const mapping = followedTables
+    .map((table) => `{ from: public.${table}, to: public.${table}${table === 'marks' ? '' : filter} }`)
+    .join(', ');
   await gateway.query(
     `create mirror ${name} from ${name}_from to ${name}_to with table mapping (${mapping}) ${of.options ?? ''}`,
   );
@@ -45,7 +53,7 @@ export async function ours(of: FollowersOf, name = 'bench'): Promise<Follower> {
   const slot = (await slotsOf(source)).find((each) => !before.includes(each));
   if (slot === undefined) throw new Error('the mirror has no slot');
   return {
-    name: 'Sluice',
+    name: title,
     ...{ target, slot, pid: gateway.pid },
     async pause() {
       await gateway.query(`pause mirror ${name}`);

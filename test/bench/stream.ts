@@ -20,6 +20,8 @@ export interface StreamBench {
   readonly only: string | undefined;
   /** Why pglogical does not take part; undefined: it does. */
   readonly withoutPglogical: string | undefined;
+  /** Instead of others: Sluice as it is, without the bound of its heap's growth, and with row filters of its own (text). */
+  readonly variants: boolean;
   /** Options of our mirror, as they stand in WITH. */
   readonly options: string | undefined;
 }
@@ -61,13 +63,32 @@ export async function benchStream(
   );
   const followers: Follower[] = [];
   const of = { servers, source, gateway, options: bench.options === undefined ? '' : `with (${bench.options})` };
-  for (const make of contestants(servers, bench)) followers.push(await make(of));
+  await using unbound = bench.variants ? await startGateway({ command: withoutFlags(gatewayCommand) }) : undefined;
+  if (unbound === undefined) for (const make of contestants(servers, bench)) followers.push(await make(of));
+  else {
+    followers.push(await ours(of));
+    followers.push(
+      await ours({ ...of, gateway: unbound }, { name: 'bench_unbound', title: 'Sluice, heap as V8 lets it grow' }),
+    );
+    // Before 15 the source does not filter, so it is done here, and values are text.
+    if (Number(servers.version.split('.')[0]) < 15) {
+      const filtered = { name: 'bench_filtered', title: 'Sluice, all tables with a filter', where: 'true' };
+      followers.push(await ours(of, filtered));
+    }
+  }
   const deps = { servers, source, followers, marks: new Marks(source.connection) };
   for (const workload of streamWorkloads(bench.sizes)) {
     if (bench.only === undefined || bench.only === workload.name) await benchCatchUp(deps, workload, bench);
   }
   if (bench.only !== undefined && bench.only !== 'latency') return;
   await benchLatency({ ...deps, followers: followers.slice(0, 2), durationMs: bench.latencyMs, rates: [100, 1_000] });
+}
+
+/** The same program, in which flags of V8 that it sets itself have no effect. */
+function withoutFlags([node = '', ...rest]: readonly string[]): readonly string[] {
+  const text = `import v8 from 'node:v8'; import { syncBuiltinESMExports } from 'node:module';
+    v8.setFlagsFromString = () => {}; syncBuiltinESMExports();`;
+  return [node, '--import', `data:text/javascript,${encodeURIComponent(text)}`, ...rest];
 }
 
 function contestants(servers: BenchServers, bench: StreamBench): readonly ((of: FollowersOf) => Promise<Follower>)[] {
@@ -87,9 +108,13 @@ function contestants(servers: BenchServers, bench: StreamBench): readonly ((of: 
   ];
 }
 
-async function benchCatchUp(deps: Deps, workload: Workload, { runs, withoutPglogical }: StreamBench): Promise<void> {
+async function benchCatchUp(
+  deps: Deps,
+  workload: Workload,
+  { runs, withoutPglogical, variants }: StreamBench,
+): Promise<void> {
   const { source, marks, followers } = deps;
-  const readers = [recvlogical, paced].filter((reader) => reader.missing === undefined);
+  const readers = variants ? [] : [recvlogical, paced].filter((reader) => reader.missing === undefined);
   const racers = [
     ...followers.map((follower) => followerRacer(deps, follower)),
     ...readers.map((reader) => readerRacer(deps, reader)),
@@ -117,6 +142,7 @@ async function benchCatchUp(deps: Deps, workload: Workload, { runs, withoutPglog
     for (const follower of followers) await marks.arrival(follower.target, last);
   }
   print(workload, racers);
+  if (variants) return;
   for (const { name, missing } of [recvlogical, paced]) {
     if (missing !== undefined) console.log(`Left out: ${name}: ${missing}.`);
   }
