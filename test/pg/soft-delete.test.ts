@@ -208,6 +208,6 @@ test('a source that has the column already is refused before anything is made', 
   const create = `create mirror clash from src to dst with table mapping (public.users:public.users)
     with (soft_delete = true, soft_delete_col_name = 'gone')`;
   await expect(it.world.say(create)).rejects.toMatchObject({
-    detail: expect.stringContaining('public.users has a column "gone", which the mirror is to fill itself'),
+    message: expect.stringContaining('public.users has a column "gone", which the mirror is to fill itself'),
   });
 });
