@@ -1,6 +1,8 @@
 // The journal: what was said and what happened, to whom, when, by whose word.
+import type { TableChange } from '../mirror/table-change.ts';
 import type { Connection } from '../pg/client.ts';
 import { sql } from '../pg/sql.ts';
+import { writeTableChanges } from './table-changes.ts';
 
 /** `statement`: said by a person. `phase`, `trouble`, `recovered`, `paused`, `resumed`: the runner's doings. `note`: an engine's remark. `schema`: a change of the schema that followed. */
 export type JournalEvent = 'statement' | 'phase' | 'trouble' | 'recovered' | 'paused' | 'resumed' | 'note' | 'schema';
@@ -51,16 +53,20 @@ export interface JournalChange {
   readonly lsn: string;
   readonly at: Date;
   readonly statements: readonly string[];
+  readonly tables?: readonly TableChange[];
 }
 
+/** In the caller's transaction, with what the change makes of the mirror's tables. */
 export async function writeSchemaEntry(
   db: Connection,
   mirror: { readonly id: string; readonly name: string },
-  { id, table, what, lsn, at, statements }: JournalChange,
+  { id, table, what, lsn, at, statements, tables }: JournalChange,
 ): Promise<void> {
   const message = table === '' ? what : `${table}: ${what}`;
-  await db.run(sql`insert into sluice_private.journal (at, mirror_id, mirror_name, event, message, details)
+  const { rowCount } =
+    await db.run(sql`insert into sluice_private.journal (at, mirror_id, mirror_name, event, message, details)
     values (${at.toISOString()}::timestamptz, ${mirror.id}, ${mirror.name}, 'schema', ${message.replaceAll('\0', '')},
       ${JSON.stringify({ change: id, table, lsn, statements })}::jsonb)
     on conflict ((details ->> 'change')) where event = 'schema' do nothing`);
+  if (rowCount > 0 && tables !== undefined) await writeTableChanges(db, mirror.id, tables);
 }

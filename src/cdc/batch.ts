@@ -2,6 +2,7 @@
 import type { AppliedTable } from '../peers/apply-table.ts';
 import { messageOffset, type Piece, type Relations, type TruncateStep, walData } from '../peers/apply-walk.ts';
 import {
+  type LogicalMessage,
   type Origin,
   type Relation,
   readLength,
@@ -47,6 +48,15 @@ export type Stop =
       readonly skipped: boolean;
       readonly at: number;
     }
+  /** A change of the schema, in the words of the source's event trigger. */
+  | {
+      readonly kind: 'ddl';
+      readonly content: Buffer;
+      readonly xid: number;
+      /** Commit position of the transaction around it. */
+      readonly finalLsn: Lsn;
+      readonly at: number;
+    }
   /** A batch is full: take it, then go on. */
   | { readonly kind: 'full'; readonly at: number };
 
@@ -59,6 +69,8 @@ export interface GathererOptions {
   readonly truncate: boolean;
   /** Whether a transaction that was brought to the source by that origin is left out: it came from our target. */
   readonly isEcho: (origin: string) => boolean;
+  /** Prefix of the messages that tell of changes of the schema; null: none do. */
+  readonly ddlPrefix?: string | null;
 }
 
 interface Ended {
@@ -106,6 +118,11 @@ export class Gatherer {
   /** How far the stream has come: the end of the last transaction, or what the server said. */
   get reached(): Lsn {
     return this.#reached;
+  }
+
+  /** Number of the open transaction, or of the last. */
+  get xid(): number {
+    return this.#xid;
   }
 
   /** Ended transactions that wait. */
@@ -210,6 +227,14 @@ export class Gatherer {
           // Not ours, and it may be large.
           this.#keep(chunk, spanStart, frame);
           spanStart = next;
+          if (this.#begin !== null && !this.#isSkipped() && this.#options.ddlPrefix != null) {
+            const message = readMessage(chunk, at, next) as LogicalMessage;
+            const { prefix, transactional, content } = message;
+            if (transactional && prefix === this.#options.ddlPrefix) {
+              const place = { xid: this.#xid, finalLsn: this.#begin, at: next };
+              return { kind: 'ddl', content: Buffer.from(content), ...place };
+            }
+          }
           // One outside of transactions comes after all that was committed before it.
           if (this.#begin === null && (chunk[at + 1]! & 1) === 0) this.#keepaliveAt(chunk.readBigUInt64BE(at + 2));
           break;
@@ -227,6 +252,15 @@ export class Gatherer {
     relations.set(relation.oid, table);
     this.#relations = relations;
     this.#messages.set(relation.oid, JSON.stringify(relation));
+    if (this.#tx.items.length === 0) this.#tx.relations = relations;
+    else this.#tx.items.push({ relations, finalLsn: this.#begin ?? 0n, truncate: null });
+  }
+
+  /** Applies otherwise to a table from here on, by whatever relations it comes; null: as before. */
+  replace(by: (table: AppliedTable) => AppliedTable | null): void {
+    const relations = new Map(this.#relations);
+    for (const [oid, table] of relations) if (table !== null) relations.set(oid, by(table) ?? table);
+    this.#relations = relations;
     if (this.#tx.items.length === 0) this.#tx.relations = relations;
     else this.#tx.items.push({ relations, finalLsn: this.#begin ?? 0n, truncate: null });
   }
@@ -265,6 +299,11 @@ export class Gatherer {
     this.#tx = empty(this.#relations, this.#begin ?? 0n);
     this.#cut = true;
     return this.#batch(all, null);
+  }
+
+  /** Whether a part of the open transaction was taken: the target's stands open until its end is applied. */
+  get isCut(): boolean {
+    return this.#cut;
   }
 
   /** Whether a batch must be applied in parts: the open transaction alone is over the limit. */

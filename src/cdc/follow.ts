@@ -1,18 +1,25 @@
 // The loop: takes what the stream brings, applies it in whole transactions, and only then lets the source forget it.
 import { SluiceError, toSluiceError } from '../base/errors.ts';
+import { pause } from '../base/retry.ts';
 import type { Applied } from '../peers/apply.ts';
 import type { AppliedTable } from '../peers/apply-table.ts';
 import type { TableCounts } from '../peers/apply-walk.ts';
+import { ddlPrefix } from '../peers/ddl-capture.ts';
+import { readDdlMessage } from '../peers/ddl-message.ts';
 import type { Relation } from '../peers/pgoutput.ts';
 import { judgeSteps } from '../peers/row-filter.ts';
-import type { Lsn } from '../pg/lsn.ts';
+import { writeMemories } from '../peers/shape.ts';
+import type { Connection } from '../pg/client.ts';
+import { type Lsn, laterLsn } from '../pg/lsn.ts';
 import { showTable, type TableName } from '../pg/table.ts';
 import { type Batch, Gatherer, type Stop } from './batch.ts';
+import { followDdl } from './ddl.ts';
 import { decide } from './decide.ts';
-import type { Unfit } from './relations.ts';
+import type { Place, Unfit } from './relations.ts';
 import type { AppliedBatch, TableChanges } from './report.ts';
 import { reshape, type TablePlan } from './reshape.ts';
 import type { Session } from './session.ts';
+import { Settler } from './settler.ts';
 import { tellSchemaChanges } from './told.ts';
 import type { Wake } from './wake.ts';
 
@@ -27,10 +34,14 @@ const mostReshapes = 8;
 // An idle source's position is written down that often; more often while others fill the log that is kept for us.
 const idleEveryMs = 10_000;
 const fillingEveryMs = 1_000;
+// Between a look at the source and the moment when the target has come to it.
+const settleEveryMs = 20;
+// After a look at what was changed meanwhile.
+const lookAgainMs = 50;
 const fillingBytes = 8n * 1024n * 1024n;
 
-/** How following ended: it was told to stop, or must begin again with values as text. */
-export type Followed = 'stopped' | 'text';
+/** How following ended: it was told to stop, or must begin again, with values as text or with other tables. */
+export type Followed = 'stopped' | 'text' | 'tables';
 
 /** Where the stream is, for those who look on. */
 export interface Positions {
@@ -52,7 +63,7 @@ export interface FollowDeps {
 
 /** Follows until the signal is aborted. @throws whatever ends the stream or the target; all that came whole before is applied first */
 export async function follow(deps: FollowDeps, signal: AbortSignal): Promise<Followed> {
-  const follower = new Follower(deps);
+  const follower = new Follower(deps, await Settler.open(deps.session), signal);
   const ring = () => deps.wake.ring();
   const { lost } = deps.session.applier;
   for (const each of [signal, lost]) each.addEventListener('abort', ring, { once: true });
@@ -74,7 +85,7 @@ class Follower {
   #applying: Promise<void> | null = null;
   #failure: { readonly error: unknown } | undefined;
   /** Why nothing more is read. */
-  #ended: { readonly error: unknown } | { readonly restart: 'text' } | undefined;
+  #ended: { readonly error: unknown } | { readonly restart: 'text' | 'tables' } | undefined;
   #chunk: Buffer | undefined;
   #at = 0;
   #full = false;
@@ -87,14 +98,20 @@ class Follower {
   /** The schema was changed in the target's transaction, or in one before, and the journal does not know. */
   #changed = false;
 
-  constructor(deps: FollowDeps) {
+  readonly #settler: Settler | null;
+  readonly #signal: AbortSignal;
+
+  constructor(deps: FollowDeps, settler: Settler | null, signal: AbortSignal) {
     this.#deps = deps;
+    this.#settler = settler;
+    this.#signal = signal;
     deps.positions.oldestCommitAt = () => this.#oldestApplied ?? this.#gatherer.oldestCommitAt;
     const { work, checkpoint } = deps.session;
     const { max_batch_size: most, truncate } = work.options;
     const changes = deps.careful ? 1 : Math.min(mostChanges, most);
     const limits = { changes, piece: Math.max(leastPiece, changes), bytes: mostBytes };
-    this.#gatherer = new Gatherer({ limits, checkpoint, truncate, isEcho: deps.session.isEcho });
+    const ddl = settler === null ? null : ddlPrefix(work.id);
+    this.#gatherer = new Gatherer({ limits, checkpoint, truncate, isEcho: deps.session.isEcho, ddlPrefix: ddl });
   }
 
   async run(signal: AbortSignal): Promise<Followed> {
@@ -105,6 +122,8 @@ class Follower {
       this.#throwFailure();
       await this.#read();
       this.#throwFailure();
+      // What was received since may be of tables that were none of ours: it comes again.
+      if (this.#isOther()) return 'tables';
       const ended = this.#ended !== undefined;
       const behind = this.#isBehind();
       stream.busy = this.#applying !== null || behind;
@@ -122,7 +141,7 @@ class Follower {
         continue;
       }
       if (ended && this.#applying === null) return this.#end();
-      await this.#deps.wake.wait(this.#idle() ?? decision.ms);
+      await this.#deps.wake.wait(least(this.#settle(), this.#idle() ?? decision.ms));
     }
     return 'stopped';
   }
@@ -151,6 +170,10 @@ class Follower {
     return 'text';
   }
 
+  #isOther(): boolean {
+    return this.#ended !== undefined && 'restart' in this.#ended && this.#ended.restart === 'tables';
+  }
+
   // There was more a while ago than has come by now: a backlog, even if it comes slowly.
   #isBehind(): boolean {
     return this.#gatherer.reached + backlogBytes < this.#deps.positions.sourceEnd;
@@ -173,6 +196,7 @@ class Follower {
         }
         this.#at = stop.at;
         if (stop.kind === 'full') this.#full = true;
+        else if (stop.kind === 'ddl') await this.#ddl(stop);
         else await this.#meet(stop);
       }
     } catch (error) {
@@ -184,34 +208,44 @@ class Follower {
     // The look at the target goes over the session that applies.
     await this.#applying;
     this.#throwFailure();
-    const { relation, finalLsn } = stop;
+    if (this.#isOther()) return;
+    const met = await this.#fit(stop.relation, stop, (plan) => this.#reshape(plan, stop.finalLsn));
+    this.#know(stop.relation, met);
+  }
+
+  // Changes the target until it takes rows of the relation.
+  async #fit(
+    relation: Relation,
+    at: Pick<Place, 'xid' | 'finalLsn' | 'skipped' | 'exact'>,
+    change: (plan: TablePlan) => Promise<boolean>,
+  ): Promise<AppliedTable | null | 'text'> {
     const { relations } = this.#deps.session;
-    let met = await relations.meet(relation, { ...stop, reshaped: false, settled: false });
+    let met = await relations.meet(relation, { ...at, reshaped: false, settled: false });
     let before = '';
     let recopied: TableName | null = null;
     for (let tries = 1; isUnfit(met); tries++) {
       try {
-        if (await this.#reshape(met.plan, finalLsn)) recopied = met.plan.mirrored.from;
+        if (await change(met.plan)) recopied = met.plan.mirrored.from;
         // The source may have gone on meanwhile; but what could not be done once is not tried for ever.
         const asked = JSON.stringify(met.plan.changes);
         const settled = (asked === before && !met.plan.unclear) || tries === mostReshapes;
         before = asked;
-        met = await relations.meet(relation, { ...stop, reshaped: true, settled });
+        met = await relations.meet(relation, { ...at, reshaped: true, settled });
       } catch (error) {
         // The target's transaction stands open with half of a source transaction: nothing more may be applied.
         this.#failure = { error };
         throw error;
       }
     }
-    this.#know(relation, met);
     // The copy is of a later moment than what other partitions, each a relation of its own, were met for.
     for (const other of recopied === null ? [] : this.#gatherer.relationsOf(recopied)) {
       if (other.oid === relation.oid) continue;
-      const again = await relations.meet(other, { ...stop, reshaped: true, settled: true });
+      const again = await relations.meet(other, { ...at, exact: false, reshaped: true, settled: true });
       if (isUnfit(again))
         throw new SluiceError('internal', 'a table that was copied anew does not fit what is before it');
       this.#know(other, again);
     }
+    return met;
   }
 
   #know(relation: Relation, met: AppliedTable | 'text' | null): void {
@@ -222,10 +256,18 @@ class Follower {
   // All that is before the change goes to the target first: whole transactions by themselves, so that they stay if it fails.
   // True: the table was read whole again.
   async #reshape(plan: TablePlan, lsn: Lsn): Promise<boolean> {
-    const { work, source, applier } = this.#deps.session;
+    await this.#bringBefore();
+    return await this.#change(plan, lsn);
+  }
+
+  async #bringBefore(): Promise<void> {
     const whole = this.#gatherer.take();
     if (whole !== null) await this.#applyBatch(whole);
     await this.#applyBatch(this.#gatherer.takeCut());
+  }
+
+  async #change(plan: TablePlan, lsn: Lsn): Promise<boolean> {
+    const { work, source, applier } = this.#deps.session;
     const done = await applier.change((target) => reshape({ work, source, target }, plan), {
       table: showTable(plan.mirrored.from),
       lsn,
@@ -234,6 +276,72 @@ class Follower {
     if (done.recopied !== null) this.#deps.session.relations.recopied(plan.mirrored, done.recopied);
     for (const note of done.notes) await this.#deps.session.report.note(note);
     return done.recopied !== null;
+  }
+
+  // A change of the schema at its place among the rows.
+  async #ddl({ content, finalLsn, xid }: Extract<Stop, { readonly kind: 'ddl' }>): Promise<void> {
+    await this.#applying;
+    this.#throwFailure();
+    if (this.#isOther()) return;
+    const { work, applier, relations, report } = this.#deps.session;
+    try {
+      await this.#bringBefore();
+      const message = readDdlMessage(content);
+      const mirroredBy = (oid: number) => relations.mirroredBy(oid);
+      const place = { table: '', lsn: finalLsn };
+      const done = await applier.change((target) => followDdl({ work, target, mirroredBy }, message), place);
+      this.#changed = true;
+      for (const mirrored of done.reread) await this.#change(await relations.rereading(mirrored, xid), finalLsn);
+      if (done.reread.length > 0) this.#gatherer.replace((table) => relations.reread(table));
+      for (const note of done.notes) await report.note(note);
+      this.#settler?.met(finalLsn);
+    } catch (error) {
+      // As where a row does not fit: the target's transaction stands open.
+      this.#failure = { error };
+      throw error;
+    }
+  }
+
+  // What follows from changes of the schema when their rows are there; gives the time until it should be looked at again.
+  #settle(): number | null {
+    const settler = this.#settler;
+    if (settler === null || this.#applying !== null || this.#ended !== undefined || this.#gatherer.isCut) return null;
+    const { positions, session } = this.#deps;
+    const next = settler.next(laterLsn(positions.durable, this.#gatherer.idleLsn ?? 0n));
+    if (next === 'nothing') return null;
+    if (next === 'wait') {
+      session.stream.ask();
+      return settleEveryMs;
+    }
+    if (next === 'look') {
+      this.#work(async () => {
+        if (!(await settler.look(this.#signal))) await pause(lookAgainMs, this.#signal).catch(() => undefined);
+      });
+    }
+    if (next === 'settle') this.#work(() => this.#bringTo(settler));
+    return null;
+  }
+
+  async #bringTo(settler: Settler): Promise<void> {
+    const { applier, relations, work } = this.#deps.session;
+    const { durable } = this.#deps.positions;
+    const at = { xid: this.#gatherer.xid, finalLsn: laterLsn(durable, settler.lsn), skipped: false, exact: true };
+    for (const relation of await relations.outdated()) {
+      const met = await this.#fit(relation, at, (plan) => this.#change(plan, settler.lsn));
+      if (met === 'text') this.#ended = { restart: 'text' };
+      if (met === null || met === 'text') continue;
+      const name = showTable(met.from);
+      const shape = relations.shapes.get(name);
+      const remember = async (target: Connection) => {
+        if (shape !== undefined) await writeMemories(target, work, [{ table: name, shape }]);
+        return { what: '', statements: [] };
+      };
+      await applier.change(remember, { table: name, lsn: settler.lsn });
+      await applier.settled();
+    }
+    if (this.#ended !== undefined) return;
+    if ((await settler.settle(this.#signal)) === 'again') this.#ended = { restart: 'tables' };
+    else await this.#tellChanges();
   }
 
   #apply(): void {
@@ -353,6 +461,11 @@ class Follower {
     this.#failure ??= { error: new SluiceError('internal', 'progress could not be reported', { cause: error }) };
     this.#deps.wake.ring();
   }
+}
+
+function least(a: number | null, b: number | null): number | null {
+  if (a === null || b === null) return a ?? b;
+  return Math.min(a, b);
 }
 
 function isUnfit(met: AppliedTable | Unfit | 'text' | null): met is Unfit {

@@ -17,6 +17,7 @@ import { type Agreement, agree } from './agree.ts';
 import { type ChangeSides, type ColumnChange, planChanges, type WantedType } from './changes.ts';
 import { look, type Seen, type SeenAttribute } from './look.ts';
 import { place } from './met.ts';
+import { outdatedRelations } from './outdated.ts';
 import type { Recopied, TablePlan } from './reshape.ts';
 
 interface Sides {
@@ -103,6 +104,8 @@ export interface Place {
   readonly reshaped: boolean;
   /** What was asked for once is not asked for again: it fits now, or a person must see to it. */
   readonly settled: boolean;
+  /** The relation is what the source has at that place, and now. */
+  readonly exact?: boolean;
 }
 
 /** Something has to be done to the target first; then the relation is to be met again. */
@@ -127,11 +130,14 @@ export class RelationBook {
   #ids = 0;
   /** The target is not as it was inspected when the session began. */
   #reshaped = false;
+  /** Tables that are dropped, made anew or renamed are seen to when their rows are through. */
+  readonly #full: boolean;
 
   constructor(deps: RelationsDeps) {
     this.#deps = deps;
     this.#shapes = new Map(deps.shapes);
     this.#copied = new Map(deps.copied);
+    this.#full = deps.work.options.schema_changes === 'full';
     for (const table of deps.work.tables) {
       this.#names.set(showTable(table.from), table);
       const shape = deps.shapes.get(showTable(table.from));
@@ -160,15 +166,22 @@ export class RelationBook {
       if (!sameTable(relation, mirrored.from)) return null;
     }
     const stored = this.#shapes.get(name);
+    if (stored === undefined && this.#full) return null;
     if (stored === undefined) throw missingTable(mirrored, this.#deps.inspection.sides.get(name));
-    const { now, types, own, source, target, last, seen } = await this.#look(mirrored, { relation, stored, at });
+    const looked = await this.#look(mirrored, { relation, stored, at });
+    if (looked === null) return null;
+    const { now, types, own, source, target, last, seen } = looked;
     const whole = relation.oid === stored.oid;
-    if (!whole && sameTable(relation, mirrored.from)) throw moved(mirrored, null);
+    if (!whole && sameTable(relation, mirrored.from)) {
+      if (this.#full) return null;
+      throw moved(mirrored, null);
+    }
     const message = JSON.stringify(relation);
     if (last?.message === message && last.seen === seen && !at.reshaped) return last.table;
     if (target === undefined || source === undefined) throw missingTable(mirrored, { source, target });
     const follows = this.#deps.work.options.schema_changes !== 'off';
-    const sides = { mirrored, relation, types, whole, stored, now, own, source, target, follows };
+    const exact = at.exact ?? false;
+    const sides = { mirrored, relation, types, whole, stored, now, own, source, target, follows, exact };
     const snapshotLsn = this.#copied.get(name)?.snapshotLsn ?? null;
     // What is in the copy needs nothing: the copy was made of a later table.
     if (follows && !at.skipped && (snapshotLsn === null || at.finalLsn >= snapshotLsn)) {
@@ -204,12 +217,45 @@ export class RelationBook {
     return binary && !binaryFits(agreed.relation, fitting, { source, target }) ? 'text' : table;
   }
 
+  /** What the sides were when they last agreed, by showTable of the source's name. */
+  get shapes(): ReadonlyMap<string, Shape> {
+    return this.#shapes;
+  }
+
+  /** The mirrored table (not one of its partitions) of that OID on the source. */
+  mirroredBy(oid: number): MirroredTable | undefined {
+    const found = this.#oids.get(oid);
+    return found !== undefined && this.#shapes.get(showTable(found.from))?.oid === oid ? found : undefined;
+  }
+
+  /** Tables whose columns on the source are others than those that were agreed on, each as the stream would say it now. */
+  async outdated(): Promise<readonly Relation[]> {
+    return await outdatedRelations(this.#deps.source, this.#deps.work.tables, this.#shapes);
+  }
+
+  /** What is to be done where rows of a table came without the log. */
+  async rereading(mirrored: MirroredTable, xid: number): Promise<TablePlan> {
+    const stored = this.#shapes.get(showTable(mirrored.from));
+    const [source] = await inspectTables(this.#deps.source, [mirrored.from], { sizes: false });
+    const [target] = await inspectTables(this.#deps.target, [mirrored.to], { sizes: false });
+    if (stored === undefined || source === undefined || target === undefined) {
+      throw missingTable(mirrored, { source, target });
+    }
+    return { mirrored, source, target, changes: [], unclear: true, stored, xid, key: null };
+  }
+
   /** The table was read whole again. */
   recopied(mirrored: MirroredTable, { lsn, shape }: Recopied): void {
     const name = showTable(mirrored.from);
     this.#shapes.set(name, shape);
     this.#forget(mirrored);
     this.#copied.set(name, { table: name, snapshotLsn: lsn, finished: true });
+  }
+
+  /** The same table once it was read whole again, or null: it is another. No relation of the stream says so. */
+  reread(table: AppliedTable): AppliedTable | null {
+    const snapshotLsn = this.#copied.get(showTable(table.from))?.snapshotLsn ?? null;
+    return snapshotLsn === table.snapshotLsn ? null : { ...table, id: ++this.#ids, snapshotLsn };
   }
 
   #forget({ from }: MirroredTable): void {
@@ -220,18 +266,20 @@ export class RelationBook {
   async #look(
     mirrored: MirroredTable,
     of: { readonly relation: Relation; readonly stored: Shape; readonly at: Place },
-  ): Promise<Looked> {
+  ): Promise<Looked | null> {
     const { relation, stored, at } = of;
     const last = this.#last.get(relation.oid);
     for (let tries = 0; ; tries++) {
       const { table: now, types, own } = await look(this.#deps.source, { oid: stored.oid, xid: at.xid, relation });
-      if (now === null || !sameTable(now, mirrored.from)) throw moved(mirrored, now);
+      // It was dropped, and its rows with it.
+      if (now === null && this.#full) return null;
+      if (now === null || (!this.#full && !sameTable(now, mirrored.from))) throw moved(mirrored, now);
       const seen = JSON.stringify([now, own]);
       if (last?.message === JSON.stringify(relation) && last.seen === seen && !at.reshaped) {
         return { now, types, own, last, seen, source: undefined, target: undefined };
       }
       const again = last !== undefined || this.#reshaped || tries > 0;
-      const { source, target } = await this.#sides(mirrored, now, again);
+      const { source, target } = await this.#sides(mirrored, now, again || !sameTable(now, mirrored.from));
       if (source === undefined || isSameMoment(source, now) || tries === mostLooks) {
         return { now, types, own, last, seen, source, target };
       }
@@ -284,7 +332,7 @@ export class RelationBook {
     const columns = known?.source?.columns.map(({ attnum, name, type }) => [attnum, name, type.text]);
     const present = now.columns.map(({ attnum, name, type }) => [attnum, name, type]);
     if (!again && known !== undefined && JSON.stringify(columns) === JSON.stringify(present)) return known;
-    const [source] = await inspectTables(this.#deps.source, [mirrored.from], { sizes: false });
+    const [source] = await inspectTables(this.#deps.source, [now], { sizes: false });
     const [target] = await inspectTables(this.#deps.target, [mirrored.to], { sizes: false });
     const found = { source, target };
     sides.set(showTable(mirrored.from), found);

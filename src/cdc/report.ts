@@ -1,5 +1,6 @@
 // What the stream tells on its way, for whoever keeps progress.
 import type { Conflict } from '../mirror/conflict.ts';
+import type { ObjectLine } from '../mirror/object.ts';
 import type { SchemaChange } from '../peers/schema-changes.ts';
 import type { Lsn } from '../pg/lsn.ts';
 
@@ -56,4 +57,8 @@ export interface CdcReport {
   noteOnce(message: string): Promise<void>;
   /** A change of the schema that the target has. Awaited; may be called again with the same one. */
   changed(change: SchemaChange): Promise<void>;
+  /** What became of objects of the source. */
+  objects(lines: readonly ObjectLine[]): Promise<void>;
+  /** Objects that are on neither side any more, by objectKey. */
+  gone(keys: readonly string[]): Promise<void>;
 }

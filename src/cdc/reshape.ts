@@ -15,6 +15,7 @@ import {
 } from '../peers/ddl-columns.ts';
 import { type ColumnNames, fetchColumns } from '../peers/fetch-columns.ts';
 import { inspectTables } from '../peers/inspect.ts';
+import { databaseIdentity } from '../peers/origin.ts';
 import { type Shape, writeMemories } from '../peers/shape.ts';
 import type { Connection } from '../pg/client.ts';
 import { formatLsn, type Lsn } from '../pg/lsn.ts';
@@ -83,6 +84,7 @@ async function reread(deps: ReshapeDeps, plan: TablePlan): Promise<Reshaped> {
   const { work, target } = deps;
   const { mirrored, stored, xid } = plan;
   if (work.options.soft_delete) throw softDeleted(plan);
+  await refuseOneServer(deps, mirrored);
   return await withLaterTable(work, { mirrored, oid: stored.oid, xid }, async (later, source) => {
     const { table, now, own, relation, types, lsn } = later;
     const at = { whole: true, follows: true, exact: true };
@@ -103,6 +105,21 @@ async function reread(deps: ReshapeDeps, plan: TablePlan): Promise<Reshaped> {
     const told = `-- ${rows} rows read again from the source, as of ${formatLsn(lsn)}`;
     return { ...done, statements: [...done.statements, told], recopied: { lsn, shape: agreed.shape } };
   });
+}
+
+// A slot begins when every transaction of its server has ended, the one that waits for it too.
+async function refuseOneServer({ source, target }: ReshapeDeps, { from, to }: MirroredTable): Promise<void> {
+  const [there, here] = [await databaseIdentity(source), await databaseIdentity(target)];
+  if (there === null || there.split('_')[0] !== here?.split('_')[0]) return;
+  throw new SluiceError(
+    'wrong_state',
+    `${showTable(from)} must be read whole again, and source and target are on one server`,
+    {
+      detail:
+        'What its rows hold now is not in the log, and no place of the log can be fixed while the target has an open transaction.',
+      hint: `On the target change ${showTable(to)} in the same way, with the rows that the source has; then RESUME MIRROR.`,
+    },
+  );
 }
 
 // The rows that are marked are on the target only.

@@ -35,18 +35,28 @@ const lastSequencesMs = 3_000;
  * has made durable.
  * @throws `slot_lost`, `conflict`, `wrong_state` (a change of the schema), `fenced`, `connection_lost`, `upstream`, …
  */
-export async function runCdc(deps: CdcDeps, signal: AbortSignal): Promise<void> {
+export async function runCdc(given: CdcDeps, signal: AbortSignal): Promise<void> {
+  // Tables may join and leave while it runs.
+  const deps = { ...given };
   let way: Way = { text: false, careful: false };
   let compared = false;
+  let lost = 0;
   while (!signal.aborted) {
     try {
       if (!compared) await followLabels(deps.work, { rename: false }, signal);
       compared = true;
-      if ((await followOnce(deps, way, signal)) === 'stopped') return;
-      way = { ...way, text: true };
+      const followed = await followOnce(deps, way, signal);
+      lost = 0;
+      if (followed === 'stopped') return;
+      if (followed === 'text') way = { ...way, text: true };
     } catch (error) {
       const known = toSluiceError(error);
       if (signal.aborted && known.kind !== 'fenced') return;
+      // A server's answer about what was dropped between two questions: the next time it is not asked for any more.
+      if (!signal.aborted && known.sqlstate === vanished && deps.work.options.schema_changes === 'full' && lost++ < 5) {
+        await rest(positionEveryMs / 5, signal);
+        continue;
+      }
       if (signal.aborted || known.sqlstate !== unknownValue) throw error;
       const labels = await followLabels(deps.work, { rename: way.careful }, signal);
       if (labels === 'none' || (labels === 'rename' && way.careful)) throw error;
@@ -54,6 +64,9 @@ export async function runCdc(deps: CdcDeps, signal: AbortSignal): Promise<void> 
     }
   }
 }
+
+// internal_error: a relation cannot be opened, a cache lookup failed.
+const vanished = 'XX000';
 
 // invalid_text_representation: of an enum, a label that the target lacks.
 const unknownValue = '22P02';
@@ -65,7 +78,11 @@ interface Way {
   readonly careful: boolean;
 }
 
-async function followOnce(deps: CdcDeps, { text, careful }: Way, signal: AbortSignal): Promise<Followed> {
+async function followOnce(
+  deps: { -readonly [K in keyof CdcDeps]: CdcDeps[K] },
+  { text, careful }: Way,
+  signal: AbortSignal,
+): Promise<Followed> {
   await using scope = new Scope(signal);
   // Connections outlive the wish to stop by a moment, so that what is on its way can arrive.
   const cut = new AbortController();
@@ -80,6 +97,7 @@ async function followOnce(deps: CdcDeps, { text, careful }: Way, signal: AbortSi
       cut.signal,
     );
     signal.removeEventListener('abort', opening);
+    deps.work = session.work;
     const { checkpoint } = session;
     const positions: Positions = {
       ...{ received: checkpoint, durable: checkpoint, sourceEnd: 0n },

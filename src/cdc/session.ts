@@ -1,9 +1,12 @@
 // The beginning of following: what the target has, whether the slot still fits to it, and a stream from there.
 import { SluiceError } from '../base/errors.ts';
+import { withTableChanges } from '../mirror/table-change.ts';
 import { applicationName, type MirroredTable, type MirrorWork } from '../mirror/work.ts';
 import { Applier } from '../peers/apply.ts';
 import { readCopiedTables } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
+import { ensureDdlCapture } from '../peers/ddl-capture.ts';
+import { ensureKnownObjects } from '../peers/known-objects.ts';
 import { cameFrom, databaseIdentity, originName } from '../peers/origin.ts';
 import { readPublication } from '../peers/publication.ts';
 import { ownFilters } from '../peers/publication-filter.ts';
@@ -31,6 +34,7 @@ import { tellSchemaChanges } from './told.ts';
 import { Watcher } from './watch.ts';
 
 export interface Session {
+  /** With the tables that it has by now. */
   readonly work: MirrorWork;
   readonly report: CdcReport;
   /** A plain connection to the source, for asking how far it is. */
@@ -61,24 +65,29 @@ export interface SessionDeps {
 }
 
 /** Opens everything. What was opened is handed to `defer`, also when it throws. @throws `slot_lost`, `fenced`, `wrong_state`, as connectPeer */
-export async function openSession(deps: SessionDeps, signal: AbortSignal): Promise<Session> {
-  const { work, report, defer } = deps;
-  const slot = work.slot?.name;
+export async function openSession({ work: given, ...deps }: SessionDeps, signal: AbortSignal): Promise<Session> {
+  const { report, defer } = deps;
+  const slot = given.slot?.name;
   if (slot === undefined) throw new SluiceError('internal', 'a copy-only mirror has no stream');
-  const source = await connectPeer(work.source, { application: applicationName('watch', work) }, signal);
+  const source = await connectPeer(given.source, { application: applicationName('watch', given) }, signal);
   defer(() => source.close());
   const from = await databaseIdentity(source);
-  const origin = from === null ? null : originName(work.id, from);
-  const applier = await Applier.open({ work, origin, note: (message) => report.noteOnce(message) }, signal);
+  const origin = from === null ? null : originName(given.id, from);
+  const applier = await Applier.open({ work: given, origin, note: (message) => report.noteOnce(message) }, signal);
   defer(() => applier[Symbol.asyncDispose]());
   await endWalsender(source, slot, signal);
-  const streaming = { application: applicationName('stream', work), replication: 'database' } as const;
-  const repl = await connectPeer(work.source, streaming, signal);
+  const streaming = { application: applicationName('stream', given), replication: 'database' } as const;
+  const repl = await connectPeer(given.source, streaming, signal);
   defer(() => repl.destroy());
-  const checkpoint = await agreeOnStart({ work, source, repl, target: applier.connection, slot });
+  const checkpoint = await agreeOnStart({ work: given, source, repl, target: applier.connection, slot });
   applier.begin(checkpoint);
-  await ensureSchemaChanges(applier.connection, work.target.metadataSchema);
-  await tellSchemaChanges(applier.connection, work, report);
+  await ensureSchemaChanges(applier.connection, given.target.metadataSchema);
+  if (given.options.schema_changes === 'full') {
+    await ensureDdlCapture(source, given);
+    await ensureKnownObjects(applier.connection, given.target.metadataSchema);
+  }
+  const told = await tellSchemaChanges(applier.connection, given, report);
+  const work = { ...given, tables: told.reduce(withTableChanges, given.tables) };
   const copied = await readCopiedTables(applier.connection, work);
   const inspection = await inspectSides(work, { source, target: applier.connection });
   const remembered = await rememberAll({ work, source, target: applier.connection, inspection });

@@ -1,5 +1,5 @@
 // What the stream does not tell: tables renamed or replaced, a publication that lets go, partitions that come, go or are emptied.
-import { SluiceError } from '../base/errors.ts';
+import { SluiceError, toSluiceError } from '../base/errors.ts';
 import type { MirroredTable, MirrorWork } from '../mirror/work.ts';
 import { markNames } from '../peers/apply-marks.ts';
 import { partitionTarget } from '../peers/ddl.ts';
@@ -20,12 +20,15 @@ export interface WatchSides {
   readonly reached: Lsn;
 }
 
+const mostLooks = 5;
+
 interface Leaf extends ShapeLeaf {
   readonly empty: boolean;
 }
 
 interface SeenTable extends TableName {
   readonly oid: number;
+  readonly partition: boolean;
   readonly leaves: readonly Leaf[] | null;
   /** Those that a stream may carry. */
   readonly columns: readonly { readonly attnum: number; readonly name: string }[];
@@ -47,11 +50,14 @@ export class Watcher {
   /** As they were when the session began. */
   readonly #shapes = new Map<string, Shape>();
   readonly #emptied = new Map<number, Emptied>();
+  /** An event trigger tells of tables and partitions that come, go or get other names. */
+  readonly #full: boolean;
   /** Row filters of the publication when this began to look. */
   #filters: ReadonlyMap<string, string | null> | undefined;
 
   constructor(work: MirrorWork, remembered: ReadonlyMap<string, Remembered>, note: (message: string) => Promise<void>) {
     this.#work = work;
+    this.#full = work.options.schema_changes === 'full';
     this.#note = note;
     for (const mirrored of work.tables) {
       const { shape, leaves } = remembered.get(showTable(mirrored.from)) ?? {};
@@ -68,22 +74,36 @@ export class Watcher {
 
   /** @throws `wrong_state` with what to do, where the stream is silent about a difference */
   async look(sides: WatchSides): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#look(sides);
+      } catch (error) {
+        // A table that got another name between two questions looks as if the publication had let it go.
+        if (!this.#full || toSluiceError(error).kind !== 'wrong_state' || tries === mostLooks) throw error;
+      }
+    }
+  }
+
+  async #look(sides: WatchSides): Promise<void> {
     const { lsn, tables } = await seeTables(sides.source, [...this.#tables.keys()]);
     const byOid = new Map(tables.map((table) => [table.oid, table]));
     for (const [oid, mirrored] of this.#tables) {
       const now = byOid.get(oid);
-      if (now === undefined || !sameTable(now, mirrored.from)) throw moved(mirrored, now ?? null);
+      const isSame = now !== undefined && sameTable(now, mirrored.from);
+      if (!isSame && !this.#full) throw moved(mirrored, now ?? null);
     }
     await this.#publishNew(sides.source);
     const publication = await readPublication(sides.source, this.#work.publication.name);
-    checkPublished(this.#work, tables, publication);
+    // What is attached to another comes under that one's name.
+    const own = this.#full ? tables.filter(({ partition }) => !partition) : tables;
+    checkPublished(this.#work, own, publication);
     const published = new Map(publication?.tables.map((table) => [showTable(table), table]));
     const filters = new Map([...published].map(([name, { filter }]) => [name, filter]));
     this.#filters ??= filters;
     for (const [oid, mirrored] of this.#tables) {
-      const name = showTable(mirrored.from);
+      const name = showTable(byOid.get(oid) ?? mirrored.from);
       const silent = silentColumns(
-        { mirrored, stored: this.#shapes.get(name) },
+        { mirrored, stored: this.#shapes.get(showTable(mirrored.from)) },
         byOid.get(oid),
         published.get(name)?.columns ?? null,
       );
@@ -91,7 +111,8 @@ export class Watcher {
       const [again] = silent.length === 0 ? [] : (await seeTables(sides.source, [oid])).tables;
       const missing = silent.filter((column) => again?.columns.some((each) => each.name === column));
       if (again !== undefined && missing.length > 0) throw unpublished(this.#work, mirrored, { seen: again, missing });
-      if (this.#filters.get(name) !== filters.get(name)) throw filterChanged(this.#work, mirrored);
+      if (this.#filters.has(name) && this.#filters.get(name) !== filters.get(name))
+        throw filterChanged(this.#work, mirrored);
     }
     const memories = new Map<string, Memory>();
     for (const table of tables) {
@@ -123,7 +144,7 @@ export class Watcher {
     const known = this.#leaves.get(name) ?? seen.leaves;
     const gone = known.filter((leaf) => !seen.leaves.some((each) => each.oid === leaf.oid));
     const come = seen.leaves.filter((leaf) => !known.some((each) => each.oid === leaf.oid));
-    if (gone.length + come.length > 0) {
+    if (gone.length + come.length > 0 && !this.#full) {
       const there = await targetPartitions(target, mirrored.to);
       if (there === null) {
         await this.#note(
@@ -192,7 +213,7 @@ async function seeTables(
   oids: readonly number[],
 ): Promise<{ readonly lsn: Lsn; readonly tables: readonly SeenTable[] }> {
   const tables = await source.query<SeenTable>(sql`
-    select c.oid, n.nspname::text as schema, c.relname::text as name,
+    select c.oid, n.nspname::text as schema, c.relname::text as name, c.relispartition as partition,
       case when c.relkind = 'p' then (
         select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('oid', l.oid::bigint, 'schema', ln.nspname, 'name', l.relname,
           'node', pg_catalog.pg_relation_filenode(l.oid)::text,

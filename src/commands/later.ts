@@ -1,7 +1,7 @@
 // Statements whose engines are not built in: their options are checked all the same, then they name themselves.
 import { SluiceError } from '../base/errors.ts';
-import { readOptions, type WrittenOption } from '../base/options.ts';
-import { cutoverOptions, type MirrorOptions, resyncOptions } from '../mirror/options.ts';
+import { readOptions } from '../base/options.ts';
+import { cutoverOptions, resyncOptions } from '../mirror/options.ts';
 import type { CutoverMirror, MirrorChange, ResyncMirror } from '../sql/statement.ts';
 
 // What to do meanwhile.
@@ -34,15 +34,4 @@ export function refuseCutover(statement: CutoverMirror): never {
 export function refuseAlter(change: Extract<MirrorChange, { readonly kind: 'add_tables' | 'drop_tables' }>): never {
   const words = { add_tables: 'ADD TABLE', drop_tables: 'DROP TABLE' } as const;
   throw notBuilt(`ALTER MIRROR … ${words[change.kind]}`);
-}
-
-/**
- * Options of CREATE MIRROR that ask for more than this version does.
- * @throws `unsupported` at the option's place, for those without which the mirror would not be what was asked for
- */
-export function checkLaterOptions(options: MirrorOptions, written: readonly WrittenOption[]): void {
-  if (options.initial_copy_only || options.schema_changes !== 'full') return;
-  throw new SluiceError('unsupported', 'option "schema_changes" = full is not supported by this version of Sluice', {
-    position: written.find(({ name }) => name === 'schema_changes')?.namePosition,
-  });
 }

@@ -18,7 +18,7 @@ import { type Finding, throwFirstError } from '../peers/preflight-finding.ts';
 import type { Connection } from '../pg/client.ts';
 import { showTable } from '../pg/table.ts';
 import type { CreateMirror, MirrorScope } from '../sql/statement.ts';
-import { checkLaterOptions, notBuilt } from './later.ts';
+import { notBuilt } from './later.ts';
 import { checkMirrorName, publicationName, slotName } from './mirror-names.ts';
 import type { CommandContext, CommandResult } from './result.ts';
 import { said } from './said.ts';
@@ -115,7 +115,6 @@ function readOptionsOf(statement: CreateMirror): { options: MirrorOptions; notic
     throw notBuilt('CREATE MIRROR … FOR $$ query $$');
   }
   const options = readMirrorOptions(statement.options);
-  checkLaterOptions(options, statement.options);
   return { options, notices: optionNotices(mirrorOptions, statement.options) };
 }
 

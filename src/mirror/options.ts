@@ -103,7 +103,7 @@ const schemaOptions = {
     type: 'choice',
     choices: ['columns', 'full', 'off'],
     default: 'columns',
-    doc: 'Which changes of the schema follow while changes stream. columns: columns of the mirrored tables and labels of their enums; off: none, the mirror stops before the first row that does not fit.',
+    doc: 'Which changes of the schema follow while changes stream. columns: columns of the mirrored tables and labels of their enums; full: also new, dropped and renamed tables, partitions, indexes, constraints, views, functions and all else (needs the right to make event triggers on the source); off: none, the mirror stops before the first row that does not fit.',
   },
   truncate: { type: 'boolean', default: true, doc: 'Whether TRUNCATE follows.' },
 } as const satisfies OptionDeclarations;

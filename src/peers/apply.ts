@@ -155,6 +155,16 @@ export class Applier implements AsyncDisposable {
     }
   }
 
+  /** Ends what `change` did where no rows come with it: the checkpoint stays. */
+  async settled(): Promise<void> {
+    try {
+      await this.#commit(this.#checkpoint);
+    } catch (error) {
+      this.#db.destroy();
+      throw error;
+    }
+  }
+
   /** Moves the checkpoint where no change came with it: what came before `lsn` was not ours. */
   async advance(lsn: Lsn): Promise<void> {
     await this.#db.run(sql`begin`);

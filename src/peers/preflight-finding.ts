@@ -21,7 +21,8 @@ export type MirrorPlan = Pick<MirrorWork, 'name' | 'tables' | 'scope' | 'publica
   readonly options: Pick<
     MirrorOptions,
     'do_initial_copy' | 'resync' | 'schema' | 'truncate' | 'soft_delete' | 'soft_delete_col_name' | 'synced_at_col_name'
-  >;
+  > &
+    Partial<Pick<MirrorOptions, 'schema_changes'>>;
   readonly source?: { readonly metadataSchema: string };
   readonly target: { readonly metadataSchema: string };
 };

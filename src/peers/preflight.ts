@@ -4,6 +4,7 @@ import type { Connection } from '../pg/client.ts';
 import { ident, sql } from '../pg/sql.ts';
 import { showTable, type Table } from '../pg/table.ts';
 import { checkPeer } from './checks.ts';
+import { rehearseDdlCapture } from './ddl-capture.ts';
 import { inspectTables } from './inspect.ts';
 import { checkBack, readBack } from './preflight-back.ts';
 import { type Finding, type MirrorPlan, ok, problem, warning } from './preflight-finding.ts';
@@ -50,6 +51,7 @@ export async function preflight(source: Connection, target: Connection, plan: Mi
   findings.push(
     ...checkSourcePublication(plan, sourceFacts, { publication: objects.publication, tables: publishedTables(found) }),
   );
+  findings.push(...(await checkCapture(source, plan)));
   if (!findings.some((finding) => finding.state === 'error'))
     findings.push(...(await checkFilters(source, plan, { found, publication: objects.publication })));
   if (!findings.some((finding) => finding.state === 'error')) findings.push(...(await checkKeys(source, found)));
@@ -76,6 +78,20 @@ export async function preflight(source: Connection, target: Connection, plan: Mi
   const around = await readStanding({ source, target }, pairs, tablesToReplace(plan, sides));
   findings.push(...checkStandingTables(plan, around, targetFacts));
   return { findings, tables };
+}
+
+// Whether our role may make event triggers, the server knows: superusers may, and whom a provider lets.
+async function checkCapture(source: Connection, plan: MirrorPlan): Promise<readonly Finding[]> {
+  if (plan.slot === null || plan.options.schema_changes !== 'full') return [];
+  const check = 'schema changes';
+  try {
+    await rehearseDdlCapture(source, plan.source?.metadataSchema ?? plan.target.metadataSchema);
+    return [ok(check, 'event triggers of ours can tell of every change of the schema')];
+  } catch (error) {
+    const { kind, message, detail, hint } = toSluiceError(error);
+    if (kind === 'connection_lost' || kind === 'stopped') throw error;
+    return [problem(check, kind === 'upstream' ? 'not_ready' : kind, { message, detail, hint })];
+  }
 }
 
 // PostgreSQL alone knows whether a predicate is right, and which columns it uses: so it is asked.

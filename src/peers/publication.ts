@@ -1,5 +1,5 @@
 // Publications on the source: made whole in one transaction, refused where they would make the source refuse its own updates.
-import { SluiceError } from '../base/errors.ts';
+import { SluiceError, toSluiceError } from '../base/errors.ts';
 import { rowPredicate } from '../mirror/selection.ts';
 import type { Connection } from '../pg/client.ts';
 import { ident, join as joinSql, literal, names as nameList, type Sql, sql } from '../pg/sql.ts';
@@ -197,10 +197,13 @@ export async function readPublication(db: Connection, name: string): Promise<Pub
     (await serverVersion(db)) < 150_000
       ? sql`null::json as columns, null::text as filter`
       : sql`pg_catalog.to_json(attnames) as columns, rowfilter as filter`;
-  const tables = await db.query<TableOfPublication>(
-    sql`select schemaname::text as schema, tablename::text as name, ${more} from pg_catalog.pg_publication_tables
-        where pubname = ${name} order by 1, 2`,
-  );
+  const select = sql`select schemaname::text as schema, tablename::text as name, ${more}
+    from pg_catalog.pg_publication_tables where pubname = ${name} order by 1, 2`;
+  // The view opens every table, and fails where one is dropped meanwhile (internal_error, undefined_table).
+  const tables = await db.query<TableOfPublication>(select).catch(async (error: unknown) => {
+    if (!['XX000', '42P01'].includes(toSluiceError(error).sqlstate)) throw error;
+    return await db.query<TableOfPublication>(select);
+  });
   return {
     name,
     allTables: row.puballtables,

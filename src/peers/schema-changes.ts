@@ -1,5 +1,6 @@
 // Changes of the schema that were made on the target: written there in the same transaction, until the journal has them.
 import { randomUUID } from 'node:crypto';
+import type { TableChange } from '../mirror/table-change.ts';
 import type { MirrorWork } from '../mirror/work.ts';
 import type { Connection } from '../pg/client.ts';
 import { formatLsn, type Lsn } from '../pg/lsn.ts';
@@ -18,6 +19,8 @@ export interface SchemaChange {
   readonly lsn: string;
   readonly at: Date;
   readonly statements: readonly string[];
+  /** What it makes of the mirror's list of tables. */
+  readonly tables?: readonly TableChange[];
 }
 
 /** Makes the table for them, if it is not there. */
@@ -25,18 +28,26 @@ export async function ensureSchemaChanges(db: Connection, metadataSchema: string
   const [found] = await db.query(sql`select 1 as there from pg_catalog.pg_class c
     join pg_catalog.pg_namespace n on n.oid = c.relnamespace
     where n.nspname = ${metadataSchema} and c.relname = 'schema_changes'`);
-  if (found !== undefined) return;
+  const s = ident(metadataSchema, 'schema_changes');
+  if (found !== undefined) {
+    const [known] = await db.query(sql`select 1 as there from pg_catalog.pg_attribute a
+      join pg_catalog.pg_class c on c.oid = a.attrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+      where n.nspname = ${metadataSchema} and c.relname = 'schema_changes' and a.attname = 'tables' and not a.attisdropped`);
+    if (known === undefined) await db.run(sql`alter table ${s} add column if not exists tables jsonb`);
+    return;
+  }
   await db.transaction(async () => {
     await db.run(
       sql`select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext(${`sluice checkpoint ${metadataSchema}`}))`,
     );
-    await db.run(sql`create table if not exists ${ident(metadataSchema, 'schema_changes')} (
+    await db.run(sql`create table if not exists ${s} (
       id uuid primary key,
       mirror_id uuid not null,
       source_table text not null,
       what text not null,
       lsn pg_lsn not null,
       statements text[] not null,
+      tables jsonb,
       at timestamptz not null default pg_catalog.clock_timestamp())`);
   });
 }
@@ -45,12 +56,12 @@ export async function ensureSchemaChanges(db: Connection, metadataSchema: string
 export async function writeSchemaChange(
   db: Connection,
   owner: Owner,
-  change: { readonly table: string; readonly what: string; readonly lsn: Lsn; readonly statements: readonly string[] },
+  change: Pick<SchemaChange, 'table' | 'what' | 'statements' | 'tables'> & { readonly lsn: Lsn },
 ): Promise<void> {
   await db.run(sql`insert into ${ident(owner.target.metadataSchema, 'schema_changes')}
-      (id, mirror_id, source_table, what, lsn, statements)
+      (id, mirror_id, source_table, what, lsn, statements, tables)
     values (${randomUUID()}, ${owner.id}, ${change.table}, ${change.what}, ${formatLsn(change.lsn)}::pg_lsn,
-      ${[...change.statements]}::text[])`);
+      ${[...change.statements]}::text[], ${change.tables === undefined ? null : JSON.stringify(change.tables)}::jsonb)`);
 }
 
 /** Those that nobody has said are in the journal, in their order. */
@@ -62,11 +73,13 @@ export async function readSchemaChanges(db: Connection, owner: Owner): Promise<r
     lsn: string;
     ms: string;
     statements: readonly string[];
-  }>(sql`select id, source_table, what, lsn::text as lsn, pg_catalog.to_json(statements) as statements,
+    tables: readonly TableChange[] | null;
+  }>(sql`select id, source_table, what, tables, lsn::text as lsn, pg_catalog.to_json(statements) as statements,
       (extract(epoch from at) * 1000)::bigint::text as ms
     from ${ident(owner.target.metadataSchema, 'schema_changes')} where mirror_id = ${owner.id} order by at, id`);
-  return rows.map(({ id, source_table: table, what, lsn, ms, statements }) => {
-    return { id, table, what, lsn, statements, at: new Date(Number(ms)) };
+  return rows.map(({ id, source_table: table, what, lsn, ms, statements, tables }) => {
+    const change = { id, table, what, lsn, statements, at: new Date(Number(ms)) };
+    return tables === null ? change : { ...change, tables };
   });
 }
 

@@ -6,6 +6,7 @@ import type { Leftover, Mirror } from '../catalog/mirrors.ts';
 import { applicationName, type MirrorWork } from '../mirror/work.ts';
 import { dropCheckpoint } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
+import { dropDdlCapture, dropDdlCaptureStatement } from '../peers/ddl-capture.ts';
 import { dropOrigins, dropOriginsStatement } from '../peers/origin.ts';
 import { dropPublication } from '../peers/publication.ts';
 import { dropSlot } from '../peers/slot.ts';
@@ -42,6 +43,14 @@ export async function runDrop(deps: DropDeps, signal: AbortSignal): Promise<read
 function removals({ mirror, work }: DropDeps, signal: AbortSignal): readonly Removal[] {
   const { slot, publication } = mirror;
   const list: Removal[] = [];
+  if (work.options.schema_changes === 'full' && slot !== null) {
+    list.push({
+      peer: 'source',
+      what: 'the event triggers that tell of changes of the schema',
+      statement: dropDdlCaptureStatement(work),
+      remove: (db) => dropDdlCapture(db, work),
+    });
+  }
   if (slot?.made && !mirror.keepSlot) {
     list.push({
       peer: 'source',

@@ -2,6 +2,7 @@
 import { type JournalChange, writeSchemaEntry } from '../catalog/journal.ts';
 import type { Pool } from '../catalog/pool.ts';
 import type { BatchProgress, PartProgress, PlannedTable, Position, Progress } from '../catalog/progress.ts';
+import { forgetObjects } from '../catalog/table-changes.ts';
 import type { Conflict } from '../mirror/conflict.ts';
 import type { LaterObject } from '../mirror/finish-tally.ts';
 import type { ObjectLine } from '../mirror/object.ts';
@@ -73,7 +74,17 @@ export function cdcReport(
     },
     async changed(change: JournalChange): Promise<void> {
       alive();
-      await pool.use((db) => writeSchemaEntry(db, work, change));
+      await pool.transaction((db) => writeSchemaEntry(db, work, change));
+    },
+    async objects(lines: readonly ObjectLine[]): Promise<void> {
+      alive();
+      progress.objects(lines);
+    },
+    async gone(keys: readonly string[]): Promise<void> {
+      if (keys.length === 0) return;
+      // What is still to be written of them must not come after.
+      await progress.flush();
+      await pool.use((db) => forgetObjects(db, work.id, keys));
     },
     async note(message: string): Promise<void> {
       progress.note(message);

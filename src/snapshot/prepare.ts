@@ -5,6 +5,7 @@ import type { ObjectLine } from '../mirror/object.ts';
 import { applicationName, type MirrorWork } from '../mirror/work.ts';
 import { holdToken } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
+import { ensureDdlCapture } from '../peers/ddl-capture.ts';
 import { cannotTake } from '../peers/ddl-fit.ts';
 import { planInput, readSourceSchema, readTargetFacts } from '../peers/ddl-input.ts';
 import { planSchema, type SchemaPlan } from '../peers/ddl-plan.ts';
@@ -38,6 +39,8 @@ export async function prepareTarget(deps: SnapshotDeps, signal: AbortSignal): Pr
   await refuseRows(target, work, facts);
   await noteInheritance(deps, target, trees);
   throwIfStopped(signal);
+  // Before the stream begins, so that it tells of every change from its beginning on.
+  if (work.slot !== null && work.options.schema_changes === 'full') await ensureDdlCapture(source, work);
   if (work.slot !== null && work.publication.made) {
     await createPublication(
       source,

@@ -8,14 +8,14 @@ export async function columnsOf(db: TestDatabase, table: string): Promise<readon
     select concat_ws(' ', quote_ident(a.attname), format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity,
       a.attgenerated, pg_get_expr(d.adbin, d.adrelid), (select collname from pg_collation c where c.oid = a.attcollation)) as line
     from pg_attribute a left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
-    where a.attrelid = '${table}'::regclass and a.attnum > 0 and not a.attisdropped order by a.attname`);
+    where a.attrelid = $t$${table}$t$::regclass and a.attnum > 0 and not a.attisdropped order by a.attname`);
   return rows.map(({ line }) => line);
 }
 
 /** Rows with their columns in the order of names. */
 export async function rowsByName(db: TestDatabase, table: string): Promise<readonly string[]> {
   const columns = await db.exec<{ name: string }>(
-    `select quote_ident(attname) as name from pg_attribute where attrelid = '${table}'::regclass and attnum > 0 and not attisdropped order by attname`,
+    `select quote_ident(attname) as name from pg_attribute where attrelid = $t$${table}$t$::regclass and attnum > 0 and not attisdropped order by attname`,
   );
   const list = columns.map(({ name }) => name).join(', ');
   const rows = await db.exec<{ row: string }>(

@@ -5,8 +5,10 @@ import { readOptions } from '../../src/base/options.ts';
 import type { AppliedBatch, CdcReport } from '../../src/cdc/report.ts';
 import { runCdc } from '../../src/cdc/run.ts';
 import type { Conflict } from '../../src/mirror/conflict.ts';
+import { type ObjectLine, objectKey } from '../../src/mirror/object.ts';
 import { mirrorOptions } from '../../src/mirror/options.ts';
-import type { MirroredTable, MirrorWork } from '../../src/mirror/work.ts';
+import { withTableChanges } from '../../src/mirror/table-change.ts';
+import type { MirroredTable, MirrorWork, ObjectScope } from '../../src/mirror/work.ts';
 import {
   advanceCheckpoint,
   beginCopiedTable,
@@ -36,6 +38,8 @@ export interface Following {
   readonly notes: string[];
   readonly conflicts: Conflict[];
   readonly changes: SchemaChange[];
+  /** The ledger, by objectKey. */
+  readonly objects: Map<string, ObjectLine>;
   consistent: number;
   /** Starts runCdc. `report` may override what is done with a report. */
   start(report?: Partial<CdcReport>): Running;
@@ -54,6 +58,7 @@ export interface FollowingOptions {
   readonly mirrored: readonly (string | (Partial<MirroredTable> & { readonly from: TableName }))[];
   readonly options?: Readonly<Record<string, string | number | boolean>>;
   readonly viaRoot?: boolean;
+  readonly scope?: ObjectScope;
 }
 
 const plain = { sslMode: 'disable' } as const;
@@ -86,7 +91,7 @@ export async function following(options: FollowingOptions): Promise<Following> {
     target: peerOf(target, plain),
     options: readOptions('mirror', mirrorOptions, written),
     tables,
-    scope: { kind: 'tables' },
+    scope: options.scope ?? { kind: 'tables' },
     publication: { name, made: true },
     slot: { name, made: true },
   };
@@ -95,6 +100,7 @@ export async function following(options: FollowingOptions): Promise<Following> {
   const notes: string[] = [];
   const conflicts: Conflict[] = [];
   const changes: SchemaChange[] = [];
+  const objects = new Map<string, ObjectLine>();
   let marks = 0;
   const followed: Following = {
     source,
@@ -104,6 +110,7 @@ export async function following(options: FollowingOptions): Promise<Following> {
     notes,
     conflicts,
     changes,
+    objects,
     consistent: 0,
     start: (report) => {
       const controller = new AbortController();
@@ -114,7 +121,19 @@ export async function following(options: FollowingOptions): Promise<Following> {
         consistent: async () => void followed.consistent++,
         note: async (message) => void notes.push(message),
         noteOnce: async (message) => void notes.push(message),
-        changed: async (change) => void (changes.some(({ id }) => id === change.id) || changes.push(change)),
+        objects: async (lines) => {
+          for (const line of lines) objects.set(objectKey(line), line);
+        },
+        gone: async (keys) => {
+          for (const key of keys) objects.delete(key);
+        },
+        changed: async (change) => {
+          if (changes.some(({ id }) => id === change.id)) return;
+          changes.push(change);
+          // As the catalog does.
+          const tables = withTableChanges(followed.work.tables, change.tables ?? []);
+          Object.assign(followed, { work: { ...followed.work, tables } });
+        },
         ...report,
       };
       const done = runCdc({ work: followed.work, report: told, log: silentLog }, controller.signal);

@@ -11,4 +11,6 @@ export const quietReport: CdcReport = {
   note: quiet,
   noteOnce: quiet,
   changed: quiet,
+  objects: quiet,
+  gone: quiet,
 };

@@ -31,6 +31,12 @@ export interface DatabaseInput extends ScopeInput {
 
 export interface PlannedEntity extends PlannedObject {
   readonly id: string;
+  /** As it is called on the target. */
+  readonly to: Pick<Entity, 'kind' | 'schema' | 'name' | 'arguments' | 'table'>;
+  /** The source's, to see whether it changes. */
+  readonly definition: string;
+  /** All that makes it, whatever stands there now. */
+  readonly making: PlannedObject['steps'];
 }
 
 export interface DatabasePlan {
@@ -288,7 +294,12 @@ function planEntity(context: Context, entity: Entity, level: number): PlannedEnt
     ...(entity.bytes === undefined ? {} : { bytes: entity.bytes }),
     ...{ needs, level },
   };
-  return { ...become(context, entity, subject), id: entity.id };
+  const making = statementsOf(context.renames, entity).map((step) =>
+    step.map(({ text }) => trusted(followed(entity, text, context.renames).text)),
+  );
+  const { kind, schema, name, arguments: args, table } = onTarget(context, entity);
+  const to = { kind, schema, name, arguments: args, table };
+  return { ...become(context, entity, subject), id: entity.id, to, definition: entity.definition, making };
 }
 
 // Something of that name is there: whatever refers to it may be tried.

@@ -1,0 +1,187 @@
+// The source's objects as the target has them, to be remembered: what a later look compares itself with. Pure.
+
+import { type ObjectName, objectKey } from '../mirror/object.ts';
+import { type KnownObject, knownPartition } from '../peers/known-objects.ts';
+import { objectContext, type Place } from '../peers/objects-input.ts';
+import { constraintObject } from '../peers/objects-plan-constraint.ts';
+import { indexObject, standingIndex } from '../peers/objects-plan-index.ts';
+import type { PlannedObject } from '../peers/objects-planned.ts';
+import { follow } from '../peers/schema/follow.ts';
+import { dropStatements, isEarly, type Standing } from '../peers/schema/undo.ts';
+import type { WholePlan } from '../peers/whole-plan.ts';
+import { ident, literal, type Sql, sql, trusted } from '../pg/sql.ts';
+import { showTable } from '../pg/table.ts';
+
+/** An object with all that a look has found out of it. */
+export interface Found extends KnownObject {
+  /** What makes it, whatever stands there now; none: only its plan says. */
+  readonly making: PlannedObject['steps'];
+  /** Of what is in no plan: whether the target has it so. */
+  readonly stands?: boolean;
+}
+
+/** Of the whole plan, by id. */
+export function foundObjects(plan: WholePlan): ReadonlyMap<string, Found> {
+  const all = [...entities(plan), ...ofTables(plan)];
+  return new Map(all.map((each) => [each.id, each]));
+}
+
+function entities({ database }: WholePlan): readonly Found[] {
+  return database.objects.map(({ id, line, to, definition, making }) => {
+    return found({ id, name: line, to, definition, making });
+  });
+}
+
+/**
+ * Statements that remove it, under the names that its table and column have by now: they may have got others since it was
+ * remembered.
+ */
+export function dropNow(known: KnownObject, { input }: WholePlan): readonly Sql[] {
+  const [, what, table, attnum] = /^(comment:table|default):(\d+)\.(\d+)$/.exec(known.id) ?? [];
+  if (what === undefined) return known.drop.map(trusted);
+  const place = objectContext(input).places.get(Number(table));
+  const column = place?.source.columns.find((each) => each.attnum === Number(attnum))?.name;
+  if (place === undefined) return known.drop.map(trusted);
+  const { schema, name } = place.to;
+  // It went with its column.
+  if (column === undefined && attnum !== '0') return [];
+  if (what === 'default')
+    return [sql`alter table ${ident(schema, name)} alter column ${ident(column ?? '')} drop default`];
+  return column === undefined
+    ? [sql`comment on table ${ident(schema, name)} is null`]
+    : [sql`comment on column ${ident(schema, name, column)} is null`];
+}
+
+interface Given {
+  readonly id: string;
+  readonly name: ObjectName;
+  readonly to: Standing;
+  readonly definition: string;
+  readonly making?: PlannedObject['steps'];
+  /** Whether it goes with something else. */
+  readonly belongs?: boolean;
+  readonly drop?: readonly Sql[];
+}
+
+function found({ id, name, to, definition, making = [], belongs = false, drop }: Given): Found {
+  const { schema, name: own, arguments: args, table, kind } = to;
+  const removing = belongs ? [] : (drop ?? dropStatements(to, making.flat()));
+  return {
+    ...{ id, kind, schema, name: own, arguments: args, table, definition, making },
+    key: objectKey(name),
+    shown: shown(name),
+    drop: removing.map(({ text }) => text),
+    early: isEarly(kind),
+  };
+}
+
+function shown({ schema, name, table }: ObjectName): string {
+  if (table !== '') return `${name} of ${table}`;
+  return schema === '' ? name : `${schema}.${name}`;
+}
+
+const constraintKinds = { p: 'primary key', u: 'unique constraint', x: 'exclusion constraint' } as const;
+
+function ofTables(plan: WholePlan): readonly Found[] {
+  const context = objectContext(plan.input);
+  const list: Found[] = [];
+  for (const index of plan.input.source.indexes) {
+    const place = context.places.get(index.table);
+    if (place === undefined) continue;
+    const standing = standingIndex(context, index, place);
+    const name = standing?.name ?? context.names.get(index.oid)?.name ?? index.name;
+    const kind = index.constraint === null ? 'index' : constraintKinds[index.constraint.type];
+    const { constraint, using, unique } = index;
+    const to = on(place, kind, name);
+    const definition = JSON.stringify([constraint?.definition ?? null, using, unique]);
+    const belongs = index.parent !== null;
+    const named = indexObject(index, place.source);
+    list.push(found({ id: `pg_class:${index.oid}`, name: named, to, definition, belongs }));
+    const said = ident(place.to.schema, name);
+    if (index.comment !== null) {
+      const what = { place, of: `index ${index.name}`, on: sql`index ${said}`, comment: index.comment };
+      list.push(remark(`comment:index:${index.oid}`, what));
+    }
+  }
+  for (const constraint of plan.input.source.constraints) {
+    const place = context.places.get(constraint.table);
+    if (place === undefined) continue;
+    const named = constraintObject(constraint, place.source);
+    const to = on(place, named.kind, constraint.name);
+    const { definition, oid, local, comment } = constraint;
+    list.push(found({ id: `pg_constraint:${oid}`, name: named, to, definition, belongs: !local }));
+    if (comment === null) continue;
+    const said = sql`constraint ${ident(constraint.name)} on ${ident(place.to.schema, place.to.name)}`;
+    list.push(remark(`comment:constraint:${oid}`, { place, of: `constraint ${constraint.name}`, on: said, comment }));
+  }
+  for (const { oid, table, schema, name, body, target } of plan.input.source.statistics) {
+    const place = context.places.get(table);
+    if (place === undefined) continue;
+    const there = schema === place.source.schema ? place.to.schema : schema;
+    const to = { ...on(place, 'statistics', name), schema: there };
+    const named = { kind: 'statistics', schema, name, table: showTable(place.source) } as const;
+    list.push(found({ id: `pg_statistic_ext:${oid}`, name: named, to, definition: JSON.stringify([body, target]) }));
+  }
+  for (const { table, column, comment } of plan.input.source.comments) {
+    const place = context.places.get(table);
+    if (place === undefined || (column !== null && place.exclude.has(column))) continue;
+    const { schema, name } = place.to;
+    const attnum = place.source.columns.find((each) => each.name === column)?.attnum ?? 0;
+    const said = column === null ? sql`table ${ident(schema, name)}` : sql`column ${ident(schema, name, column)}`;
+    const of = column === null ? 'table' : `column ${column}`;
+    list.push(remark(`comment:table:${table}.${attnum}`, { place, of, on: said, comment }));
+  }
+  for (const place of context.places.values()) list.push(...ofTable(plan, place));
+  return list;
+}
+
+function on({ to }: Place, kind: string, name: string): Standing {
+  return { kind, schema: to.schema, name, arguments: '', table: showTable(to) };
+}
+
+function remark(
+  id: string,
+  { place, of, on: said, comment }: { place: Place; of: string; on: Sql; comment: string },
+): Found {
+  const name = { kind: 'comment', schema: place.source.schema, name: of, table: showTable(place.source) } as const;
+  const making = [[sql`comment on ${said} is ${literal(comment)}`]];
+  const drop = [sql`comment on ${said} is null`];
+  return found({ id, name, to: on(place, 'comment', of), definition: comment, making, drop });
+}
+
+// What is said of its columns; partitions, and tables that it is the heir of.
+function ofTable(plan: WholePlan, place: Place): readonly Found[] {
+  const { source, to, tree } = place;
+  const list: Found[] = [];
+  const table = ident(to.schema, to.name);
+  if (source !== tree.root) {
+    list.push({ ...knownPartition(source.oid, { schema: source.schema, name: source.name }, to), making: [] });
+    return list;
+  }
+  for (const column of source.columns) {
+    if (column.generated !== '' || column.identity !== '' || column.default === null) continue;
+    if (place.exclude.has(column.name)) continue;
+    const followed = follow(column.default, plan.database.renames);
+    // The sequence of a column goes by another name where the table does.
+    const moved = followed.changed || (plan.database.renames.names.size > 0 && column.default.includes('nextval('));
+    const alter = sql`alter table ${table} alter column ${ident(column.name)}`;
+    const name = { kind: 'property', schema: source.schema, name: `default of column ${column.name}` } as const;
+    const there = place.there.columns.find((each) => each.name === column.name)?.default ?? null;
+    list.push({
+      ...found({
+        ...{ id: `default:${source.oid}.${column.attnum}`, name: { ...name, table: showTable(source) } },
+        ...{ to: on(place, 'default', column.name), definition: column.default },
+        making:
+          moved && column.default.includes('nextval(') ? [] : [[sql`${alter} set default ${trusted(followed.text)}`]],
+        drop: [sql`${alter} drop default`],
+      }),
+      stands: there !== null && loose(there) === loose(followed.text),
+    });
+  }
+  return list;
+}
+
+// Versions print the same in other words.
+function loose(text: string): string {
+  return text.replaceAll(/[\s()]/g, '').replaceAll(/::[\w" .]+(\[\])*/g, '');
+}

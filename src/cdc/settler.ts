@@ -1,0 +1,153 @@
+// What follows from changes of the schema once the rows around them are there: a look at the source, and the target brought to it.
+import { toSluiceError } from '../base/errors.ts';
+import { applicationName } from '../mirror/work.ts';
+import { connectPeer } from '../peers/connect.ts';
+import { growTrees } from '../peers/ddl-input.ts';
+import { inspectTables } from '../peers/inspect.ts';
+import { forgetWish, readKnownObjects } from '../peers/known-objects.ts';
+import { lookAtWhole, type SourceLook } from '../peers/whole-plan.ts';
+import type { Connection } from '../pg/client.ts';
+import { type Lsn, parseLsn } from '../pg/lsn.ts';
+import { sql } from '../pg/sql.ts';
+import { joinTables } from './join-tables.ts';
+import type { Session } from './session.ts';
+import { settleObjects } from './settle-objects.ts';
+import { lookAtTables, settleTables, type TablesLook } from './settle-tables.ts';
+
+/** What is to be done next; `wait`: the target has not come to where the look was taken. */
+export type Next = 'nothing' | 'look' | 'wait' | 'settle';
+
+// internal_error (a cache lookup failed, a relation cannot be opened), undefined_table, _object, _function, _column, schema.
+const vanished: ReadonlySet<string> = new Set(['XX000', '42P01', '42704', '42883', '42703', '3F000']);
+const mostTries = 20;
+
+interface Looked {
+  /** End of the source's log after it. */
+  readonly lsn: Lsn;
+  /** How many changes had been met before it. */
+  readonly met: number;
+  readonly tables: TablesLook;
+  /** Null: tables come first. */
+  readonly whole: SourceLook | null;
+}
+
+/**
+ * What a change drops or loosens goes before the rows that follow; what it makes or tightens comes here, when the target has all
+ * that the source had when it was looked at, and no other change was met since: then both mean the same.
+ */
+export class Settler {
+  readonly #session: Session;
+  #wanted: boolean;
+  #met = 0;
+  #looked: Looked | null = null;
+  #tries = 0;
+  /** Of the last change that was met. */
+  #lsn: Lsn;
+
+  private constructor(session: Session, wanted: boolean) {
+    this.#session = session;
+    this.#wanted = wanted;
+    this.#lsn = session.checkpoint;
+  }
+
+  /** Null: the mirror follows columns only, or nothing. */
+  static async open(session: Session): Promise<Settler | null> {
+    const { work, applier } = session;
+    if (work.options.schema_changes !== 'full') return null;
+    const { wanted, fresh } = await readKnownObjects(applier.connection, work);
+    return new Settler(session, wanted || fresh);
+  }
+
+  get lsn(): Lsn {
+    return this.#lsn;
+  }
+
+  /** A change was met at that place. */
+  met(lsn: Lsn): void {
+    this.#wanted = true;
+    this.#met++;
+    this.#lsn = lsn;
+  }
+
+  /** @param reached the target has all of the source's log up to there */
+  next(reached: Lsn): Next {
+    if (!this.#wanted) return 'nothing';
+    if (this.#looked === null || this.#looked.met !== this.#met) return 'look';
+    return reached >= this.#looked.lsn ? 'settle' : 'wait';
+  }
+
+  /** Looks at the source as it is now. @returns false: it was changed under our eyes, and is to be looked at again a little later */
+  async look(signal: AbortSignal): Promise<boolean> {
+    return (await this.#whileItChanges(() => this.#look(signal))) !== null;
+  }
+
+  // What a server says of objects that went between two questions about them.
+  async #whileItChanges<T>(work: () => Promise<T>): Promise<{ readonly done: T } | null> {
+    try {
+      const done = await work();
+      this.#tries = 0;
+      return { done };
+    } catch (error) {
+      const known = toSluiceError(error);
+      if (known.kind !== 'upstream' || !vanished.has(known.sqlstate) || ++this.#tries > mostTries) throw known;
+      this.#looked = null;
+      return null;
+    }
+  }
+
+  async #look(signal: AbortSignal): Promise<void> {
+    const { work, relations } = this.#session;
+    const met = this.#met;
+    await using source = await connectPeer(work.source, { application: applicationName('settle', work) }, signal);
+    const tables = await lookAtTables(source, work, relations.shapes);
+    const whole = isOther(tables) || work.options.schema !== 'full' ? null : await this.#lookAtWhole(source);
+    const { lsn } = await source.one<{ lsn: string }>(sql`select pg_catalog.pg_current_wal_insert_lsn()::text as lsn`);
+    this.#looked = { lsn: parseLsn(lsn), met, tables, whole };
+  }
+
+  async #lookAtWhole(source: Connection): Promise<SourceLook> {
+    const { work } = this.#session;
+    const roots = await inspectTables(
+      source,
+      work.tables.map(({ from }) => from),
+      { sizes: false },
+    );
+    return await lookAtWhole(source, work, await growTrees(source, work.tables, roots));
+  }
+
+  /**
+   * Brings the target to the look. Its session must have no open transaction, and nothing may be applied meanwhile.
+   * @returns whether tables came or went: then nothing that was received may be applied before the mirror has begun again
+   */
+  async settle(signal: AbortSignal): Promise<'done' | 'again'> {
+    return (await this.#whileItChanges(() => this.#settle(signal)))?.done ?? 'done';
+  }
+
+  async #settle(signal: AbortSignal): Promise<'done' | 'again'> {
+    const looked = this.#looked;
+    if (looked === null) return 'done';
+    const { work, applier, report, relations } = this.#session;
+    const target = applier.connection;
+    const deps = { work, target, report, lsn: this.#lsn };
+    const changed = await settleTables({ ...deps, shapes: relations.shapes }, looked.tables);
+    if (changed.length > 0) return 'again';
+    if (looked.tables.come.length > 0) {
+      await using source = await connectPeer(work.source, { application: applicationName('settle', work) }, signal);
+      const joined = await joinTables({ work, source, target, report, signal }, looked.tables.come);
+      if (joined.length > 0) return 'again';
+    }
+    if (looked.whole !== null) await settleObjects(deps, looked.whole);
+    else await forgetWish(target, work);
+    return this.#done();
+  }
+
+  #done(): 'done' {
+    this.#wanted = false;
+    this.#looked = null;
+    return 'done';
+  }
+}
+
+function isOther({ gone, attached, renamed }: TablesLook): boolean {
+  return gone.length + attached.length + renamed.length > 0;
+}

@@ -1,0 +1,161 @@
+// What the target remembers of the source's objects: by which name it has each, so that a drop or a new name can follow.
+import { objectKey } from '../mirror/object.ts';
+import type { MirrorWork } from '../mirror/work.ts';
+import type { Connection } from '../pg/client.ts';
+import { ident, sql } from '../pg/sql.ts';
+import { showTable, type TableName } from '../pg/table.ts';
+
+type Owner = Pick<MirrorWork, 'id'> & { readonly target: { readonly metadataSchema: string } };
+
+/** An object of the source, and its counterpart. */
+export interface KnownObject {
+  /** `pg_class:16421`: catalog and OID on the source; more than that where it is no object of its own. */
+  readonly id: string;
+  readonly kind: string;
+  /** objectKey of its line in the ledger. */
+  readonly key: string;
+  /** On the source, for people: `shop.orders`, `c of shop.orders`. */
+  readonly shown: string;
+  /** Of the target: schema, own name and what belongs to it; '' for none. */
+  readonly schema: string;
+  readonly name: string;
+  readonly arguments: string;
+  /** As showTable: the target's relation that it belongs to. */
+  readonly table: string;
+  /** Tells whether the source's is still the same. */
+  readonly definition: string;
+  /** Statements that remove it from the target; none: nothing can. */
+  readonly drop: readonly string[];
+  /** Before the rows that come after the drop of it, or later. */
+  readonly early: boolean;
+}
+
+/** Says that the source's catalogs are to be looked at: a change was met, and what follows from it is not all done. */
+const wanted = 'wanted';
+
+/** Makes the table for them, if it is not there. */
+export async function ensureKnownObjects(db: Connection, metadataSchema: string): Promise<void> {
+  const [found] = await db.query(sql`select 1 as there from pg_catalog.pg_class c
+    join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    where n.nspname = ${metadataSchema} and c.relname = 'known_objects'`);
+  if (found !== undefined) return;
+  await db.transaction(async () => {
+    await db.run(
+      sql`select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext(${`sluice checkpoint ${metadataSchema}`}))`,
+    );
+    await db.run(sql`create table if not exists ${ident(metadataSchema, 'known_objects')} (
+      mirror_id uuid not null,
+      id text not null,
+      object jsonb not null,
+      primary key (mirror_id, id))`);
+  });
+}
+
+const table = (owner: Owner) => ident(owner.target.metadataSchema, 'known_objects');
+
+/** All, by id. `wanted`: a change was met and not all of it is made. `fresh`: nothing was ever remembered, and nothing met. */
+export async function readKnownObjects(
+  db: Connection,
+  owner: Owner,
+): Promise<{
+  readonly objects: ReadonlyMap<string, KnownObject>;
+  readonly wanted: boolean;
+  readonly fresh: boolean;
+}> {
+  const rows = await db.query<{ id: string; object: KnownObject }>(
+    sql`select id, object from ${table(owner)} where mirror_id = ${owner.id}`,
+  );
+  const objects = new Map(rows.filter(({ id }) => id !== wanted).map(({ id, object }) => [id, object]));
+  return { objects, wanted: rows.some(({ id }) => id === wanted), fresh: rows.length === 0 };
+}
+
+/** Of these ids only. */
+export async function findKnownObjects(
+  db: Connection,
+  owner: Owner,
+  ids: readonly string[],
+): Promise<readonly KnownObject[]> {
+  if (ids.length === 0) return [];
+  const rows = await db.query<{ object: KnownObject }>(
+    sql`select object from ${table(owner)} where mirror_id = ${owner.id} and id = any(${[...ids]}::text[])`,
+  );
+  return rows.map(({ object }) => object);
+}
+
+export async function forgetKnownObjects(db: Connection, owner: Owner, ids: readonly string[]): Promise<void> {
+  if (ids.length === 0) return;
+  await db.run(sql`delete from ${table(owner)} where mirror_id = ${owner.id} and id = any(${[...ids]}::text[])`);
+}
+
+/** A table of the target that stands for one of the source and has no rows of its own in the mirror's list: a partition. */
+export function knownPartition(oid: number, from: TableName, to: TableName): KnownObject {
+  const { schema, name } = to;
+  return {
+    ...{
+      id: `pg_class:${oid}`,
+      kind: 'table',
+      key: objectKey({ kind: 'table', ...from, table: '' }),
+      shown: showTable(from),
+    },
+    ...{ schema, name, arguments: '', table: '', definition: '' },
+    ...{ drop: [`drop table ${ident(schema, name).text}`], early: true },
+  };
+}
+
+/** Inside the transaction that made it, or gave it another name. */
+export async function rememberObject(db: Connection, owner: Owner, object: KnownObject): Promise<void> {
+  await db.run(sql`insert into ${table(owner)} (mirror_id, id, object)
+    values (${owner.id}, ${object.id}, ${JSON.stringify(object)}::jsonb)
+    on conflict (mirror_id, id) do update set object = excluded.object`);
+}
+
+/** What belongs to a table of the target goes by its new name. Inside the transaction that renames it. */
+export async function renameKnownTable(
+  db: Connection,
+  owner: Owner,
+  { from, to }: { readonly from: TableName; readonly to: TableName },
+): Promise<void> {
+  const rows = await db.query<{ object: KnownObject }>(sql`select object from ${table(owner)}
+    where mirror_id = ${owner.id} and object->>'table' = ${showTable(from)}`);
+  const quoted = (name: TableName) => ident(name.schema, name.name).text;
+  const moved = (text: string) => text.replaceAll(quoted(from), quoted(to)).replaceAll(showTable(from), showTable(to));
+  for (const { object } of rows) {
+    // An index lies where its table does.
+    const schema = object.schema === from.schema ? to.schema : object.schema;
+    const inSchema = (text: string) =>
+      object.kind === 'index' && schema !== object.schema
+        ? text.replaceAll(`${ident(object.schema).text}.`, `${ident(schema).text}.`)
+        : text;
+    const now = { ...object, schema, table: showTable(to), drop: object.drop.map((text) => inSchema(moved(text))) };
+    await db.run(sql`update ${table(owner)} set object = ${JSON.stringify(now)}::jsonb
+      where mirror_id = ${owner.id} and id = ${object.id}`);
+  }
+}
+
+/** Says in the transaction that brings a change that the rest of it is still to be made. */
+export async function wantLook(db: Connection, owner: Owner): Promise<void> {
+  await db.run(sql`insert into ${table(owner)} (mirror_id, id, object) values (${owner.id}, ${wanted}, '{}')
+    on conflict do nothing`);
+}
+
+/** Nothing more is to be made. */
+export async function forgetWish(db: Connection, owner: Owner): Promise<void> {
+  await db.run(sql`delete from ${table(owner)} where mirror_id = ${owner.id} and id = ${wanted}`);
+}
+
+const rowsPerTrip = 2_000;
+
+/** In place of all that was remembered. @param done nothing is left to be made */
+export async function writeKnownObjects(
+  db: Connection,
+  owner: Owner,
+  { objects, done }: { readonly objects: readonly KnownObject[]; readonly done: boolean },
+): Promise<void> {
+  await db.run(sql`delete from ${table(owner)} where mirror_id = ${owner.id} and (id <> ${wanted} or ${done})`);
+  for (let at = 0; at < objects.length; at += rowsPerTrip) {
+    const json = JSON.stringify(objects.slice(at, at + rowsPerTrip)).replaceAll('\\u0000', '');
+    await db.run(sql`insert into ${table(owner)} (mirror_id, id, object)
+      select ${owner.id}, o->>'id', o from pg_catalog.jsonb_array_elements(${json}::jsonb) as o
+      on conflict (mirror_id, id) do update set object = excluded.object`);
+  }
+}
