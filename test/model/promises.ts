@@ -57,8 +57,9 @@ export async function readPromises(db: Connection, plain: readonly ModelTable[])
     await db.run(trusted('commit'));
     return answers ?? null;
   } catch (error) {
-    if (!['55P03', '40P01'].includes((error as { sqlstate?: string }).sqlstate ?? '')) throw error;
+    // Locks of it would keep the mirror waiting for ever.
     await db.run(trusted('rollback'));
+    if (!['55P03', '40P01'].includes((error as { sqlstate?: string }).sqlstate ?? '')) throw error;
     return null;
   }
 }

@@ -151,6 +151,7 @@ async function live(world: World): Promise<void> {
   writing.stop();
   await writing.join();
   world.told('the writers stopped');
+  if (around.signal.aborted) await around.join();
   for (const writer of world.writers) await writer.finishPrepared();
   await world.writers[0]?.touch();
   await source.connection.run(sql`insert into model.marker values (1)`);
@@ -304,13 +305,9 @@ async function result(world: World, rows: number): Promise<ModelResult> {
 
 async function story(world: World, error: unknown): Promise<string> {
   const { run, struckBy, writers, gateway } = world;
-  const said = writers.map(
-    (writer, i) =>
-      `writer ${i}:\n${writer.said
-        .slice(-4)
-        .map((text) => text.slice(0, 700))
-        .join('\n--\n')}`,
-  );
+  const said = writers.map((writer, i) => `writer ${i}:\n${writer.said.slice(-4).join('\n--\n')}`);
+  const changed =
+    writers[0]?.said.filter((text) => text.includes('changing') || /^(begin|commit|rollback)$/.test(text)) ?? [];
   const now = await status(world).catch((failed: Error) => failed.message);
   const why =
     error instanceof Error
@@ -319,7 +316,7 @@ async function story(world: World, error: unknown): Promise<string> {
   return [
     `seed ${run.seed} from PostgreSQL ${run.from} (SLUICE_MODEL_SEEDS=${run.seed}): ${why}`,
     `${mostRows} rows, struck by: ${struckBy.join(', ')}; the mirror: ${JSON.stringify(now)}`,
-    ...(isTold ? said : []),
+    ...(isTold ? [...said, 'changes of columns:', ...changed] : []),
     ...(isTold ? [gateway.output.slice(-4000)] : []),
   ].join('\n');
 }

@@ -163,7 +163,7 @@ export class Writer {
 
   async #say(text: string): Promise<void> {
     this.said.push(text);
-    if (this.said.length > 30) this.said.shift();
+    if (this.said.length > 500) this.said.shift();
     await this.#db.run(trusted(text));
   }
 
