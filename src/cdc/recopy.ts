@@ -10,7 +10,7 @@ import type { Connection } from '../pg/client.ts';
 import { relayCopy } from '../pg/copy.ts';
 import type { Lsn } from '../pg/lsn.ts';
 import { ident, literal, names, sql, trusted } from '../pg/sql.ts';
-import type { Table, TableName } from '../pg/table.ts';
+import { showTable, type Table, type TableName } from '../pg/table.ts';
 import { look, type Seen, type SeenAttribute } from './look.ts';
 
 /** The source's table as of one place of its log. */
@@ -30,7 +30,13 @@ export interface LaterTable {
  */
 export async function withLaterTable<T>(
   work: MirrorWork,
-  of: { readonly mirrored: MirroredTable; readonly oid: number; readonly xid: number },
+  of: {
+    readonly mirrored: MirroredTable;
+    readonly oid: number;
+    readonly xid: number;
+    /** A connection that sees what is there now. */
+    readonly source: Connection;
+  },
   use: (later: LaterTable, source: Connection) => Promise<T>,
 ): Promise<T> {
   const application = applicationName('fetch', work);
@@ -45,6 +51,15 @@ export async function withLaterTable<T>(
   const [table] = now === null ? [] : await inspectTables(source, [now], { sizes: false });
   if (table === undefined || now === null) {
     throw new SluiceError('source_changed', 'a table of the source is gone that was there a moment ago');
+  }
+  // What TRUNCATE and ALTER TABLE write anew, an older snapshot does not see: none may come from here on, nor have come since.
+  await source.run(sql`lock table ${only(table)}${named(table)} in access share mode`);
+  const present = await look(of.source, { oid: of.oid, xid: of.xid, relation: nothing });
+  if (JSON.stringify([present.table, present.own]) !== JSON.stringify([now, own])) {
+    throw new SluiceError(
+      'source_changed',
+      `source table ${showTable(table)} was altered while it was to be read again`,
+    );
   }
   const plain = table.columns.filter((column) => column.generated === '');
   const columns = plain.map((column) => ({ name: column.name, key: false, type: column.type.oid, typmod: -1 }));

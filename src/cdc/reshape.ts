@@ -85,7 +85,8 @@ async function reread(deps: ReshapeDeps, plan: TablePlan): Promise<Reshaped> {
   const { mirrored, stored, xid } = plan;
   if (work.options.soft_delete) throw softDeleted(plan);
   await refuseOneServer(deps, mirrored);
-  return await withLaterTable(work, { mirrored, oid: stored.oid, xid }, async (later, source) => {
+  const of = { mirrored, oid: stored.oid, xid, source: deps.source };
+  return await withLaterTable(work, of, async (later, source) => {
     const { table, now, own, relation, types, lsn } = later;
     const at = { whole: true, follows: true, exact: true };
     const sides = { mirrored, relation, types, stored, now, own, source: table, ...at };
