@@ -3,7 +3,7 @@ import type { Connection } from '../../pg/client.ts';
 import { ident, join, literal, type Sql, sql, trusted } from '../../pg/sql.ts';
 import { showTable, type TableName } from '../../pg/table.ts';
 import { type Circumstances, type Entity, entity, type Verdict } from './entity.ts';
-import { isUsers, type ServerFacts } from './facts.ts';
+import { isUsers, notTheirs, type ServerFacts } from './facts.ts';
 
 /** When one fires: O in ordinary sessions, R in those that apply what another server did (ours), A in all, D in none. */
 type Firing = 'O' | 'R' | 'A' | 'D';
@@ -126,7 +126,7 @@ export async function readEventTriggers(db: Connection, facts: ServerFacts): Pro
       pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(p.proname) as function
     from pg_catalog.pg_event_trigger e join pg_catalog.pg_proc p on p.oid = e.evtfoid
     join pg_catalog.pg_namespace n on n.oid = p.pronamespace
-    where ${isUsers(facts, 'pg_event_trigger', 'e')} order by e.evtname`);
+    where ${isUsers(facts, 'pg_event_trigger', 'e')} and ${notTheirs(facts, 'n')} order by e.evtname`);
   return rows.flatMap(eventTriggerEntities);
 }
 
