@@ -1,6 +1,6 @@
 // New tables of the source join the mirror: published, made on the target and filled, all as of one place of the log.
 import { randomBytes } from 'node:crypto';
-import { type SluiceError, toSluiceError } from '../base/errors.ts';
+import { SluiceError, toSluiceError } from '../base/errors.ts';
 import type { ObjectLine } from '../mirror/object.ts';
 import type { TableChange } from '../mirror/table-change.ts';
 import { applicationName, type MirroredTable, type MirrorWork } from '../mirror/work.ts';
@@ -60,11 +60,29 @@ export async function joinTables(deps: JoinDeps, come: readonly MirroredTable[])
   const trees = inherited(await growTrees(then, able, roots));
   const changes: TableChange[] = [];
   for (const tree of trees) {
-    const database = planSides({ source: side, target: await readTargetSide(deps.target, work) }, work, [tree]);
-    await makeNeeds(deps, database);
-    if (await join1(deps, { tree, database, then, lsn })) changes.push({ kind: 'join', table: tree.mapping });
+    try {
+      await holdStill(deps, then, tree);
+      const database = planSides({ source: side, target: await readTargetSide(deps.target, work) }, work, [tree]);
+      await makeNeeds(deps, database);
+      if (await join1(deps, { tree, database, then, lsn })) changes.push({ kind: 'join', table: tree.mapping });
+    } catch (error) {
+      // Those that have joined must be followed before anything else: the rest comes again after that.
+      if (changes.length > 0 && toSluiceError(error).kind === 'upstream' && !deps.target.lost.aborted) break;
+      throw error;
+    }
   }
   return changes;
+}
+
+// What TRUNCATE and ALTER TABLE write anew, an older snapshot does not see: none may come from here on, nor have come since.
+async function holdStill({ source }: JoinDeps, then: Connection, { root, partitions }: TableTree): Promise<void> {
+  const tables = [root, ...partitions].map(({ schema, name }) => sql`only ${ident(schema, name)}`);
+  await then.run(sql`lock table ${join(tables)} in access share mode`);
+  const before = (await readNodes(then, [root.oid])).get(root.oid);
+  if ((await readNodes(source, [root.oid])).get(root.oid) === before) return;
+  throw new SluiceError('upstream', `source table ${showTable(root)} was altered while it was to be read`, {
+    sqlstate: 'XX000',
+  });
 }
 
 // A parent before its heirs.
