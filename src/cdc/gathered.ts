@@ -1,5 +1,7 @@
 // A stretch of the stream as it lies in memory: spans of bytes, and what stands between them.
+
 import { SluiceError } from '../base/errors.ts';
+import { copyAgain } from '../mirror/remedy.ts';
 import type { AppliedTable } from '../peers/apply-table.ts';
 import type { Relations, Span, Step, TruncateStep } from '../peers/apply-walk.ts';
 import type { Lsn } from '../pg/lsn.ts';
@@ -39,7 +41,7 @@ export function wholeTables(tables: readonly AppliedTable[]): readonly AppliedTa
       'wrong_state',
       `a partition of ${showTable(table.from)} was truncated by itself on the source`,
       {
-        hint: 'Delete its rows on the target, set publish_via_partition_root = true on the publication, and RESYNC MIRROR.',
+        hint: `Set publish_via_partition_root = true on the publication. ${copyAgain()}`,
       },
     );
   });

@@ -1,5 +1,7 @@
 // Which table of the mirror a relation of the stream is, and whether its rows still fit.
+
 import { SluiceError, toSluiceError } from '../base/errors.ts';
+import { copyAgain } from '../mirror/remedy.ts';
 import type { MirroredTable, MirrorWork } from '../mirror/work.ts';
 import { markNames } from '../peers/apply-marks.ts';
 import { type AppliedTable, appliedTable, binaryFits, pastTable, showName } from '../peers/apply-table.ts';
@@ -385,7 +387,7 @@ export function moved(mirrored: MirroredTable, now: TableName | null): SluiceErr
   if (now === null) {
     return new SluiceError('wrong_state', `source table ${from} was dropped, or made anew under the same name`, {
       detail: 'The table that was copied is gone; its rows on the target are as they were.',
-      hint: 'RESYNC MIRROR, or drop the mirror and create it anew.',
+      hint: copyAgain(),
     });
   }
   const moves = [

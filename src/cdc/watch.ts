@@ -1,5 +1,7 @@
 // What the stream does not tell: tables renamed or replaced, a publication that lets go, partitions that come, go or are emptied.
+
 import { SluiceError, toSluiceError } from '../base/errors.ts';
+import { copyAgain } from '../mirror/remedy.ts';
 import type { MirroredTable, MirrorWork } from '../mirror/work.ts';
 import { markNames } from '../peers/apply-marks.ts';
 import { partitionTarget } from '../peers/ddl.ts';
@@ -234,7 +236,7 @@ async function seeTables(
 
 function checkPublished(work: MirrorWork, tables: readonly SeenTable[], publication: Publication | null): void {
   const { name } = work.publication;
-  const resync = 'Changes made meanwhile are not in the stream: RESYNC MIRROR, or drop the mirror and create it anew.';
+  const resync = `Changes made meanwhile are not in the stream. ${copyAgain(work.name)}`;
   if (publication === null) {
     throw new SluiceError('wrong_state', `publication "${name}" does not exist on the source any more`, {
       hint: resync,

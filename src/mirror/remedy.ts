@@ -2,7 +2,7 @@
 import { quoteName } from '../pg/sql.ts';
 
 /** Where changes are gone for good. */
-export function copyAgain(mirror: string): string {
-  const quoted = quoteName(mirror);
-  return `Only a new copy helps: DROP MIRROR ${quoted}; then CREATE MIRROR ${quoted} … WITH (resync = true), which empties the tables on the target first.`;
+export function copyAgain(mirror?: string): string {
+  const quoted = mirror === undefined ? '…' : quoteName(mirror);
+  return `Only a new copy helps: DROP MIRROR ${quoted}; then CREATE MIRROR ${mirror === undefined ? '' : `${quoted} `}… WITH (resync = true), which empties the tables on the target first.`;
 }

@@ -1,6 +1,8 @@
 // Writes pieces of the stream to the target: whole source transactions and the checkpoint in one target transaction.
+
 import { SluiceError, toSluiceError } from '../base/errors.ts';
 import type { Conflict } from '../mirror/conflict.ts';
+import { copyAgain } from '../mirror/remedy.ts';
 import type { MirrorWork } from '../mirror/work.ts';
 import { applicationName } from '../mirror/work.ts';
 import type { Connection } from '../pg/client.ts';
@@ -402,7 +404,7 @@ const unmarkedNote =
 const words = { insert: 'insert into', update: 'update of', delete: 'delete from', truncate: 'truncate of' } as const;
 
 function conflictHint(mirror: string, table: AppliedTable): string {
-  return `Something else wrote to ${showTable(table.to)} on the target. Mend the row and RESUME MIRROR ${mirror}, or RESYNC MIRROR ${mirror} TABLE ${showTable(table.from)}.`;
+  return `Something else wrote to ${showTable(table.to)} on the target. Mend the row and RESUME MIRROR ${mirror}. Where more is amiss: ${copyAgain(mirror)}`;
 }
 
 function cellValue(buffer: Buffer, at: number, binary: boolean): Buffer | string | null {

@@ -222,7 +222,7 @@ test('a publication that publishes less stops the mirror before it starts', asyn
     await expect(f.start().done).rejects.toMatchObject({
       kind: 'wrong_state',
       message: expect.stringMatching(message),
-      hint: expect.stringContaining('RESYNC'),
+      hint: expect.stringContaining('WITH (resync = true)'),
     });
   }
 });

@@ -80,7 +80,7 @@ describe.each([
       await expect(running.done).rejects.toMatchObject({
         kind: 'conflict',
         message: expect.stringMatching(message),
-        hint: expect.stringContaining('RESYNC'),
+        hint: expect.stringContaining('WITH (resync = true)'),
       });
       await target.exec(mend);
       const again = f.start();
