@@ -168,6 +168,11 @@ test('kill -9 at a dozen moments of copy and stream loses nothing and doubles no
   await storyOfKills(14, 18, 13);
 }, 300_000);
 
-test('kill -9 does no harm from 18 to 14 either', async () => {
-  await storyOfKills(18, 14, 7);
-}, 300_000);
+// Sessions and servers are killed from 18 to 18 by another file, and this one takes its time.
+test.runIf(process.env.SLUICE_LONG_TESTS)(
+  'kill -9 does no harm from 18 to 14 either',
+  async () => {
+    await storyOfKills(18, 14, 7);
+  },
+  300_000,
+);
