@@ -106,7 +106,7 @@ export async function runTpcb(db: Connection, transactions: number): Promise<voi
     declare a integer; t integer;
     begin
       for i in 1..${transactions} loop
-        a := 1 + (i * 7919) % 100000;
+        a := 1 + (i::bigint * 7919) % 100000;
         t := 1 + (i * 31) % 100;
         update public.accounts set balance = balance + i % 100 where aid = a;
         update public.tellers set balance = balance + i % 100 where tid = t;
