@@ -211,6 +211,7 @@ function rowsHoldMore(
   if (!sameType(present.type, met.type)) return false;
   // With a list of columns the publication learns of it later than the rows.
   if (mirrored.exclude.length > 0) return true;
+  if (present.below === true) return true;
   if (present.missing !== null) return false;
   // One that is NOT NULL was filled in the same stretch of the log: read now, the target can say so, too.
   return stored.node !== now.node || present.notNull;

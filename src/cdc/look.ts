@@ -13,6 +13,8 @@ export interface SeenColumn {
   readonly notNull: boolean;
   /** What rows show that are older than the column, as an array of one value; null: nothing, or they hold it themselves. */
   readonly missing: string | null;
+  /** Of a partitioned table, which has no rows of its own: whether those of a partition that are older than the column show something. */
+  readonly below?: boolean;
 }
 
 /** A column of the relation itself, which may be a partition, and may have dropped it. */
@@ -70,6 +72,11 @@ const node = trusted(`(with recursive tree(oid) as (select c.oid union all
   select pg_catalog.md5(pg_catalog.string_agg(pg_catalog.concat(f.oid::oid, '/', f.relfilenode), ',' order by f.oid))
   from tree join pg_catalog.pg_class f on f.oid = tree.oid where f.relkind <> 'p')`);
 
+// Of the column a of the table c; the server keeps what old rows show with the partitions alone.
+const below = trusted(`c.relkind = 'p' and exists (with recursive tree(oid) as (select c.oid union all
+    select i.inhrelid from tree join pg_catalog.pg_inherits i on i.inhparent = tree.oid)
+  select from tree join pg_catalog.pg_attribute l on l.attrelid = tree.oid where l.attname = a.attname and l.atthasmissing)`);
+
 /** What names the files of these tables, by OID. */
 export async function readNodes(source: Connection, oids: readonly number[]): Promise<ReadonlyMap<number, string>> {
   if (oids.length === 0) return new Map();
@@ -96,7 +103,8 @@ async function lookOnce(
     (select pg_catalog.json_build_object('schema', n.nspname, 'name', c.relname,
       'columns', (select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('attnum', a.attnum, 'name', a.attname,
           'type', pg_catalog.format_type(a.atttypid, a.atttypmod), 'generated', a.attgenerated <> '',
-          'notNull', a.attnotnull, 'missing', case when a.atthasmissing then a.attmissingval::text end) order by a.attnum), '[]')
+          'notNull', a.attnotnull, 'missing', case when a.atthasmissing then a.attmissingval::text end, 'below', ${below})
+          order by a.attnum), '[]')
         from pg_catalog.pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped),
       'key', (select pg_catalog.json_agg(a.attname order by key.place) from pg_catalog.pg_index x
         cross join lateral pg_catalog.unnest(x.indkey) with ordinality as key(attnum, place)

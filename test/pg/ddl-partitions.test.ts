@@ -1,6 +1,6 @@
 // Partitions that are published each by itself are several relations of one table: what changes with one is met by all.
 import { expect, test } from 'vitest';
-import { settled, sidesOf } from '../support/ddl.ts';
+import { rowsByName, settled, sidesOf } from '../support/ddl.ts';
 import { following } from '../support/following.ts';
 import { testDatabase } from '../support/servers.ts';
 
@@ -36,3 +36,30 @@ test.each(Object.entries(stories))('%s, follows', async (_, steps) => {
   const sides = await sidesOf(f, ['p']);
   expect(sides.target).toEqual(sides.source);
 });
+
+test.each([true, false])(
+  'rows of partitions that are older than a column show its default of then, by root: %s',
+  async (viaRoot) => {
+    await using source = await testDatabase(14);
+    await using target = await testDatabase(18);
+    const f = await following({
+      source,
+      target,
+      tables: `create table p (id int, r int, a int, primary key (id, r)) partition by list (r);
+      create table p0 partition of p for values in (0); create table p1 partition of p for values in (1);
+      insert into p values (1, 0, 1), (2, 1, 1), (3, 1, 2)`,
+      mirrored: ['p'],
+      viaRoot,
+    });
+    await settled(f);
+    await source.exec(
+      `alter table p add c timestamptz default now(), add d int default 5; insert into p values (4, 0, 1)`,
+    );
+    await settled(f);
+    await source.exec(
+      'alter table p add e int default 7; alter table p alter e set default 8; insert into p values (5, 1, 1)',
+    );
+    await settled(f);
+    expect(await rowsByName(target, 'p')).toEqual(await rowsByName(source, 'p'));
+  },
+);

@@ -19,7 +19,7 @@ export async function rowsByName(db: TestDatabase, table: string): Promise<reado
   );
   const list = columns.map(({ name }) => name).join(', ');
   const rows = await db.exec<{ row: string }>(
-    `select r::text as row from (select ${list} from ${table}) r order by r::text collate "C"`,
+    `select "the row"::text as row from (select ${list} from ${table}) "the row" order by "the row"::text collate "C"`,
   );
   return rows.map(({ row }) => row);
 }
