@@ -63,6 +63,6 @@ test('a row filter holds for values that are read from the source, too', async (
   await source.exec('alter table x add r double precision default random(); insert into x values (11), (12)');
   await source.exec('alter table x alter a type text using repeat(a::text, 2); update x set a = 0 where id < 3');
   await settled(f);
-  const even = `select r::text as row from (select a, id, r from x where id % 2 = 0) r order by r::text collate "C"`;
+  const even = `select "the row"::text as row from (select a, id, r from x where id % 2 = 0) "the row" order by "the row"::text collate "C"`;
   expect(await rowsByName(target, 'x')).toEqual((await source.exec<{ row: string }>(even)).map(({ row }) => row));
 });
