@@ -9,7 +9,7 @@ import { connectPeer } from '../peers/connect.ts';
 import { addPrimaryKey } from '../peers/ddl.ts';
 import { growTrees, planInput, readSourceSchema, readTargetFacts } from '../peers/ddl-input.ts';
 import { planSchema } from '../peers/ddl-plan.ts';
-import { type TableTree, tableObject } from '../peers/ddl-tree.ts';
+import { parentsFirst, type TableTree, tableObject } from '../peers/ddl-tree.ts';
 import { inspectTables } from '../peers/inspect.ts';
 import { tablesWithRows } from '../peers/inspect-target.ts';
 import { findKnownObjects, type KnownObject } from '../peers/known-objects.ts';
@@ -57,7 +57,7 @@ export async function joinTables(deps: JoinDeps, come: readonly MirroredTable[])
     then,
     able.map(({ from }) => from),
   );
-  const trees = inherited(await growTrees(then, able, roots));
+  const trees = parentsFirst(await growTrees(then, able, roots));
   const changes: TableChange[] = [];
   for (const tree of trees) {
     try {
@@ -83,21 +83,6 @@ async function holdStill({ source }: JoinDeps, then: Connection, { root, partiti
   throw new SluiceError('upstream', `source table ${showTable(root)} was altered while it was to be read`, {
     sqlstate: 'XX000',
   });
-}
-
-// A parent before its heirs.
-function inherited(trees: readonly TableTree[]): readonly TableTree[] {
-  const byName = new Map(trees.map((tree) => [showTable(tree.root), tree]));
-  const ordered = new Set<TableTree>();
-  const visit = (tree: TableTree) => {
-    for (const parent of tree.root.inherits) {
-      const above = byName.get(showTable(parent));
-      if (above !== undefined) visit(above);
-    }
-    ordered.add(tree);
-  };
-  for (const tree of trees) visit(tree);
-  return [...ordered];
 }
 
 // Publishing a table whose rows nothing identifies would make the source refuse its own updates.

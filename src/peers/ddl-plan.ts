@@ -11,6 +11,7 @@ import {
   membersOf,
   type PlanContext,
   type PlanInput,
+  parentsFirst,
   planContext,
   type SchemaStep,
   sequenceObject,
@@ -107,17 +108,7 @@ function differencesOf(context: PlanContext, member: Member, there: Table): stri
 function inOrder(context: PlanContext, trees: readonly TableTree[]): readonly TableTree[] {
   const types = new Set(context.needs.types.filter((type) => type.composite?.table).map(showTable));
   const isType = (tree: TableTree) => types.has(showTable(tree.root));
-  const byName = new Map(trees.map((tree) => [showTable(tree.root), tree]));
-  const ordered = new Set<TableTree>();
-  const visit = (tree: TableTree) => {
-    for (const parent of tree.root.inherits) {
-      const above = byName.get(showTable(parent));
-      if (above !== undefined) visit(above);
-    }
-    ordered.add(tree);
-  };
-  for (const tree of [...trees.filter(isType), ...trees.filter((tree) => !isType(tree))]) visit(tree);
-  return [...ordered];
+  return parentsFirst([...trees.filter(isType), ...trees.filter((tree) => !isType(tree))]);
 }
 
 interface TablePlan {

@@ -101,6 +101,21 @@ export function membersOf(tree: TableTree): readonly Member[] {
   ];
 }
 
+/** The same trees, each after those that it inherits from, as far as these are among them; else in the order given. */
+export function parentsFirst(trees: readonly TableTree[]): readonly TableTree[] {
+  const byName = new Map(trees.map((tree) => [showTable(tree.root), tree]));
+  const ordered = new Set<TableTree>();
+  const visit = (tree: TableTree) => {
+    for (const parent of tree.root.inherits) {
+      const above = byName.get(showTable(parent));
+      if (above !== undefined) visit(above);
+    }
+    ordered.add(tree);
+  };
+  for (const tree of trees) visit(tree);
+  return [...ordered];
+}
+
 /** Every name that the mirror's tables and their partitions have on the target. */
 export function targetNames(trees: readonly TableTree[]): readonly TableName[] {
   return trees.flatMap((tree) => membersOf(tree).map((member) => member.to));

@@ -1,10 +1,9 @@
 // Wherever the target's session ends while tables join, leave and change, and objects are made: at the end both sides are equal, and each change is told once.
 import { expect, test } from 'vitest';
-import type { SluiceError } from '../../src/base/errors.ts';
+import { endedAtEachStep } from '../support/ddl.ts';
 import { everything, quieted } from '../support/ddl-full.ts';
 import { following } from '../support/following.ts';
 import { testDatabase } from '../support/servers.ts';
-import { until } from '../support/wait.ts';
 
 // Ends its own session at the nth call: commands that change the schema, and statements that write to our own tables.
 const killer = `
@@ -52,21 +51,7 @@ test('wherever the target’s session ends, changes of the schema are made once,
   const isDone = async () =>
     (await target.exec("select from _sluice.known_objects where id = 'wanted'")).length === 0 &&
     (await target.exec("select to_regclass('n') is not null as there"))[0]?.there === true;
-  let kills = 0;
-  for (let n = 1; !(await isDone()); n += n < 5 ? 2 : 8) {
-    await target.exec(`select setval('kill_calls', 1, false); update kill_at set n = ${n}`);
-    const running = f.start();
-    let ended: SluiceError | undefined;
-    running.done.catch((error: SluiceError) => {
-      ended = error;
-    });
-    await until('the end of the session, or of all', async () => ended !== undefined || (await isDone()));
-    await running.stop().catch(() => undefined);
-    if (ended === undefined) break;
-    expect(ended).toMatchObject({ retry: 'backoff' });
-    kills++;
-  }
-  await target.exec('update kill_at set n = 0');
+  const kills = await endedAtEachStep(f, isDone, { next: (n) => n + (n < 5 ? 2 : 8) });
   await quieted(f);
   const ours = (await everything(target)).filter((line) => !line.includes('kill'));
   expect(ours).toEqual(await everything(source));

@@ -1,10 +1,9 @@
 // A change of the schema is made once or not at all, wherever its transaction on the target is cut off.
 import { expect, test } from 'vitest';
 import { SluiceError } from '../../src/base/errors.ts';
-import { columnsOf, rowsByName, settled, sidesOf } from '../support/ddl.ts';
+import { columnsOf, endedAtEachStep, rowsByName, settled, sidesOf } from '../support/ddl.ts';
 import { following } from '../support/following.ts';
 import { type TestDatabase, testDatabase } from '../support/servers.ts';
-import { until } from '../support/wait.ts';
 
 // Ends its own session at the nth call: commands that change the schema, and statements that write to the tables.
 const killer = (tables: readonly string[]) => `
@@ -51,25 +50,15 @@ test('wherever the target’s session ends, either all of a source transaction w
   // It comes after the change, in a transaction of its own.
   await source.exec('insert into mark values (1)');
   const isThere = async () => (await target.exec('select from mark where n = 1')).length > 0;
-  let kills = 0;
-  for (let n = 1; !(await isThere()); n += n < 9 ? 1 : 4) {
-    await target.exec(`select setval('kill_calls', 1, false); update kill_at set n = ${n}`);
-    const running = f.start();
-    let ended: SluiceError | undefined;
-    running.done.catch((error: SluiceError) => {
-      ended = error;
-    });
-    await until('the end of the session, or of the change', async () => ended !== undefined || (await isThere()));
-    await running.stop().catch(() => undefined);
-    if (ended === undefined) break;
-    expect(ended).toMatchObject({ retry: 'backoff' });
-    kills++;
-    const columns = await columnsOf(target, 'x');
-    const now = [columns, await rowsByName(target, 'x'), await rowsByName(target, 'bag')];
-    if (JSON.stringify(columns) === JSON.stringify(before[0])) expect(now).toEqual(before);
-    else expect(columns).toEqual(await columnsOf(source, 'x'));
-  }
-  await target.exec('update kill_at set n = 0');
+  const kills = await endedAtEachStep(f, isThere, {
+    next: (n) => n + (n < 9 ? 1 : 4),
+    after: async () => {
+      const columns = await columnsOf(target, 'x');
+      const now = [columns, await rowsByName(target, 'x'), await rowsByName(target, 'bag')];
+      if (JSON.stringify(columns) === JSON.stringify(before[0])) expect(now).toEqual(before);
+      else expect(columns).toEqual(await columnsOf(source, 'x'));
+    },
+  });
   await settled(f);
   const sides = await sidesOf(f, ['x', 'bag']);
   expect(sides.target).toEqual(sides.source);

@@ -4,6 +4,10 @@ import { rowsByName, settled, sidesOf } from '../support/ddl.ts';
 import { following } from '../support/following.ts';
 import { testDatabase } from '../support/servers.ts';
 
+const tables = `create table p (id int, r int, a int, primary key (id, r)) partition by list (r);
+  create table p0 (a int, r int not null, id int not null); alter table p attach partition p0 for values in (0);
+  create table p1 partition of p for values in (1)`;
+
 const stories = {
   'a column renamed there and back, between rows of one partition only': [
     'insert into p values (1, 0, 1), (2, 1, 1)',
@@ -24,9 +28,7 @@ test.each(Object.entries(stories))('%s, follows', async (_, steps) => {
   const f = await following({
     source,
     target,
-    tables: `create table p (id int, r int, a int, primary key (id, r)) partition by list (r);
-      create table p0 (a int, r int not null, id int not null); alter table p attach partition p0 for values in (0);
-      create table p1 partition of p for values in (1)`,
+    tables,
     mirrored: ['p'],
     viaRoot: false,
   });
@@ -45,9 +47,7 @@ test.each([true, false])(
     const f = await following({
       source,
       target,
-      tables: `create table p (id int, r int, a int, primary key (id, r)) partition by list (r);
-      create table p0 partition of p for values in (0); create table p1 partition of p for values in (1);
-      insert into p values (1, 0, 1), (2, 1, 1), (3, 1, 2)`,
+      tables: `${tables}; insert into p values (1, 0, 1), (2, 1, 1), (3, 1, 2)`,
       mirrored: ['p'],
       viaRoot,
     });

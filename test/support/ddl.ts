@@ -1,6 +1,8 @@
 // What a change of the schema must leave behind: the same columns with the same properties and the same rows on both sides.
+import type { SluiceError } from '../../src/base/errors.ts';
 import type { Following } from './following.ts';
 import type { TestDatabase } from './servers.ts';
+import { until } from './wait.ts';
 
 /** Columns as people see them, each as one line; in the order of their names, as the sides may differ in that of their numbers. */
 export async function columnsOf(db: TestDatabase, table: string): Promise<readonly string[]> {
@@ -39,4 +41,35 @@ export async function settled(f: Following): Promise<void> {
   const running = f.start();
   await Promise.race([f.settle(), running.done]);
   await running.stop();
+}
+
+/**
+ * Starts the mirror again and again, each time ended by the target at a later one of its steps, until all is done.
+ * @param isDone whether the target has all of the change
+ * @param next the step after the nth to be ended at
+ * @param after called when a session was ended
+ * @returns how often it was ended
+ */
+export async function endedAtEachStep(
+  f: Following,
+  isDone: () => Promise<boolean>,
+  { next, after = async () => {} }: { readonly next: (n: number) => number; readonly after?: () => Promise<void> },
+): Promise<number> {
+  let kills = 0;
+  for (let n = 1; !(await isDone()); n = next(n)) {
+    await f.target.exec(`select setval('kill_calls', 1, false); update kill_at set n = ${n}`);
+    const running = f.start();
+    let ended: SluiceError | undefined;
+    running.done.catch((error: SluiceError) => {
+      ended = error;
+    });
+    await until('the end of the session, or of all', async () => ended !== undefined || (await isDone()));
+    await running.stop().catch(() => undefined);
+    if (ended === undefined) break;
+    if (ended.retry !== 'backoff') throw ended;
+    kills++;
+    await after();
+  }
+  await f.target.exec('update kill_at set n = 0');
+  return kills;
 }
