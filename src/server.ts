@@ -128,7 +128,9 @@ function gatewayDeps(given: {
     },
     peer: async (name: string) => {
       const peer = await peers.find(name);
-      return peer && peerClientConfig(peer.config, { application: 'sluice gateway', lends: true });
+      if (peer === undefined) return undefined;
+      const config = await peerClientConfig(peer.config, { application: 'sluice gateway', lends: true });
+      return { config, version: { id: peer.id, changed: peer.changedAt } };
     },
   };
 }

@@ -14,6 +14,8 @@ export interface StoredPeer extends Peer {
   readonly createdBy: string;
   /** As PostgreSQL prints a timestamptz in UTC. */
   readonly createdAt: string;
+  /** As createdAt; other text: it was altered. */
+  readonly changedAt: string;
 }
 
 interface PeerRow {
@@ -22,9 +24,11 @@ interface PeerRow {
   readonly sealed: string;
   readonly created_by: string;
   readonly created_at: string;
+  readonly changed_at: string;
 }
 
-const columns = sql`id, name, encode(sealed, 'hex') as sealed, created_by, created_at::text as created_at`;
+const columns = sql`id, name, encode(sealed, 'hex') as sealed, created_by, created_at::text as created_at,
+  changed_at::text as changed_at`;
 
 /** The peers of one catalog. Each change writes what was said into the journal, in the same transaction. */
 export class PeerTable {
@@ -140,7 +144,8 @@ function opened(row: PeerRow, seal: Seal): StoredPeer {
   const options = JSON.parse(text) as readonly WrittenOption[];
   try {
     const config = readPeerOptions(options);
-    return { id: row.id, name: row.name, options, config, createdBy: row.created_by, createdAt: row.created_at };
+    const { id, name, created_by: createdBy, created_at: createdAt, changed_at: changedAt } = row;
+    return { ...{ id, name, options, config }, createdBy, createdAt, changedAt };
   } catch (cause) {
     const { message, hint } = toSluiceError(cause);
     throw new SluiceError('invalid_option', `peer "${row.name}": ${message}`, { hint, cause });

@@ -14,7 +14,7 @@ import { loadParser } from './parser.ts';
 import { PlainTexts } from './plain-texts.ts';
 import { Relay } from './relay.ts';
 import { Router } from './route.ts';
-import { Switchboard } from './switchboard.ts';
+import { Switchboard, type UpstreamPlace } from './switchboard.ts';
 import { asksForNothing, toldAtLogin } from './told.ts';
 import { catalogName } from './transaction.ts';
 
@@ -37,7 +37,7 @@ export interface GatewayDeps {
   /** How a session reaches the catalog: a role that reads views and nothing else. */
   readonly catalog: () => Promise<ClientConfig>;
   /** How a session reaches a peer; undefined: there is none of that name. @throws `unreachable`, `login_refused`, … */
-  readonly peer: (name: string) => Promise<ClientConfig | undefined>;
+  readonly peer: (name: string) => Promise<Required<UpstreamPlace> | undefined>;
   /** Asked for every name in a statement that may be a peer's. */
   readonly peerExists: (name: string) => boolean | Promise<boolean>;
   /** The created user of that name; undefined: nobody, and the owner's password opens the door. */
@@ -148,13 +148,14 @@ async function openSession(deps: GatewayDeps, parts: SessionParts): Promise<Serv
   const { database } = client.login;
   // Not what is remembered: a peer that another process has just made is there.
   const home = (await deps.peer(database)) === undefined ? catalogName : database;
-  const configOf = (name: string) => (name === catalogName ? deps.catalog() : deps.peer(name));
+  const placeOf = async (name: string) =>
+    name === catalogName ? { config: await deps.catalog() } : await deps.peer(name);
   const access = accessOf(client.login);
   const board = new Switchboard({
     client,
     home,
     readOnly: access === 'read_only',
-    configOf,
+    placeOf,
     versionOf: deps.peerVersion,
   });
   parts.boards.add(board);

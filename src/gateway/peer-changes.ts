@@ -21,8 +21,7 @@ export function changedPeers(
     const { name, version } = upstream;
     if (name === catalogName) return false;
     const now = peers.get(name);
-    upstream.version ??= now;
-    if (now === undefined || version === undefined) return now === undefined;
+    if (now === undefined || version === undefined) return true;
     return now.id !== version.id || (name !== home && now.changed !== version.changed);
   });
   return { stale, homeless: stale.some(({ name }) => name === home) };

@@ -39,7 +39,14 @@ export interface SwitchboardDeps {
   /** What a peer's name stands for, where that is known. */
   readonly versionOf: (name: string) => PeerVersion | undefined;
   /** How to reach an upstream; undefined: there is no such peer. */
-  readonly configOf: (name: string) => Promise<ClientConfig | undefined>;
+  readonly placeOf: (name: string) => Promise<UpstreamPlace | undefined>;
+}
+
+/** Where an upstream is. */
+export interface UpstreamPlace {
+  readonly config: ClientConfig;
+  /** What the peer was when this was read; the catalog has none. */
+  readonly version?: PeerVersion;
 }
 
 // Facts of a server, of which a client is told its home's only.
@@ -411,20 +418,23 @@ export class Switchboard implements UpstreamEvents {
   async #open(name: string): Promise<Upstream> {
     const opening = new AbortController();
     this.#opening = opening;
-    const { client, configOf, versionOf } = this.#deps;
+    const { client, placeOf, versionOf } = this.#deps;
     try {
-      const version = versionOf(name);
-      const config = await configOf(name);
-      if (config === undefined) {
+      const place = await placeOf(name);
+      if (place === undefined) {
         if (name === catalogName) throw new SluiceError('unreachable', 'the catalog cannot be reached');
         throw new SluiceError('undefined_object', `peer "${name}" does not exist`);
       }
       const signal = AbortSignal.any([opening.signal, client.gone]);
+      const { config, version } = place;
       const session = { home: this.home, parameters: this.parameters, said: client.login.parameters };
       const startup = startupAt({ name, application: config.application_name }, session);
       const upstream = await Upstream.open({ name, config, startup, outbox: client.outbox, events: this, signal });
       upstream.version = version;
       this.#upstreams.set(name, upstream);
+      // Changed while it was opened, when nobody could tell us that it is another's: for this one statement only.
+      const now = versionOf(name);
+      if (name !== this.home && now !== undefined && now.changed !== version?.changed) upstream.stale = true;
       if (name === this.home && this.parameters.size > 0) this.#tellChanged(upstream);
       if (upstream.closed || this.#abandoned) {
         upstream.destroy();

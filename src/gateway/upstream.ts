@@ -80,7 +80,7 @@ const nodeReadBytes = 65_536;
 export class Upstream implements Borrower {
   readonly name: string;
   readonly parameters = new Map<string, string>();
-  /** What its peer's name stood for when it was opened; undefined until that is known. */
+  /** What its peer's name stood for when it was opened; undefined: it is the catalog. */
   version: { readonly id: string; readonly changed: string } | undefined;
   /** The name stands for something else now: not to be used again once it is idle. */
   stale = false;

@@ -81,6 +81,27 @@ test('a peer that is made anew elsewhere is found there by every session, and on
   }
 });
 
+test('a peer that is altered again before anyone could look at the first change is followed, too', async () => {
+  await using owner = await login(0);
+  await using here = await login(0);
+  await using late = await login(0);
+  await owner.say(`create peer p from postgres with (${options(one)})`);
+  expect(await here.who()).toBe('one');
+  // Nobody can read what names stand for while this is held.
+  await catalog.exec('begin; lock table sluice_private.users in access exclusive mode');
+  try {
+    await owner.say(`alter peer p set (${options(two)})`);
+    expect(await late.who()).toBe('two');
+    await owner.say(`alter peer p set (${options(one)})`);
+    await catalog.exec('commit');
+    await until('who came between the changes is with the last', async () => (await late.who()) === 'one', 10_000);
+    await until('who was there before is, too', async () => (await here.who()) === 'one', 10_000);
+  } finally {
+    await catalog.exec('rollback');
+  }
+  await owner.say('drop peer p');
+});
+
 test('a setting that a peer does not know is an error there until it is reset, and no longer', async () => {
   await using session = await login(0);
   await session.say(`create peer old from postgres with (${options(one)})`);

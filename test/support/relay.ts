@@ -60,7 +60,10 @@ export async function testGateway(options: TestGatewayOptions): Promise<TestGate
           return (options.run ?? answer)(statement, context);
         },
         catalog: async () => address(options.catalog),
-        peer: async (name) => (Object.hasOwn(peers, name) ? address(peers[name]!) : undefined),
+        peer: async (name) =>
+          Object.hasOwn(peers, name)
+            ? { config: address(peers[name]!), version: { id: name, changed: '' } }
+            : undefined,
         peerExists: async (name) => Object.hasOwn(peers, name),
         user: async () => (verifier === undefined ? undefined : { verifier, access: 'read_only' }),
         peerVersion: () => undefined,
