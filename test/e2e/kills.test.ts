@@ -1,7 +1,5 @@
 // Kills of every kind, again and again, under a load that never rests: nothing lost, nothing doubled, no half transaction seen.
-// SLUICE_KILLS=200 plays that many of each kind (with the built program) and prints the table.
-import { spawnSync } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
+// SLUICE_KILLS=200 plays that many of each kind and prints the table.
 import { expect, test } from 'vitest';
 import { pause } from '../../src/base/retry.ts';
 import { Scope } from '../../src/base/scope.ts';
@@ -146,13 +144,6 @@ async function waitForMirror(gateway: Gateway): Promise<void> {
   });
 }
 
-function program(): readonly string[] | undefined {
-  if (asked === 0) return undefined;
-  const root = fileURLToPath(new URL('../..', import.meta.url));
-  expect(spawnSync(process.execPath, [`${root}scripts/build.mjs`]).status).toBe(0);
-  return [process.execPath, `${root}dist/main.js`, 'start'];
-}
-
 test('kills of our process, of sessions, servers and connections lose nothing and double nothing', {
   timeout: 180_000 + asked * 6 * 20_000,
 }, async () => {
@@ -162,8 +153,7 @@ test('kills of our process, of sessions, servers and connections lose nothing an
     await using db = await source.connect();
     await db.client.query(`set search_path = public; ${countedSchema}`);
   }
-  const command = program();
-  await using gateway = await startGateway(command === undefined ? {} : { command });
+  await using gateway = await startGateway();
   const random = randomFrom(7);
   const world: World = { source, target, gateway, random, torn: new Set() };
   for (const [name, of] of [['src', source] as const, ['dst', target] as const]) {

@@ -12,6 +12,7 @@ import { readConfig } from '../../src/config.ts';
 import { freePort, removeEmbedded } from '../../src/pg/embedded.ts';
 import { startServer } from '../../src/server.ts';
 import { isAlive, runProgram } from '../support/gateway.ts';
+import { programCommand } from '../support/program.ts';
 import { testDatabase } from '../support/servers.ts';
 import { until } from '../support/wait.ts';
 
@@ -93,7 +94,8 @@ test('the program says how to connect without telling a password that was set, a
   await using database = await testDatabase(18);
   using home = await folder();
   const httpPort = await freePort();
-  const child = spawn(process.execPath, ['--import', 'tsx', 'src/main.ts', 'start'], {
+  const [program, ...main] = programCommand();
+  const child = spawn(program!, [...main, 'start'], {
     env: {
       ...{ PATH: process.env.PATH, SLUICE_DATA_DIR: home.path, SLUICE_CATALOG_URL: database.url, SLUICE_PORT: '0' },
       ...{ SLUICE_HTTP_PORT: String(httpPort), SLUICE_PASSWORD: 'chosen by hand' },
@@ -117,10 +119,10 @@ test('the program says how to connect without telling a password that was set, a
 });
 
 test('the program prints its help, and refuses a wrong setting by name with exit code 1', async () => {
-  const main = ['--import', 'tsx', 'src/main.ts'];
+  const [program, ...main] = programCommand();
   const [help, wrong] = await Promise.all([
-    runProgram(process.execPath, { args: [...main, 'help'] }),
-    runProgram(process.execPath, { args: [...main, 'start'], env: { SLUICE_PROT: '1' } }),
+    runProgram(program!, { args: [...main, 'help'] }),
+    runProgram(program!, { args: [...main, 'start'], env: { SLUICE_PROT: '1' } }),
   ]);
   expect([help.code, help.stdout]).toEqual([0, expect.stringContaining('SLUICE_CATALOG_URL')]);
   expect(wrong.code).toBe(1);

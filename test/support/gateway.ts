@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { removeEmbedded } from '../../src/pg/embedded.ts';
 import { guardProcess } from './guard.ts';
+import { programCommand } from './program.ts';
 import { until } from './wait.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -51,7 +52,7 @@ export interface Gateway extends AsyncDisposable {
 
 export interface GatewayOptions {
   readonly env?: Readonly<Record<string, string>>;
-  /** How to run it; default: from source. */
+  /** How to run it; default: as compiled for this run of tests, or from source. */
   readonly command?: readonly string[];
 }
 
@@ -99,7 +100,7 @@ class GatewayProcess implements Gateway {
   }
 
   async start(): Promise<void> {
-    const command = this.#options.command ?? [process.execPath, '--import', 'tsx', join(root, 'src/main.ts'), 'start'];
+    const command = this.#options.command ?? [...programCommand(), 'start'];
     const child = spawn(command[0]!, command.slice(1), {
       cwd: root,
       env: { ...this.#environment(), ...this.#options.env },

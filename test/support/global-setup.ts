@@ -6,6 +6,7 @@ import type { TestProject } from 'vitest/node';
 import { findBinaries } from '../../src/pg/binaries.ts';
 import { type EmbeddedPostgres, removeEmbedded, startEmbedded } from '../../src/pg/embedded.ts';
 import { guardProcess } from './guard.ts';
+import { buildProgram } from './program.ts';
 import { type ServerAddress, type SharedMajor, serverPackages, settingsOf } from './servers.ts';
 
 declare module 'vitest' {
@@ -15,6 +16,7 @@ declare module 'vitest' {
 }
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const removeProgram = buildProgram();
   const home = mkdtempSync(join(tmpdir(), 'sluice-test-'));
   const running: { readonly server: EmbeddedPostgres; readonly dataDir: string }[] = [];
   const end = async () => {
@@ -23,6 +25,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
       removeEmbedded(dataDir);
     }
     rmSync(home, { recursive: true, force: true });
+    removeProgram();
   };
   try {
     const start = async (major: SharedMajor): Promise<ServerAddress> => {
