@@ -1,8 +1,10 @@
 // What a change of the schema needs before the rows that come after it: what was dropped goes, partitions and labels are as they were there.
 import { SluiceError, toSluiceError } from '../base/errors.ts';
+import { objectKey } from '../mirror/object.ts';
 import type { MirroredTable, MirrorWork } from '../mirror/work.ts';
+import { afterLoosening, alteredComposite, loosenedDomain } from '../peers/altered-types.ts';
 import { partitionTarget } from '../peers/ddl.ts';
-import type { DdlMessage, ToldEnum, ToldPartition, ToldTree } from '../peers/ddl-message.ts';
+import type { DdlMessage, ToldEnum, ToldPartition, ToldTree, ToldType } from '../peers/ddl-message.ts';
 import { addedLabels, renamedLabels } from '../peers/enum-labels.ts';
 import { findTypes } from '../peers/inspect-schema.ts';
 import {
@@ -13,6 +15,7 @@ import {
   rememberObject,
   wantLook,
 } from '../peers/known-objects.ts';
+import { dropStatements, renameStatements } from '../peers/schema/undo.ts';
 import type { Connection } from '../pg/client.ts';
 import { ident, type Sql, sql, trusted } from '../pg/sql.ts';
 import { sameTable, showTable, type TableName } from '../pg/table.ts';
@@ -73,7 +76,14 @@ class Following {
     await wantLook(target, work);
     if (this.#message.event === 'sql_drop') await this.#drop();
     else await this.#renameDetached();
-    for (const each of this.#message.enums) await this.#labels(each);
+    for (const each of this.#message.enums) {
+      await this.#renameType(each);
+      await this.#labels(each);
+    }
+    for (const each of this.#message.types) {
+      await this.#renameType(each);
+      await this.#type(each);
+    }
     for (const tree of this.#message.trees) {
       const mirrored = this.#deps.mirroredBy(tree.root);
       if (mirrored !== undefined) await this.#partitions(mirrored, tree);
@@ -121,9 +131,7 @@ class Following {
     for (const was of known.filter(({ kind }) => kind === 'table')) {
       const now = told.find(({ id }) => id === was.id);
       if (now === undefined) continue;
-      const { scope } = work;
-      const pair = scope.kind === 'schemas' ? scope.pairs.find(({ from }) => from === now.schema) : undefined;
-      const to = { schema: pair?.to ?? now.schema, name: now.name };
+      const to = { schema: this.#schemaThere(now.schema), name: now.name };
       if (sameTable(was, to) || !(await isAlone(target, was)) || (await isAlone(target, to)) !== null) continue;
       await this.#rename(was, to);
       const from = { schema: now.schema, name: now.name };
@@ -132,13 +140,10 @@ class Following {
   }
 
   async #labels(told: ToldEnum): Promise<void> {
-    const { target, work } = this.#deps;
-    const { scope } = work;
-    const pair = scope.kind === 'schemas' ? scope.pairs.find(({ from }) => from === told.schema) : undefined;
-    const names = [
-      { schema: told.schema, name: told.name },
-      ...(pair === undefined ? [] : [{ schema: pair.to, name: told.name }]),
-    ];
+    const { target } = this.#deps;
+    const there = this.#schemaThere(told.schema);
+    const schemas = there === told.schema ? [there] : [told.schema, there];
+    const names = schemas.map((schema) => ({ schema, name: told.name }));
     const types = (await findTypes(target, names)).filter(({ labels }) => labels !== null);
     for (const type of types) {
       const enums = { schema: type.schema, name: type.name, source: told.labels };
@@ -148,6 +153,57 @@ class Following {
       const now = renamed.length === 0 ? before : ((await findTypes(target, [type]))[0]?.labels ?? before);
       for (const { what, statement } of addedLabels({ ...enums, target: now })) await this.#run(what, statement);
     }
+  }
+
+  // Columns and rows that come go by its new name.
+  async #renameType(told: ToldEnum | ToldType): Promise<void> {
+    const { target, work } = this.#deps;
+    const [was] = await findKnownObjects(target, work, [`pg_type:${told.oid}`]);
+    if (was === undefined) return;
+    const [, schema] = JSON.parse(was.key) as readonly string[];
+    const to = { schema: told.schema === schema ? was.schema : this.#schemaThere(told.schema), name: told.name };
+    const steps = sameTable(was, to) ? [] : (renameStatements(was, { ...was, ...to }) ?? []);
+    if (steps.length === 0) return;
+    const error = await this.#try(steps);
+    // Its name may be another's for a while: then it is made right with all that follows.
+    if (error !== null) return;
+    this.#what.push(`type ${showTable(was)} renamed to ${showTable(to)}`);
+    const key = objectKey({ kind: 'type', schema: told.schema, name: told.name, table: '' });
+    const drop = dropStatements({ ...was, ...to }, []).map(({ text }) => text);
+    await rememberObject(target, work, { ...was, ...to, key, shown: showTable(told), drop });
+  }
+
+  #schemaThere(schema: string): string {
+    const { scope } = this.#deps.work;
+    const pair = scope.kind === 'schemas' ? scope.pairs.find(({ from }) => from === schema) : undefined;
+    return pair?.to ?? schema;
+  }
+
+  // A composite's value has all attributes or does not fit; a domain takes more from here on. What it takes no more comes later.
+  async #type({ oid, attributes, domain }: ToldType): Promise<void> {
+    const { target, work } = this.#deps;
+    const [known] = await findKnownObjects(target, work, [`pg_type:${oid}`]);
+    if (known?.type === undefined) return;
+    const before = known.type;
+    const shown = `type ${showTable(known)}`;
+    if (attributes !== null && before.composite !== null) {
+      const statements = alteredComposite(known, before.composite.attributes, attributes);
+      if (statements.length === 0) return;
+      const error = await this.#try(statements);
+      if (error === null) {
+        this.#what.push(`${shown} altered`);
+        const composite = { ...before.composite, attributes };
+        await rememberObject(target, work, { ...known, type: { ...before, composite } });
+      } else {
+        // As a rule it needs what is new as well, and comes with that.
+        this.#notes.push(`${shown} waits to be altered on the target: ${error.message}`);
+      }
+    }
+    if (domain === null || before.domain === null) return;
+    for (const statement of loosenedDomain(known, before.domain, domain))
+      await this.#run(`domain ${showTable(known)} altered`, statement);
+    const left = afterLoosening(before.domain, domain);
+    await rememberObject(target, work, { ...known, type: { ...before, domain: left } });
   }
 
   async #partitions(mirrored: MirroredTable, tree: ToldTree): Promise<void> {

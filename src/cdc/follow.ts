@@ -330,6 +330,8 @@ class Follower {
       const met = await this.#fit(relation, at, (plan) => this.#change(plan, settler.lsn));
       if (met === 'text') this.#ended = { restart: 'text' };
       if (met === null || met === 'text') continue;
+      // A type that only got another name is no news to the stream: rows that follow, and some are here, go on as before.
+      if (this.#isOfOtherTypes(met)) this.#ended = { restart: 'tables' };
       const name = showTable(met.from);
       const shape = relations.shapes.get(name);
       const remember = async (target: Connection) => {
@@ -342,6 +344,12 @@ class Follower {
     if (this.#ended !== undefined) return;
     if ((await settler.settle(this.#signal)) === 'again') this.#ended = { restart: 'tables' };
     else await this.#tellChanges();
+  }
+
+  #isOfOtherTypes({ from, columns }: AppliedTable): boolean {
+    const now = new Map(columns.map(({ name, type }) => [name, type]));
+    const known = this.#gatherer.relationsOf(from).flatMap(({ oid }) => this.#gatherer.known(oid)?.columns ?? []);
+    return known.some(({ name, type }) => (now.get(name) ?? type) !== type);
   }
 
   #apply(): void {

@@ -7,6 +7,7 @@ import { constraintObject } from '../peers/objects-plan-constraint.ts';
 import { indexObject, standingIndex } from '../peers/objects-plan-index.ts';
 import type { PlannedObject } from '../peers/objects-planned.ts';
 import { follow } from '../peers/schema/follow.ts';
+import type { PlannedEntity } from '../peers/schema/plan.ts';
 import { dropStatements, isEarly, type Standing } from '../peers/schema/undo.ts';
 import type { WholePlan } from '../peers/whole-plan.ts';
 import { ident, literal, type Sql, sql, trusted } from '../pg/sql.ts';
@@ -18,6 +19,8 @@ export interface Found extends KnownObject {
   readonly making: PlannedObject['steps'];
   /** Of what is in no plan: whether the target has it so. */
   readonly stands?: boolean;
+  /** What brings the target's along when the source's is altered; undefined: nothing can. */
+  readonly altering?: PlannedEntity['altering'];
 }
 
 /** Of the whole plan, by id. */
@@ -27,8 +30,8 @@ export function foundObjects(plan: WholePlan): ReadonlyMap<string, Found> {
 }
 
 function entities({ database }: WholePlan): readonly Found[] {
-  return database.objects.map(({ id, line, to, definition, making }) => {
-    return found({ id, name: line, to, definition, making });
+  return database.objects.map(({ id, line, to, definition, making, type, altering }) => {
+    return { ...found({ id, name: line, to, definition, making }), type, altering };
   });
 }
 

@@ -73,8 +73,8 @@ class Settling {
   async #remember(objects: readonly (KnownObject | Found)[]): Promise<void> {
     const { work, target } = this.#deps;
     const kept = objects.map((each): KnownObject => {
-      const { id, kind, key, shown, schema, name, arguments: args, table, definition, drop, early } = each;
-      return { id, kind, key, shown, schema, name, arguments: args, table, definition, drop, early };
+      const { id, kind, key, shown, schema, name, arguments: args, table, definition, drop, early, type } = each;
+      return { id, kind, key, shown, schema, name, arguments: args, table, definition, drop, early, type };
     });
     await target.transaction(async () => {
       await compareToken(target, work);
@@ -276,6 +276,8 @@ function stepsOf(
     return { list: steps, otherwise: null, again: false };
   }
   const inTheWay = line.state === 'failed' || line.state === 'left_out';
+  const altering = changed && inTheWay ? found.altering?.(known.type) : undefined;
+  if (altering !== undefined) return { list: [altering], otherwise: null, again: true };
   if (!changed || !inTheWay || found.making.length === 0 || !replaceable.has(line.kind)) return null;
   const anew = known.drop.length === 0 ? null : [...found.drop.map(trusted), ...found.making.flat()];
   return { list: found.making, otherwise: anew, again: true };

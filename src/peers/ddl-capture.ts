@@ -77,11 +77,30 @@ begin
             select json_agg(e.enumlabel order by e.enumsortorder) from pg_enum e where e.enumtypid = t.oid)))
           from pg_event_trigger_ddl_commands() c join pg_type t on t.oid = c.objid and t.typtype = 'e'
           join pg_namespace n on n.oid = t.typnamespace
-          where c.classid = 'pg_type'::regclass and c.command_tag = 'ALTER TYPE')) into more;
+          where c.classid = 'pg_type'::regclass and c.command_tag = 'ALTER TYPE'),
+        'types', case when tg_tag in ('ALTER TYPE', 'ALTER DOMAIN') then (
+          select json_agg(json_build_object('oid', t.oid::bigint, 'schema', n.nspname, 'name', t.typname,
+            'attributes', case when t.typtype = 'c' then (select coalesce(json_agg(json_build_object('number', a.attnum,
+                'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'collation', (
+                  select json_build_object('schema', cn.nspname, 'name', co.collname) from pg_type b, pg_collation co
+                  join pg_namespace cn on cn.oid = co.collnamespace
+                  where b.oid = a.atttypid and b.typcollation <> a.attcollation and co.oid = a.attcollation))
+                order by a.attnum), '[]')
+              from pg_attribute a where a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped) end,
+            'domain', case when t.typtype = 'd' then json_build_object('notNull', t.typnotnull, 'checks', (
+              select coalesce(json_agg(json_build_object('name', k.conname, 'definition', pg_get_constraintdef(k.oid))), '[]')
+              from pg_constraint k where k.contypid = t.oid and k.contype = 'c')) end))
+          from pg_type t join pg_namespace n on n.oid = t.typnamespace left join pg_class l on l.oid = t.typrelid
+          where (t.typtype = 'd' or l.relkind = 'c') and t.oid in (
+            select c.objid from pg_event_trigger_ddl_commands() c where c.classid = 'pg_type'::regclass
+            union all select k.reltype from pg_event_trigger_ddl_commands() c join pg_class k on k.oid = c.objid
+              where c.classid = 'pg_class'::regclass
+            union all select k.contypid from pg_event_trigger_ddl_commands() c join pg_constraint k on k.oid = c.objid
+              where c.classid = 'pg_constraint'::regclass)) end) into more;
     end if;
     if told is not null then
       perform pg_logical_emit_message(true, ${quoteLiteral(prefix)}, convert_to(json_build_object('event', tg_event,
-        'tag', tg_tag, 'objects', told, 'trees', more->'trees', 'enums', more->'enums')::text, 'UTF8'));
+        'tag', tg_tag, 'objects', told, 'trees', more->'trees', 'enums', more->'enums', 'types', more->'types')::text, 'UTF8'));
       perform pg_logical_emit_message(true, 'sluice', '');
     end if;
   exception when others then

@@ -1,6 +1,8 @@
 // What the event triggers of the source say in the log, read as data. Pure.
 import { SluiceError } from '../base/errors.ts';
 import type { TableName } from '../pg/table.ts';
+import type { Loosened } from './altered-types.ts';
+import type { Attribute } from './inspect-schema.ts';
 
 export interface ToldObject {
   /** `pg_class:16421`; null: it is about many (GRANT). */
@@ -35,6 +37,13 @@ export interface ToldEnum extends TableName {
   readonly labels: readonly string[];
 }
 
+/** A composite or a domain, as it was at that place of the log. */
+export interface ToldType extends TableName {
+  readonly oid: number;
+  readonly attributes: readonly Attribute[] | null;
+  readonly domain: Loosened | null;
+}
+
 export interface DdlMessage {
   readonly event: 'sql_drop' | 'ddl_command_end';
   /** `ALTER TABLE`: what people call the command. */
@@ -42,6 +51,7 @@ export interface DdlMessage {
   readonly objects: readonly ToldObject[];
   readonly trees: readonly ToldTree[];
   readonly enums: readonly ToldEnum[];
+  readonly types: readonly ToldType[];
 }
 
 /** @throws `protocol` if it is none of ours */
@@ -59,5 +69,6 @@ export function readDdlMessage(content: Buffer): DdlMessage {
     objects: list(said.objects),
     trees: list(said.trees),
     enums: list(said.enums),
+    types: list(said.types),
   };
 }

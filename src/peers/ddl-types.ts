@@ -73,6 +73,12 @@ export function createSequence(sequence: Sequence, to: TableName, version = 0): 
   return sql`create${unlogged} sequence ${name(to)} as ${trusted(sequence.type)} ${sequenceOptions(sequence)}`;
 }
 
+/** All settings anew; the next value stays what it is. */
+export function alterSequence(sequence: Sequence, to: TableName): Sql {
+  const cycle = sequence.cycle ? sql`` : sql` no cycle`;
+  return sql`alter sequence ${name(to)} as ${trusted(sequence.type)} ${sequenceOptions(sequence)}${cycle}`;
+}
+
 export function ownSequence(sequence: TableName, owner: { readonly table: TableName; readonly column: string }): Sql {
   return sql`alter sequence ${name(sequence)} owned by ${ident(owner.table.schema, owner.table.name, owner.column)}`;
 }

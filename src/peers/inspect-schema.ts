@@ -32,6 +32,8 @@ export interface DomainDefinition {
 }
 
 export interface Attribute {
+  /** attnum: it keeps that under another name. */
+  readonly number: number;
   readonly name: string;
   readonly type: string;
   readonly collation: TableName | null;
@@ -147,7 +149,7 @@ export async function readTypeDefinitions(db: Connection, oids: readonly number[
           from pg_catalog.pg_constraint k where k.contypid = t.oid and k.contype = 'c')) end as domain,
       case when t.typtype = 'c' then pg_catalog.json_build_object(
         'table', (select c.relkind <> 'c' from pg_catalog.pg_class c where c.oid = t.typrelid),
-        'attributes', (select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('name', a.attname,
+        'attributes', (select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('number', a.attnum, 'name', a.attname,
             'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
             'collation', (select ${collation('a.attcollation')} from pg_catalog.pg_type b
               where b.oid = a.atttypid and b.typcollation <> a.attcollation)) order by a.attnum), '[]')

@@ -4,6 +4,7 @@ import type { MirrorWork } from '../mirror/work.ts';
 import type { Connection } from '../pg/client.ts';
 import { ident, sql } from '../pg/sql.ts';
 import { showTable, type TableName } from '../pg/table.ts';
+import type { AlterableType } from './schema/entity.ts';
 
 type Owner = Pick<MirrorWork, 'id'> & { readonly target: { readonly metadataSchema: string } };
 
@@ -28,6 +29,8 @@ export interface KnownObject {
   readonly drop: readonly string[];
   /** Before the rows that come after the drop of it, or later. */
   readonly early: boolean;
+  /** Of a composite or a domain: what the target's was made like. */
+  readonly type?: AlterableType | undefined;
 }
 
 /** Says that the source's catalogs are to be looked at: a change was met, and what follows from it is not all done. */

@@ -128,3 +128,41 @@ test.each(up)(
     expect(await everything(target)).toEqual(await everything(source));
   },
 );
+
+test.each(down)(
+  'composites, domains and sequences that are altered follow, in order with the rows that hold them, from PostgreSQL %i to %i',
+  async (from, to) => {
+    await using source = await testDatabase(from);
+    await using target = await testDatabase(to);
+    const f = await full(
+      source,
+      target,
+      `create type place as (street text, "n""o" int, zip text); create domain share as int default 5 not null check (value < 100);
+     create domain word as text constraint short check (length(value) < 5); create sequence free_seq maxvalue 100;
+     create table x (id int primary key, p place, s share, w word); insert into x values (1, '(a,1,z)', 1, 'one')`,
+      ['x'],
+    );
+    const running = f.start();
+    await source.exec(`insert into x values (2, '(b,2,z)'); alter type place add attribute town text; insert into x values (3, '(c,3,z,t)');
+      begin; alter type place drop attribute zip, add attribute zip int; insert into x values (4, '(d,4,t,5)'); savepoint a;
+      alter type place rename attribute street to road; alter type place rename attribute "n""o" to street;
+      alter type place rename attribute road to "n""o"; update x set p.street = 44, s = 6 where id = 4; commit;
+      alter domain word drop constraint short; insert into x values (5, null, 7, 'a long one');
+      alter domain share drop not null; alter domain share drop default; insert into x values (6, null, null);
+      alter domain share drop constraint share_check; insert into x values (7, null, 1000)`);
+    await quiet(f, running);
+    expect(await everything(target)).toEqual(await everything(source));
+    await source.exec(`update x set s = 1; alter domain share add constraint small check (value < 10); alter domain share set default 3;
+      alter domain word add constraint "no 'x'" check (value <> 'x'); create type kind as enum ('a', 'b');
+      alter sequence free_seq as int increment 3 maxvalue 1000 cycle cache 7; alter sequence free_seq rename to "Seq";
+      alter type place rename to "Place"; alter type "Place" add attribute kind kind`);
+    await source.exec(`alter domain share set not null; alter domain word rename constraint "no 'x'" to other`);
+    await quiet(f, running);
+    await source.exec(
+      `update x set p.kind = 'b' where id < 3; alter type "Place" drop attribute kind; update x set w = 'w'`,
+    );
+    await quiet(f, running);
+    await running.stop();
+    expect(await everything(target)).toEqual(await everything(source));
+  },
+);

@@ -49,8 +49,17 @@ export async function everything(db: TestDatabase): Promise<readonly string[]> {
   await add(
     'type',
     `select t.oid::regtype || ' ' || t.typtype::text || ' ' || coalesce((select string_agg(e.enumlabel, ',' order by e.enumsortorder)
-       from pg_enum e where e.enumtypid = t.oid), '') as line from pg_type t join pg_namespace n on n.oid = t.typnamespace
+       from pg_enum e where e.enumtypid = t.oid), '') || coalesce((select string_agg(concat_ws(' ', a.attname, format_type(a.atttypid, a.atttypmod)), ', ' order by a.attnum)
+         from pg_attribute a where a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped), '')
+       || case when t.typtype = 'd' then concat_ws(' ', format_type(t.typbasetype, t.typtypmod), t.typnotnull, t.typdefault, (
+         select string_agg(k.conname || ' ' || pg_get_constraintdef(k.oid), ', ' order by k.conname)
+         from pg_constraint k where k.contypid = t.oid and k.contype = 'c')) else '' end as line from pg_type t join pg_namespace n on n.oid = t.typnamespace
      left join pg_class c on c.oid = t.typrelid where t.typtype in ('e', 'd', 'c', 'r') and coalesce(c.relkind, 'c') = 'c' and ${users}`,
+  );
+  await add(
+    'sequence',
+    `select concat_ws(' ', c.oid::regclass, format_type(s.seqtypid, null), s.seqstart, s.seqincrement, s.seqmin, s.seqmax, s.seqcache, s.seqcycle)
+       as line from pg_sequence s join pg_class c on c.oid = s.seqrelid join pg_namespace n on n.oid = c.relnamespace where ${users}`,
   );
   await add(
     'comment',

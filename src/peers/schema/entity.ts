@@ -3,6 +3,7 @@ import type { ObjectKind, ObjectStage } from '../../mirror/object.ts';
 import type { Connection } from '../../pg/client.ts';
 import type { Sql } from '../../pg/sql.ts';
 import type { TableName } from '../../pg/table.ts';
+import type { TypeDefinition } from '../inspect-schema.ts';
 import type { ServerFacts } from './facts.ts';
 
 /** How an object is done with, where it is not simply made. */
@@ -21,6 +22,8 @@ export interface Circumstances {
   /** Whether changes are applied after the copy. */
   readonly follows: boolean;
 }
+
+export type AlterableType = Pick<TypeDefinition, 'composite' | 'domain'>;
 
 export interface OfPartition {
   /** Of the partition. */
@@ -87,11 +90,18 @@ export interface Entity {
   readonly byOthers?: ((all: Circumstances) => Sql) | undefined;
   /** Of an enum. */
   readonly labels?: readonly string[] | undefined;
+  /** Of a composite or a domain. */
+  readonly type?: AlterableType | undefined;
   /**
    * For what stands on the target already, with another definition: the statements that make it the same, none if it may stay;
    * undefined: something else stands in its place.
    */
   readonly mend?: ((there: Entity, all: Circumstances) => readonly (readonly Sql[])[] | undefined) | undefined;
+  /**
+   * For what the target has as the source had it before, while the mirror follows: the statements that bring it along, all in one
+   * transaction; undefined: nothing can. `mend` is for what was there from the beginning.
+   */
+  readonly alter?: ((there: Entity, before: AlterableType | undefined) => readonly Sql[] | undefined) | undefined;
   /** Why the target's stays as it is where it is another and cannot be mended. */
   readonly keeps?: string | undefined;
   readonly verdict?: ((all: Circumstances) => Verdict | null) | undefined;

@@ -18,7 +18,7 @@ import {
   stands,
   toMake,
 } from '../objects-planned.ts';
-import type { Circumstances, Entity } from './entity.ts';
+import type { AlterableType, Circumstances, Entity } from './entity.ts';
 import { type Followed, follow, nameKey, noRenames, type Renames, requalify } from './follow.ts';
 import { inOrder } from './order.ts';
 import { withState } from './read-triggers.ts';
@@ -37,6 +37,9 @@ export interface PlannedEntity extends PlannedObject {
   readonly definition: string;
   /** All that makes it, whatever stands there now. */
   readonly making: PlannedObject['steps'];
+  readonly type?: AlterableType | undefined;
+  /** What brings the target's along when the source's is altered. @see Entity.alter */
+  readonly altering?: ((before: AlterableType | undefined) => readonly Sql[] | undefined) | undefined;
 }
 
 export interface DatabasePlan {
@@ -299,7 +302,20 @@ function planEntity(context: Context, entity: Entity, level: number): PlannedEnt
   );
   const { kind, schema, name, arguments: args, table } = onTarget(context, entity);
   const to = { kind, schema, name, arguments: args, table };
-  return { ...become(context, entity, subject), id: entity.id, to, definition: entity.definition, making };
+  const there = context.there.get(identity(onTarget(context, entity)));
+  const altering = (before: AlterableType | undefined) =>
+    there === undefined
+      ? undefined
+      : entity.alter?.(there, before)?.map(({ text }) => trusted(followed(entity, text, context.renames).text));
+  const alterable = entity.alter === undefined ? {} : { type: entity.type, altering };
+  return {
+    ...become(context, entity, subject),
+    id: entity.id,
+    to,
+    definition: entity.definition,
+    making,
+    ...alterable,
+  };
 }
 
 // Something of that name is there: whatever refers to it may be tried.

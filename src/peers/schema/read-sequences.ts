@@ -1,7 +1,7 @@
 // Sequences that belong to no column, with all their settings; those of columns come with their tables.
 import type { Connection } from '../../pg/client.ts';
 import { ident, sql } from '../../pg/sql.ts';
-import { createSequence } from '../ddl-types.ts';
+import { alterSequence, createSequence } from '../ddl-types.ts';
 import type { Sequence } from '../sequences.ts';
 import { type Entity, entity } from './entity.ts';
 import { isUsers, type ServerFacts } from './facts.ts';
@@ -21,9 +21,11 @@ export async function readFreeSequences(db: Connection, facts: ServerFacts): Pro
   return rows.map(({ unlogged, ...sequence }) => {
     const { oid, schema, name } = sequence;
     const create = createSequence({ ...sequence, uses: [], regclass: '' }, { schema, name });
+    const alter = alterSequence({ ...sequence, uses: [], regclass: '' }, { schema, name });
     const set = unlogged ? [sql`alter sequence ${ident(schema, name)} set unlogged`] : [];
     return entity({
       ...{ id: `pg_class:${oid}`, kind: 'sequence', schema, name, statements: [[create, ...set]] },
+      alter: () => [alter],
       ...(unlogged ? { since: [150_000, 'it is unlogged'] as const } : {}),
     });
   });

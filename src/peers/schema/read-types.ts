@@ -1,6 +1,7 @@
 // Types of every kind: enums, composites, domains, ranges, base types with their functions, and shells that were never completed.
 import type { Connection } from '../../pg/client.ts';
 import { ident, join, type Sql, sql, trusted } from '../../pg/sql.ts';
+import { alteredComposite, alteredDomain } from '../altered-types.ts';
 import { missingLabels } from '../ddl-fit.ts';
 import { createType } from '../ddl-types.ts';
 import { readTypeDefinitions, type TypeDefinition } from '../inspect-schema.ts';
@@ -69,11 +70,27 @@ export async function readAllTypes(db: Connection, facts: ServerFacts): Promise<
     return entity({
       ...{ ...named, statements: [statements] },
       ...(canonical ? { shell } : {}),
+      ...alterable(definition),
       ...(definition.labels === null
         ? {}
         : { labels: definition.labels, mend: (there: Entity) => mendLabels(definition, there) }),
     });
   });
+}
+
+function alterable(mine: TypeDefinition): Pick<Entity, 'type' | 'alter'> {
+  const { composite, domain } = mine;
+  if (composite !== null) {
+    const alter: Entity['alter'] = (_there, before) =>
+      before?.composite ? alteredComposite(mine, before.composite.attributes, composite.attributes) : undefined;
+    return { type: { composite, domain }, alter };
+  }
+  if (domain === null) return {};
+  const alter: Entity['alter'] = ({ type }, before) =>
+    type?.domain
+      ? alteredDomain(mine, { there: type.domain, before: before?.domain ?? domain, now: domain })
+      : undefined;
+  return { type: { composite, domain }, alter };
 }
 
 function createBase({ schema, name }: TypeRow, options: NonNullable<TypeRow['options']>): Sql {

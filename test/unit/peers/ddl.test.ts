@@ -188,7 +188,7 @@ describe('types', () => {
       `alter domain "s"."ty" add constraint ${quoted} CHECK ((VALUE > 0))`,
       `alter domain "s"."ty" add constraint "late" CHECK ((VALUE < 9)) NOT VALID`,
     ]);
-    const attributes = [{ name: evil, type: 's.other[]', collation: null }];
+    const attributes = [{ number: 1, name: evil, type: 's.other[]', collation: null }];
     expect(texts(aType({ kind: 'c', composite: { table: false, attributes } }))).toEqual([
       `create type "s"."ty" as (${quoted} s.other[])`,
     ]);
