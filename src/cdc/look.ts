@@ -27,7 +27,7 @@ export interface SeenAttribute {
 
 export interface Seen extends TableName {
   readonly columns: readonly SeenColumn[];
-  /** Columns of the primary key, or null. */
+  /** Columns of the primary key, or null; null for a deferrable one, which two rows may share while a transaction runs. */
   readonly key: readonly string[] | null;
   /** Names its files: what writes every row anew gives it others. */
   readonly node: string | null;
@@ -109,7 +109,7 @@ async function lookOnce(
       'key', (select pg_catalog.json_agg(a.attname order by key.place) from pg_catalog.pg_index x
         cross join lateral pg_catalog.unnest(x.indkey) with ordinality as key(attnum, place)
         join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum = key.attnum
-        where x.indrelid = c.oid and x.indisprimary and key.place <= x.indnkeyatts),
+        where x.indrelid = c.oid and x.indisprimary and x.indimmediate and key.place <= x.indnkeyatts),
       'node', ${node})
       from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
       where c.oid = ${oid}::oid) as table,

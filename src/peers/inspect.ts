@@ -87,7 +87,7 @@ interface TableRow {
   readonly of_type: Table['ofType'];
   readonly access_method: string | null;
   readonly tablespace: string | null;
-  readonly primary_key: (PrimaryKey & { readonly immediate: boolean }) | null;
+  readonly primary_key: PrimaryKey | null;
   readonly identity_index: readonly string[] | null;
 }
 
@@ -115,6 +115,7 @@ async function inspectSome(
         constraint: row.primary_key.constraint,
         columns: shared.of(row.primary_key.columns),
         include: shared.of(row.primary_key.include),
+        immediate: row.primary_key.immediate,
         definition: shared.text(row.primary_key.definition),
       },
       replicaIdentity: row.replica_identity,

@@ -66,7 +66,7 @@ export function shapeOf(mirrored: MirroredTable, source: Table, target: Table): 
   });
   const computed = shapeComputed(source, target);
   const excluded = source.columns.filter(({ name }) => mirrored.exclude.includes(name)).map(({ attnum }) => attnum);
-  const key = source.primaryKey?.columns ?? null;
+  const key = source.primaryKey?.immediate ? source.primaryKey.columns : null;
   return { oid: source.oid, targetOid: target.oid, key, columns, computed, excluded, node: null };
 }
 

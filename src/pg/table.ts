@@ -71,6 +71,8 @@ export interface PrimaryKey {
   readonly columns: readonly string[];
   /** Columns that ride along in the index (INCLUDE). */
   readonly include: readonly string[];
+  /** Not deferrable: no two rows have the same values, not even inside a statement or transaction. */
+  readonly immediate: boolean;
   /** pg_get_constraintdef, e.g. `PRIMARY KEY (id) INCLUDE (x)`. */
   readonly definition: string;
 }

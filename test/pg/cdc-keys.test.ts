@@ -87,6 +87,17 @@ describe.each(ways)('from PostgreSQL %i to %i', (from, to) => {
     });
   });
 
+  test('a deferrable key identifies nothing while a transaction runs', async () => {
+    await follows(way, {
+      tables: `create table late (id int primary key deferrable, v text); alter table late replica identity full;
+        insert into late select g, 'v' || g from generate_series(1, 10) g;`,
+      mirrored: ['late'],
+      changes: `update late set id = 11 - id; update late set v = v || '!' where id = 2;
+        set constraints all deferred; insert into late values (3, 'twin'); update late set v = 'changed' where v = 'twin';
+        delete from late where id = 3 and v <> 'changed'`,
+    });
+  });
+
   test('a unique value may move from one row to another', async () => {
     await follows(way, {
       tables: `create table u (id int primary key, email text unique, n int); insert into u select g, 'm' || g, 0 from generate_series(1, 120) g;`,

@@ -148,7 +148,13 @@ test('a replica identity goes along: FULL with the table, an index under its nam
 });
 
 test('a primary key keeps its name unless the table was renamed, and goes without excluded columns', () => {
-  const primaryKey = { constraint: 'pk"', columns: ['a'], include: ['b'], definition: 'PRIMARY KEY (a) INCLUDE (b)' };
+  const primaryKey = {
+    constraint: 'pk"',
+    columns: ['a'],
+    include: ['b'],
+    immediate: true,
+    definition: 'PRIMARY KEY (a) INCLUDE (b)',
+  };
   const source = aTable({ primaryKey });
   expect(addPrimaryKey(source, source, [])?.text).toBe(
     `alter table "s"."from" add constraint "pk""" PRIMARY KEY (a) INCLUDE (b)`,

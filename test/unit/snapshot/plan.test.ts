@@ -97,7 +97,13 @@ test('an override is for the whole table: its leaves share it by their rows, and
 
 test('what ctid does not cut is cut by the primary key, where that is worth it; a key of the mapping goes before', () => {
   const columns = [aColumn({ name: 'a' }), aColumn({ name: 'id', notNull: true })];
-  const primaryKey = { constraint: 'k', columns: ['id', 'a'], include: [], definition: 'PRIMARY KEY (id, a)' };
+  const primaryKey = {
+    constraint: 'k',
+    columns: ['id', 'a'],
+    include: [],
+    immediate: true,
+    definition: 'PRIMARY KEY (id, a)',
+  };
   const leaves = [
     aLeaf({ name: 'l0', byPages: false, rows: 1_000, pages: 9 }),
     aLeaf({ name: 'l1', rows: 1_000, pages: 9 }),
