@@ -2,12 +2,14 @@
 import { SluiceError } from '../base/errors.ts';
 import type { MirroredTable } from '../mirror/work.ts';
 import { addColumn, showName } from '../peers/apply-table.ts';
+import { withFiles } from '../peers/files.ts';
 import type { Relation } from '../peers/pgoutput.ts';
 import { type Shape, type ShapeColumn, shapeComputed } from '../peers/shape.ts';
 import { type Column, showTable, type Table } from '../pg/table.ts';
 import { holds } from '../pg/wider.ts';
 import type { SeenColumn } from './look.ts';
 import { isExcluded, type Met, type MetSides, type Placed, place } from './met.ts';
+import { hasRewritten, isRewritten, seenFiles } from './rewritten.ts';
 
 export interface Sides extends MetSides {
   readonly mirrored: MirroredTable;
@@ -22,6 +24,8 @@ export interface Agreement {
   /** Columns of that relation that are not written. */
   readonly exclude: readonly string[];
   readonly notes: readonly string[];
+  /** Whether the relation has the columns that the source has now. */
+  readonly isNow: boolean;
 }
 
 /**
@@ -47,21 +51,40 @@ export function agree(given: Sides): Agreement {
     return [{ ...column, dropped: true }];
   });
   const columns = [...pairs.values(), ...rest].toSorted((a, b) => a.attnum - b.attnum);
-  const shape = { ...stored, targetOid: target.oid, columns, ...remembered(sides, placed) };
+  const same = { ...stored, targetOid: target.oid, columns, ...remembered(sides, placed) };
+  // Where changes are not followed, telling is all that can be done.
+  const told = given.follows || !isNow ? [] : rewrittenNames(sides);
+  if (told.length > 0) notes.push(mayDiffer(sides, told));
+  const isAgreed = isNow && (sides.past || !given.follows || !hasRewritten(sides));
+  const shape = isAgreed ? withFiles(same, seenFiles(now)) : same;
   const exclude = left.map((index) => `\0${index}`);
   const renamed = relation.columns.map((column, index) => {
     if (left.includes(index)) return { ...column, name: `\0${index}` };
     const there = target.columns.find((each) => each.attnum === pairs.get(index)?.target);
     return there === undefined ? column : { ...column, name: there.name };
   });
-  return { shape, relation: { ...relation, columns: renamed }, exclude, notes };
+  return { shape, relation: { ...relation, columns: renamed }, exclude, notes, isNow };
 }
 
-// What goes with a table's columns: names of its key, what both sides compute, what is left out, its files.
+// Of columns that the two sides agreed on before, and whose type is the same.
+function rewrittenNames(sides: Sides): readonly string[] {
+  const { stored, now } = sides;
+  return now.columns.flatMap(({ attnum, name, type }) => {
+    const before = stored.columns.find((each) => each.attnum === attnum);
+    return before?.type === type && isRewritten(sides, attnum) ? [showName(name)] : [];
+  });
+}
+
+function mayDiffer({ mirrored }: Sides, columns: readonly string[]): string {
+  const [from, to] = [showTable(mirrored.from), showTable(mirrored.to)];
+  return `${from} was written anew on the source with a change of ${columns.join(', ')}; if that computed new values, ${to} does not have them: make the same change there`;
+}
+
+// What goes with a table's columns: names of its key, what both sides compute, what is left out.
 function remembered(
   { stored, now, target, source, mirrored }: Sides,
   placed: Placed,
-): Pick<Shape, 'key' | 'computed' | 'excluded' | 'node'> {
+): Pick<Shape, 'key' | 'computed' | 'excluded'> {
   const renamed = (name: string) => {
     const attnum = stored.columns.find((each) => each.name === name)?.attnum;
     return placed.met.find((each) => each.attnum === attnum)?.name ?? name;
@@ -70,9 +93,9 @@ function remembered(
   const byName = now.columns.filter((each) => isExcluded({ stored, mirrored }, each.attnum, each.name));
   const numbers = new Set([...(stored.excluded ?? []), ...placed.excluded, ...byName.map((each) => each.attnum)]);
   const excluded = [...numbers].toSorted((a, b) => a - b);
-  if (placed.isNow) return { key, computed: shapeComputed(source, target), excluded, node: now.node };
-  const { computed, node = null } = stored;
-  return { key, ...(computed === undefined ? {} : { computed }), excluded, node };
+  if (placed.isNow) return { key, computed: shapeComputed(source, target), excluded };
+  const { computed } = stored;
+  return { key, ...(computed === undefined ? {} : { computed }), excluded };
 }
 
 // A target table that was made anew has other numbers: only names are left to go by.
@@ -125,7 +148,10 @@ function pair(sides: Sides, column: Met, others: Others): ShapeColumn {
   }
   checkType(sides, { column, before, there, isNow: others.isNow });
   const { name, type } = column;
-  const known = bothNotNull({ before, there, present: now.columns.find((each) => each.attnum === attnum) });
+  const known = {
+    ...bothNotNull({ before, there, present: now.columns.find((each) => each.attnum === attnum) }),
+    ...(before?.mark === undefined ? {} : { mark: before.mark }),
+  };
   // A number that we never learn cannot be confused with another.
   return { attnum: attnum ?? -there.attnum, name, type, target: there.attnum, targetType: there.type.text, ...known };
 }

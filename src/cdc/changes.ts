@@ -5,6 +5,7 @@ import type { Column, Table } from '../pg/table.ts';
 import { sameType } from './agree.ts';
 import type { SeenColumn } from './look.ts';
 import { isExcluded, type Met, type MetSides, type Placed } from './met.ts';
+import { isRewritten } from './rewritten.ts';
 
 /** A change of one column. `name`, `from`: on the target, at the time of the change. */
 export type ColumnChange =
@@ -26,8 +27,11 @@ export type ColumnChange =
   | { readonly kind: 'let be null'; readonly name: string }
   /** The source says NOT NULL now; rows of the target may not be so far. */
   | { readonly kind: 'may not be null'; readonly name: string }
-  /** Values that are not in the log: they are read from the source. `byHand`: a person made the column, and may have filled it. */
-  | { readonly kind: 'fetch'; readonly name: string; readonly source: string; readonly byHand: boolean };
+  /** Values that are not in the log: they are read from the source. */
+  | { readonly kind: 'fetch'; readonly name: string; readonly source: string; readonly why: Why };
+
+/** `new`: of a new column or type; `by hand`: a person made it so, and may have filled it; `rewritten`: they were computed anew. */
+type Why = 'new' | 'by hand' | 'rewritten';
 
 /** A type as format_type prints it on the source, and its OID there. */
 export interface WantedType {
@@ -50,7 +54,7 @@ export function planChanges(sides: ChangeSides, placed: Placed): readonly Column
   }));
   const drops = dropped(sides, placed);
   const renames = renamed(sides, { paired, isNow: placed.isNow });
-  const retypes = paired.flatMap((each) => retyped(sides, each));
+  const retypes = paired.flatMap((each) => retyped(sides, each, placed.isNow));
   const adds = paired.flatMap(({ met, before }) => (before === undefined ? added(sides, met, { drops, renames }) : []));
   return [
     ...drops,
@@ -145,26 +149,29 @@ function inSteps(renames: readonly Rename[], target: Table): readonly Rename[] {
   ];
 }
 
-function retyped(sides: ChangeSides, { met, before }: Paired): readonly ColumnChange[] {
+function retyped(sides: ChangeSides, { met, before }: Paired, isNow: boolean): readonly ColumnChange[] {
   const there = targetOf(sides, before);
   if (before === undefined || there === undefined) return [];
   const present = presentOf(sides, met.attnum);
   const isPresent = present !== undefined && sameType(present.type, met.type);
   // What has changed again by now is read then.
   const rewritten = isPresent && (sides.stored.node == null || sides.stored.node !== sides.now.node);
-  const fetch = (byHand: boolean): readonly ColumnChange[] =>
-    rewritten ? [{ kind: 'fetch', name: met.name, source: present.name, byHand }] : [];
-  // What a person has changed on the target is for a person to judge.
-  if (before.type === met.type) return [];
+  const fetch = (why: Why): readonly ColumnChange[] =>
+    rewritten ? [{ kind: 'fetch', name: met.name, source: present.name, why }] : [];
+  if (before.type === met.type) {
+    // What a person has changed on the target is for a person to judge.
+    if (before.targetType !== there.type.text) return [];
+    return isNow && isRewritten(sides, before.attnum) ? fetch('rewritten') : [];
+  }
   // By a person, or with the table that it inherits from.
-  if (sameType(met.type, there.type.text)) return fetch(true);
+  if (sameType(met.type, there.type.text)) return fetch('by hand');
   // The target is ahead of this row, in step with the source; but not where the source has gone back to the type that it had.
   const ahead = before.targetType !== there.type.text;
   if (ahead && !isPresent && present !== undefined && sameType(present.type, there.type.text)) return [];
   const type = wantedType(sides, met);
   if (type === null) return [];
   const source = isPresent ? (sourceOf(sides, met.attnum) ?? null) : null;
-  return [{ kind: 'retype', name: met.name, type, source }, ...fetch(false)];
+  return [{ kind: 'retype', name: met.name, type, source }, ...fetch('new')];
 }
 
 // Of a type that is gone nothing is known but what it has become.
@@ -183,8 +190,8 @@ function added(
   const source = sourceOf(sides, met.attnum);
   if (present === undefined || source === undefined) return [];
   const holdMore = rowsHoldMore(sides, { present, met });
-  const fetch = (byHand: boolean): readonly ColumnChange[] =>
-    holdMore ? [{ kind: 'fetch', name: met.name, source: present.name, byHand }] : [];
+  const fetch = (why: Why): readonly ColumnChange[] =>
+    holdMore ? [{ kind: 'fetch', name: met.name, source: present.name, why }] : [];
   const byName = target.columns.find((each) => each.name === met.name);
   const freed =
     drops.some((each) => each.name === met.name) ||
@@ -192,12 +199,12 @@ function added(
   if (byName !== undefined && !freed) {
     const computedBefore = stored.computed?.some((each) => each.target === byName.attnum) ?? false;
     if (computedBefore && byName.generated !== '') return [{ kind: 'keep computed', name: met.name }];
-    return isOurs(sides, byName) || !sameType(byName.type.text, met.type) ? [] : fetch(true);
+    return isOurs(sides, byName) || !sameType(byName.type.text, met.type) ? [] : fetch('by hand');
   }
   const type = wantedType(sides, met);
   if (type === null) return [];
   const missing = sameType(present.type, met.type) ? present.missing : null;
-  return [{ kind: 'add', name: met.name, type, source, missing }, ...fetch(false)];
+  return [{ kind: 'add', name: met.name, type, source, missing }, ...fetch('new')];
 }
 
 const isOurs = ({ stored }: ChangeSides, column: Column) =>

@@ -8,7 +8,7 @@ import { ddlPrefix } from '../peers/ddl-capture.ts';
 import { readDdlMessage } from '../peers/ddl-message.ts';
 import type { Relation } from '../peers/pgoutput.ts';
 import { judgeSteps } from '../peers/row-filter.ts';
-import { writeMemories } from '../peers/shape.ts';
+import { remember, writeMemories } from '../peers/shape.ts';
 import type { Connection } from '../pg/client.ts';
 import { type Lsn, laterLsn } from '../pg/lsn.ts';
 import { showTable, type TableName } from '../pg/table.ts';
@@ -20,6 +20,7 @@ import type { AppliedBatch, TableChanges } from './report.ts';
 import { reshape, type TablePlan } from './reshape.ts';
 import type { Session } from './session.ts';
 import { Settler } from './settler.ts';
+import { addCounts, addTable } from './tally.ts';
 import { tellSchemaChanges } from './told.ts';
 import type { Wake } from './wake.ts';
 
@@ -388,10 +389,21 @@ class Follower {
     this.#oldestApplied = null;
     await this.#reached(batch.endLsn); // 2. only now may the source forget
     if (this.#changed) await this.#tellChanges();
+    await this.#agree(batch.startLsn);
     const stagedAt = this.#stagedAt === null ? null : new Date(this.#stagedAt);
     const times = { stagedAt, mergedAt: new Date(applied.mergedAt), committedAt, acknowledgedAt: new Date() };
     this.#stagedAt = null;
     this.#report(batch, batch.endLsn, times);
+  }
+
+  // Rows that came from there on may say that a table agrees with what was seen of it.
+  async #agree(startLsn: Lsn): Promise<void> {
+    const { relations, applier, work } = this.#deps.session;
+    const memories = [...this.#counts.keys()].flatMap((table) => {
+      const shape = relations.came(table, startLsn);
+      return shape === null ? [] : [{ table: showTable(table.from), shape }];
+    });
+    await remember(applier.connection, work, memories);
   }
 
   // What did not fit is told before the error ends all this.
@@ -478,18 +490,4 @@ function least(a: number | null, b: number | null): number | null {
 
 function isUnfit(met: AppliedTable | Unfit | 'text' | null): met is Unfit {
   return met !== null && met !== 'text' && 'plan' in met;
-}
-
-function addTable(sum: TableChanges | undefined, more: TableChanges): TableChanges {
-  return {
-    inserts: (sum?.inserts ?? 0) + more.inserts,
-    updates: (sum?.updates ?? 0) + more.updates,
-    deletes: (sum?.deletes ?? 0) + more.deletes,
-    truncates: (sum?.truncates ?? 0) + more.truncates,
-    bytes: (sum?.bytes ?? 0) + more.bytes,
-  };
-}
-
-function addCounts(sum: Map<AppliedTable, TableCounts>, more: ReadonlyMap<AppliedTable, TableCounts>): void {
-  for (const [table, counts] of more) sum.set(table, { ...addTable(sum.get(table), counts) });
 }

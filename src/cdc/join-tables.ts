@@ -10,6 +10,7 @@ import { addPrimaryKey } from '../peers/ddl.ts';
 import { growTrees, planInput, readSourceSchema, readTargetFacts } from '../peers/ddl-input.ts';
 import { planSchema } from '../peers/ddl-plan.ts';
 import { parentsFirst, type TableTree, tableObject } from '../peers/ddl-tree.ts';
+import { readFiles, withFiles } from '../peers/files.ts';
 import { inspectTables } from '../peers/inspect.ts';
 import { tablesWithRows } from '../peers/inspect-target.ts';
 import { findKnownObjects, type KnownObject } from '../peers/known-objects.ts';
@@ -23,7 +24,6 @@ import type { Connection } from '../pg/client.ts';
 import { formatLsn, type Lsn } from '../pg/lsn.ts';
 import { ident, join, literal, type Sql, sql } from '../pg/sql.ts';
 import { showTable } from '../pg/table.ts';
-import { readNodes } from './look.ts';
 import { copyAnew, emptyTable } from './recopy.ts';
 import type { CdcReport } from './report.ts';
 
@@ -78,8 +78,8 @@ export async function joinTables(deps: JoinDeps, come: readonly MirroredTable[])
 async function holdStill({ source }: JoinDeps, then: Connection, { root, partitions }: TableTree): Promise<void> {
   const tables = [root, ...partitions].map(({ schema, name }) => sql`only ${ident(schema, name)}`);
   await then.run(sql`lock table ${join(tables)} in access share mode`);
-  const before = (await readNodes(then, [root.oid])).get(root.oid);
-  if ((await readNodes(source, [root.oid])).get(root.oid) === before) return;
+  const before = (await readFiles(then, [root.oid])).get(root.oid);
+  if ((await readFiles(source, [root.oid])).get(root.oid)?.node === before?.node) return;
   throw new SluiceError('upstream', `source table ${showTable(root)} was altered while it was to be read`, {
     sqlstate: 'XX000',
   });
@@ -302,10 +302,9 @@ async function fill(
   ran.push(`-- ${rows} rows, as of ${formatLsn(lsn)}`);
   const [made] = await inspectTables(target, [mapping.to], { sizes: false });
   if (made === undefined) return;
-  const node = (await readNodes(then, [root.oid])).get(root.oid) ?? null;
   await beginCopiedTable(target, work, { table: mapping.from, snapshotLsn: lsn });
   await finishCopiedTable(target, work, mapping.from);
-  const shape = { ...shapeOf(mapping, root, made), node };
+  const shape = withFiles(shapeOf(mapping, root, made), (await readFiles(then, [root.oid])).get(root.oid));
   await writeMemories(target, work, [{ table: showTable(mapping.from), shape, leaves: shapeLeaves(root) }]);
   const tables: readonly TableChange[] = [{ kind: 'join', table: mapping }];
   await writeSchemaChange(target, work, {

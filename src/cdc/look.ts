@@ -1,7 +1,9 @@
 // What a table of the source is at this moment, found by its OID: names may have been given to others.
 import { setTimeout as delay } from 'node:timers/promises';
+import { nodeOfTable } from '../peers/files.ts';
 import type { Relation } from '../peers/pgoutput.ts';
 import type { Connection } from '../pg/client.ts';
+import { type Lsn, parseLsn } from '../pg/lsn.ts';
 import { sql, trusted } from '../pg/sql.ts';
 import type { TableName } from '../pg/table.ts';
 
@@ -15,6 +17,8 @@ export interface SeenColumn {
   readonly missing: string | null;
   /** Of a partitioned table, which has no rows of its own: whether those of a partition that are older than the column show something. */
   readonly below?: boolean;
+  /** The transaction that last changed what the catalog says of it. */
+  readonly mark: string;
 }
 
 /** A column of the relation itself, which may be a partition, and may have dropped it. */
@@ -42,6 +46,8 @@ export interface Look {
   readonly own: readonly SeenAttribute[];
   /** The types of the relation's columns, as format_type prints them. */
   readonly types: readonly string[];
+  /** End of the source's log: all that is seen was committed before it. */
+  readonly lsn: Lsn;
 }
 
 // A stream may bring a transaction before the server lets others see it: its commit record is written first. With synchronous
@@ -65,26 +71,15 @@ export async function look(
   }
 }
 
-// Of the table c, by its files; nothing is locked.
-const node = trusted(`(with recursive tree(oid) as (select c.oid union all
-    select i.inhrelid from tree join pg_catalog.pg_class p on p.oid = tree.oid and p.relkind = 'p'
-    join pg_catalog.pg_inherits i on i.inhparent = tree.oid)
-  select pg_catalog.md5(pg_catalog.string_agg(pg_catalog.concat(f.oid::oid, '/', f.relfilenode), ',' order by f.oid))
-  from tree join pg_catalog.pg_class f on f.oid = tree.oid where f.relkind <> 'p')`);
+// A standby may show what it has replayed a moment before it says so.
+const endOfLog = trusted(`(case when pg_catalog.pg_is_in_recovery()
+    then greatest(pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn())
+    else pg_catalog.pg_current_wal_insert_lsn() end)::text`);
 
 // Of the column a of the table c; the server keeps what old rows show with the partitions alone.
 const below = trusted(`c.relkind = 'p' and exists (with recursive tree(oid) as (select c.oid union all
     select i.inhrelid from tree join pg_catalog.pg_inherits i on i.inhparent = tree.oid)
   select from tree join pg_catalog.pg_attribute l on l.attrelid = tree.oid where l.attname = a.attname and l.atthasmissing)`);
-
-/** What names the files of these tables, by OID. */
-export async function readNodes(source: Connection, oids: readonly number[]): Promise<ReadonlyMap<number, string>> {
-  if (oids.length === 0) return new Map();
-  const rows = await source.query<{ oid: number; node: string | null }>(
-    sql`select c.oid, ${node} as node from pg_catalog.pg_class c where c.oid = any(${[...oids]}::oid[])`,
-  );
-  return new Map(rows.flatMap((row) => (row.node === null ? [] : [[row.oid, row.node] as const])));
-}
 
 async function lookOnce(
   source: Connection,
@@ -94,7 +89,8 @@ async function lookOnce(
   const typmods = relation.columns.map((column) => column.typmod);
   // https://www.postgresql.org/docs/18/functions-info.html#FUNCTIONS-INFO-SNAPSHOT: the snapshot is this statement's own. The
   // upper half of the transaction's number is that of the nearest one.
-  return await source.one<Look>(sql`select
+  const seen = await source.one<Omit<Look, 'lsn'> & { lsn: string }>(sql`select
+    ${endOfLog} as lsn,
     (select pg_catalog.txid_visible_in_snapshot(case when f.id - n.next > 2147483648 then f.id - 4294967296
         when n.next - f.id > 2147483648 then f.id + 4294967296 else f.id end, now.snapshot)
       from (select pg_catalog.txid_current_snapshot() as snapshot) now
@@ -103,14 +99,15 @@ async function lookOnce(
     (select pg_catalog.json_build_object('schema', n.nspname, 'name', c.relname,
       'columns', (select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('attnum', a.attnum, 'name', a.attname,
           'type', pg_catalog.format_type(a.atttypid, a.atttypmod), 'generated', a.attgenerated <> '',
-          'notNull', a.attnotnull, 'missing', case when a.atthasmissing then a.attmissingval::text end, 'below', ${below})
+          'notNull', a.attnotnull, 'missing', case when a.atthasmissing then a.attmissingval::text end, 'below', ${below},
+          'mark', a.xmin::text)
           order by a.attnum), '[]')
         from pg_catalog.pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped),
       'key', (select pg_catalog.json_agg(a.attname order by key.place) from pg_catalog.pg_index x
         cross join lateral pg_catalog.unnest(x.indkey) with ordinality as key(attnum, place)
         join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum = key.attnum
         where x.indrelid = c.oid and x.indisprimary and x.indimmediate and key.place <= x.indnkeyatts),
-      'node', ${node})
+      'node', ${nodeOfTable})
       from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
       where c.oid = ${oid}::oid) as table,
     (select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('attnum', a.attnum,
@@ -120,4 +117,5 @@ async function lookOnce(
     (select coalesce(pg_catalog.json_agg(pg_catalog.format_type(t.type, t.typmod) order by t.place), '[]')
       from rows from (pg_catalog.unnest(${types}::oid[]), pg_catalog.unnest(${typmods}::int[]))
         with ordinality as t(type, typmod, place)) as types`);
+  return { ...seen, lsn: parseLsn(seen.lsn) };
 }

@@ -19,6 +19,8 @@ export interface MetSides {
   readonly follows: boolean;
   /** The relation is what the source has now. */
   readonly exact?: boolean;
+  /** The stream is behind all that `now` shows. */
+  readonly past?: boolean;
 }
 
 export interface Met {

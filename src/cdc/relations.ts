@@ -7,6 +7,7 @@ import { markNames } from '../peers/apply-marks.ts';
 import { type AppliedTable, appliedTable, binaryFits, pastTable, showName } from '../peers/apply-table.ts';
 import type { CopiedTable } from '../peers/checkpoint.ts';
 import type { ColumnNames } from '../peers/fetch-columns.ts';
+import { withFiles } from '../peers/files.ts';
 import { inspectTables } from '../peers/inspect.ts';
 import type { Relation } from '../peers/pgoutput.ts';
 import { type FilterWish, ownFilter, type RowFilter } from '../peers/row-filter.ts';
@@ -21,6 +22,7 @@ import { look, type Seen, type SeenAttribute } from './look.ts';
 import { place } from './met.ts';
 import { outdatedRelations } from './outdated.ts';
 import type { Recopied, TablePlan } from './reshape.ts';
+import { hasRewritten, Looks } from './rewritten.ts';
 
 interface Sides {
   readonly source: Table | undefined;
@@ -129,6 +131,7 @@ export class RelationBook {
   readonly #shapes: Map<string, Shape>;
   readonly #copied: Map<string, CopiedTable>;
   readonly #last = new Map<number, Meeting>();
+  readonly #looks = new Looks();
   #ids = 0;
   /** The target is not as it was inspected when the session began. */
   #reshaped = false;
@@ -172,18 +175,19 @@ export class RelationBook {
     if (stored === undefined) throw missingTable(mirrored, this.#deps.inspection.sides.get(name));
     const looked = await this.#look(mirrored, { relation, stored, at });
     if (looked === null) return null;
-    const { now, types, own, source, target, last, seen } = looked;
+    const { now, types, own, source, target, last, seen, lsn } = looked;
     const whole = relation.oid === stored.oid;
     if (!whole && sameTable(relation, mirrored.from)) {
       if (this.#full) return null;
       throw moved(mirrored, null);
     }
     const message = JSON.stringify(relation);
-    if (last?.message === message && last.seen === seen && !at.reshaped) return last.table;
+    if (last?.message === message && last.seen === seen && !at.reshaped && !this.#looks.isOpen(name)) return last.table;
     if (target === undefined || source === undefined) throw missingTable(mirrored, { source, target });
     const follows = this.#deps.work.options.schema_changes !== 'off';
     const exact = at.exact ?? false;
-    const sides = { mirrored, relation, types, whole, stored, now, own, source, target, follows, exact };
+    const past = hasRewritten({ mirrored, stored, now }) && this.#looks.isPast(name, { now, lsn, place: at.finalLsn });
+    const sides = { mirrored, relation, types, whole, stored, now, own, source, target, follows, exact, past };
     const snapshotLsn = this.#copied.get(name)?.snapshotLsn ?? null;
     // What is in the copy needs nothing: the copy was made of a later table.
     if (follows && !at.skipped && (snapshotLsn === null || at.finalLsn >= snapshotLsn)) {
@@ -193,17 +197,20 @@ export class RelationBook {
       if (unfit !== null) this.#forget(mirrored);
       if (unfit !== null) return unfit;
     }
-    const past = snapshotLsn !== null && at.finalLsn < snapshotLsn;
-    const agreed = tryAgree(sides, past && follows);
+    const isCopied = snapshotLsn !== null && at.finalLsn < snapshotLsn;
+    const agreed = tryAgree(sides, isCopied && follows);
     // All its rows are left out; once they count, the relation comes again as the copy has it.
     if (agreed === null) return pastTable({ id: ++this.#ids, mirrored, relation, target, snapshotLsn });
     for (const note of agreed.notes) await this.#deps.note(note);
     this.#shapes.set(name, agreed.shape);
+    const id = ++this.#ids;
+    if (agreed.shape.node === now.node) this.#looks.close(name);
+    else if (agreed.isNow) this.#looks.read(name, id);
     const { binary } = this.#deps;
     const fitting = { ...mirrored, exclude: agreed.exclude };
     const isNew = JSON.stringify(agreed.shape) !== JSON.stringify(stored);
     const table = appliedTable({
-      id: ++this.#ids,
+      id,
       mirrored: fitting,
       relation: agreed.relation,
       source,
@@ -222,6 +229,18 @@ export class RelationBook {
   /** What the sides were when they last agreed, by showTable of the source's name. */
   get shapes(): ReadonlyMap<string, Shape> {
     return this.#shapes;
+  }
+
+  /** Rows of a table came from `place` on. @returns what the two sides are known to be by that, and were not before */
+  came({ id, from }: AppliedTable, place: Lsn): Shape | null {
+    const name = showTable(from);
+    const stored = this.#shapes.get(name);
+    const files = this.#looks.agreed(name, { id, place });
+    if (stored === undefined || files === null) return null;
+    const shape = withFiles(stored, files);
+    this.#shapes.set(name, shape);
+    this.#looks.close(name);
+    return shape;
   }
 
   /** The mirrored table (not one of its partitions) of that OID on the source. */
@@ -250,6 +269,7 @@ export class RelationBook {
   recopied(mirrored: MirroredTable, { lsn, shape }: Recopied): void {
     const name = showTable(mirrored.from);
     this.#shapes.set(name, shape);
+    this.#looks.close(name);
     this.#forget(mirrored);
     this.#copied.set(name, { table: name, snapshotLsn: lsn, finished: true });
   }
@@ -272,18 +292,20 @@ export class RelationBook {
     const { relation, stored, at } = of;
     const last = this.#last.get(relation.oid);
     for (let tries = 0; ; tries++) {
-      const { table: now, types, own } = await look(this.#deps.source, { oid: stored.oid, xid: at.xid, relation });
+      const looked = await look(this.#deps.source, { oid: stored.oid, xid: at.xid, relation });
+      const { table: now, types, own, lsn } = looked;
       // It was dropped, and its rows with it.
       if (now === null && this.#full) return null;
       if (now === null || (!this.#full && !sameTable(now, mirrored.from))) throw moved(mirrored, now);
       const seen = JSON.stringify([now, own]);
-      if (last?.message === JSON.stringify(relation) && last.seen === seen && !at.reshaped) {
-        return { now, types, own, last, seen, source: undefined, target: undefined };
+      const isSame = last?.message === JSON.stringify(relation) && last.seen === seen;
+      if (isSame && !at.reshaped && !this.#looks.isOpen(showTable(mirrored.from))) {
+        return { now, types, own, lsn, last, seen, source: undefined, target: undefined };
       }
       const again = last !== undefined || this.#reshaped || tries > 0;
       const { source, target } = await this.#sides(mirrored, now, again || !sameTable(now, mirrored.from));
       if (source === undefined || isSameMoment(source, now) || tries === mostLooks) {
-        return { now, types, own, last, seen, source, target };
+        return { now, types, own, lsn, last, seen, source, target };
       }
     }
   }
@@ -292,7 +314,7 @@ export class RelationBook {
     const placed = place(sides);
     const all = planChanges(sides, placed);
     // What was changed a moment ago looks as if a person had done it.
-    const done = settled || (reshaped && all.every((change) => change.kind === 'fetch' && change.byHand));
+    const done = settled || (reshaped && all.every((change) => change.kind === 'fetch' && change.why !== 'new'));
     const changes = done ? [] : all;
     const unclear = placed.sure === 'two ways';
     if (changes.length === 0 && !unclear) return null;
@@ -355,6 +377,7 @@ interface Looked extends Sides {
   readonly now: Seen;
   readonly types: readonly string[];
   readonly own: readonly SeenAttribute[];
+  readonly lsn: Lsn;
   readonly last: Meeting | undefined;
   readonly seen: string;
 }

@@ -84,11 +84,11 @@ async function reread(deps: ReshapeDeps, plan: TablePlan): Promise<Reshaped> {
   const { work, target } = deps;
   const { mirrored, stored, xid } = plan;
   if (work.options.soft_delete) throw softDeleted(plan);
-  await refuseOneServer(deps, mirrored);
+  if (!(await mayReread(deps))) throw oneServer(mirrored);
   const of = { mirrored, oid: stored.oid, xid, source: deps.source };
   return await withLaterTable(work, of, async (later, source) => {
     const { table, now, own, relation, types, lsn } = later;
-    const at = { whole: true, follows: true, exact: true };
+    const at = { whole: true, follows: true, exact: true, past: true };
     const sides = { mirrored, relation, types, stored, now, own, source: table, ...at };
     const changes = planChanges({ ...sides, target: plan.target }, place(sides)).filter(
       (each) => each.kind !== 'fetch',
@@ -109,10 +109,13 @@ async function reread(deps: ReshapeDeps, plan: TablePlan): Promise<Reshaped> {
 }
 
 // A slot begins when every transaction of its server has ended, the one that waits for it too.
-async function refuseOneServer({ source, target }: ReshapeDeps, { from, to }: MirroredTable): Promise<void> {
+async function mayReread({ work, source, target }: ReshapeDeps): Promise<boolean> {
   const [there, here] = [await databaseIdentity(source), await databaseIdentity(target)];
-  if (there === null || there.split('_')[0] !== here?.split('_')[0]) return;
-  throw new SluiceError(
+  return !work.options.soft_delete && (there === null || there.split('_')[0] !== here?.split('_')[0]);
+}
+
+function oneServer({ from, to }: MirroredTable): SluiceError {
+  return new SluiceError(
     'wrong_state',
     `${showTable(from)} must be read whole again, and source and target are on one server`,
     {
@@ -128,7 +131,7 @@ function softDeleted({ mirrored, changes }: TablePlan): SluiceError {
   const [from, to] = [showTable(mirrored.from), showTable(mirrored.to)];
   const asked = changes.map(describe).filter((each) => each !== '');
   return new SluiceError('wrong_state', `new values of ${from} are not in the log of the source`, {
-    detail: `${asked.join(', ')}: its rows would have to be read again, and with soft_delete the target has more rows than the source.`,
+    detail: `${asked.join(', ') || 'values computed anew'}: its rows would have to be read again, and with soft_delete the target has more rows than the source.`,
     hint: `On the target change ${to} in the same way, with the values that the source has; then RESUME MIRROR.`,
   });
 }
@@ -174,13 +177,17 @@ class Reshaping {
   async isBlind(): Promise<boolean> {
     const { key, target, unclear, changes } = this.#plan;
     if (unclear) return true;
-    const blind = this.#fetches.filter((change) => !change.byHand && !this.#widens(change));
+    if (key !== null) return false;
+    const blind = this.#fetches.filter((change) => change.why !== 'by hand');
     // A type that has become another by now: there will be nothing to read its values by then, either.
-    const passing = changes.some((each) => each.kind === 'retype' && each.source === null && !this.#widens(each));
-    return key === null && (passing || blind.length > 0) && (await hasRows(this.#deps.target, target));
+    const passing = changes.flatMap((each) => (each.kind === 'retype' && each.source === null ? [each] : []));
+    const all = [...blind, ...passing];
+    if (all.length === 0 || !(await hasRows(this.#deps.target, target))) return false;
+    // Where they cannot be read again, what a wider type most likely holds must do.
+    return all.some((each) => !this.#widens(each)) || (await mayReread(this.#deps));
   }
 
-  // A wider type holds the same values.
+  // A wider type holds the same values, unless somebody computed others for it.
   #widens({ name }: { readonly name: string }): boolean {
     const change = this.#plan.changes.find((each) => each.kind === 'retype' && each.name === name);
     const there = this.#plan.target.columns.find((each) => each.name === this.#before(name));
@@ -302,15 +309,18 @@ class Reshaping {
     await using from = await connectPeer(work.source, use, signal);
     const fetch = { mirrored, source, target: there, key, columns };
     const { read, matched, written } = await fetchColumns({ source: from, target }, fetch, signal);
-    const moved = changes.some((each) => each.kind === 'retype' && key.some((names) => names.target === each.name));
+    const moved = changes.some(
+      (each) => (each.kind === 'retype' || each.kind === 'fetch') && key.some((names) => names.target === each.name),
+    );
     if (moved && matched === 0 && read > 0) {
       throw new SluiceError('wrong_state', `the key of ${showTable(source)} has other values on the source now`, {
-        detail: 'A change of its type computed them anew, and such values are not in the log.',
+        detail: 'A change of its column computed them anew, and such values are not in the log.',
         hint: `On the target make the same change of ${showTable(mirrored.to)} with the values that the source has; then RESUME MIRROR.`,
       });
     }
     const names = columns.map((each) => each.target).join(', ');
-    if (columns.length > 0) this.#statements.push(`-- ${names}: values of ${written} rows read from the source`);
+    // What was read in vain is nobody's news.
+    if (written > 0) this.#statements.push(`-- ${names}: values of ${written} rows read from the source`);
   }
 
   async #run(statement: Sql): Promise<void> {

@@ -6,6 +6,7 @@ import { Applier } from '../peers/apply.ts';
 import { readCopiedTables } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
 import { ensureDdlCapture } from '../peers/ddl-capture.ts';
+import { readFiles, withFiles } from '../peers/files.ts';
 import { ensureKnownObjects } from '../peers/known-objects.ts';
 import { cameFrom, databaseIdentity, originName } from '../peers/origin.ts';
 import { readPublication } from '../peers/publication.ts';
@@ -26,7 +27,6 @@ import type { Connection } from '../pg/client.ts';
 import { type Lsn, laterLsn } from '../pg/lsn.ts';
 import { sql } from '../pg/sql.ts';
 import { showTable, type Table } from '../pg/table.ts';
-import { readNodes } from './look.ts';
 import { type Inspection, inspectSides, mayBeBinary, RelationBook } from './relations.ts';
 import type { CdcReport } from './report.ts';
 import { agreeOnStart } from './start.ts';
@@ -149,16 +149,17 @@ async function rememberAll(deps: {
     const stored = known.get(table)?.shape ?? null;
     const shape = stored ?? shapeOf(mirrored, source, there);
     if (stored === null) memories.push({ table, shape, leaves: shapeLeaves(source) });
-    if (shape.node == null && isUnchanged(shape, source, mirrored)) fileless.set(table, shape);
+    const isMarked = shape.node != null && shape.columns.every(({ mark, dropped }) => dropped || mark !== undefined);
+    if (!isMarked && isUnchanged(shape, source, mirrored)) fileless.set(table, shape);
   }
-  const nodes = await readNodes(
+  const files = await readFiles(
     db,
     [...fileless.values()].map((shape) => shape.oid),
   );
   for (const [table, shape] of fileless) {
-    const node = nodes.get(shape.oid);
-    if (node !== undefined)
-      memories.push({ ...memories.find((each) => each.table === table), table, shape: { ...shape, node } });
+    const now = files.get(shape.oid);
+    if (shape.node != null && shape.node !== now?.node) continue;
+    memories.push({ ...memories.find((each) => each.table === table), table, shape: withFiles(shape, now) });
   }
   if (memories.length === 0) return known;
   await remember(target, work, [...new Map(memories.map((memory) => [memory.table, memory])).values()]);

@@ -16,6 +16,8 @@ export interface ShapeColumn {
   readonly targetType: string;
   /** Whether the source said NOT NULL; left out by older versions. */
   readonly notNull?: boolean;
+  /** Which transaction last changed what the source's catalog says of it, as of the shape's `node`; left out: not known. */
+  readonly mark?: string;
   /** The source has dropped it; the target still had it then. */
   readonly dropped?: true;
 }
@@ -39,7 +41,7 @@ export interface Shape {
   readonly computed?: readonly ShapeComputed[];
   /** Numbers of the columns that are left out of the mirror, whatever they are called later. */
   readonly excluded?: readonly number[];
-  /** Names the source's files as they were then (`look`); null: not looked at yet. */
+  /** Names the source's files that had no other values of its columns than the target (`readFiles`); null: not looked at yet. */
   readonly node?: string | null;
 }
 

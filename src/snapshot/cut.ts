@@ -5,6 +5,7 @@ import type { MirroredTable } from '../mirror/work.ts';
 import { writePlans } from '../peers/copied-parts.ts';
 import { partitionTarget } from '../peers/ddl.ts';
 import { type TableTree, targetNames } from '../peers/ddl-tree.ts';
+import { readFiles, withFiles } from '../peers/files.ts';
 import { inspectTables } from '../peers/inspect.ts';
 import { readLaterObjects } from '../peers/later-objects.ts';
 import { runAlone } from '../peers/run-alone.ts';
@@ -48,10 +49,15 @@ export async function cutSource(
   const versions = { source: await version(source), target: await version(target) };
   const columns = new Map<string, CopiedColumns>();
   const memories: Memory[] = [];
+  // A table that is written anew before it is copied is not copied.
+  const files = await readFiles(
+    source,
+    trees.map(({ root }) => root.oid),
+  );
   for (const { mapping, root } of trees) {
     const to = there.get(showTable(mapping.to));
     if (to !== undefined) {
-      const shape = shapeOf(mapping, root, to);
+      const shape = withFiles(shapeOf(mapping, root, to), files.get(root.oid));
       memories.push({ table: showTable(mapping.from), shape, leaves: shapeLeaves(root) });
     }
     // Without columns, a table that was dropped on the target meanwhile is reported column by column.
