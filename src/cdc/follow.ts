@@ -19,7 +19,7 @@ import type { Place, Unfit } from './relations.ts';
 import type { AppliedBatch, TableChanges } from './report.ts';
 import { reshape, type TablePlan } from './reshape.ts';
 import type { Session } from './session.ts';
-import { Settler } from './settler.ts';
+import { lookAgainMs, Settler } from './settler.ts';
 import { addCounts, addTable } from './tally.ts';
 import { tellSchemaChanges } from './told.ts';
 import type { Wake } from './wake.ts';
@@ -37,8 +37,6 @@ const idleEveryMs = 10_000;
 const fillingEveryMs = 1_000;
 // Between a look at the source and the moment when the target has come to it.
 const settleEveryMs = 20;
-// After a look at what was changed meanwhile.
-const lookAgainMs = 50;
 const fillingBytes = 8n * 1024n * 1024n;
 
 /** How following ended: it was told to stop, or must begin again, with values as text or with other tables. */
@@ -64,7 +62,7 @@ export interface FollowDeps {
 
 /** Follows until the signal is aborted. @throws whatever ends the stream or the target; all that came whole before is applied first */
 export async function follow(deps: FollowDeps, signal: AbortSignal): Promise<Followed> {
-  const follower = new Follower(deps, await Settler.open(deps.session), signal);
+  const follower = new Follower(deps, await Settler.open(deps.session, signal), signal);
   const ring = () => deps.wake.ring();
   const { lost } = deps.session.applier;
   for (const each of [signal, lost]) each.addEventListener('abort', ring, { once: true });

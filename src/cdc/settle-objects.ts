@@ -3,7 +3,7 @@ import { type SluiceError, toSluiceError } from '../base/errors.ts';
 import { type ObjectLine, objectKey } from '../mirror/object.ts';
 import type { MirrorWork } from '../mirror/work.ts';
 import { compareToken } from '../peers/checkpoint.ts';
-import { type KnownObject, readKnownObjects, writeKnownObjects } from '../peers/known-objects.ts';
+import { type KnownObject, readKnownObjects, wantLook, writeKnownObjects } from '../peers/known-objects.ts';
 import type { PlannedObject } from '../peers/objects-planned.ts';
 import { renameStatements } from '../peers/schema/undo.ts';
 import { writeSchemaChange } from '../peers/schema-changes.ts';
@@ -35,6 +35,36 @@ export async function settleObjects(deps: ObjectsDeps, look: SourceLook): Promis
   await new Settling(deps).run(look);
 }
 
+/**
+ * Before the first change is applied: what the target has by now of what the source has. Without it nobody could say later what a
+ * drop or a new name is of. The rest is made with the next look, which is asked for.
+ */
+export async function rememberFirst(deps: ObjectsDeps, look: SourceLook): Promise<void> {
+  const plan = await planWhole(deps.target, deps.work, look);
+  await remember(deps, standing(plan, foundObjects(plan)), 'more is to be made');
+}
+
+function standing(plan: WholePlan, now: ReadonlyMap<string, Found>): readonly Found[] {
+  const lacking = new Set(plan.objects.flatMap(({ line }) => (line.state === 'existed' ? [] : [objectKey(line)])));
+  return [...now.values()].filter(({ key, stands }) => stands !== false && !lacking.has(key));
+}
+
+async function remember(
+  { work, target }: ObjectsDeps,
+  objects: readonly (KnownObject | Found)[],
+  then: 'all is made' | 'more is to be made',
+): Promise<void> {
+  const kept = objects.map((each): KnownObject => {
+    const { id, kind, key, shown, schema, name, arguments: args, table, definition, drop, early, type } = each;
+    return { id, kind, key, shown, schema, name, arguments: args, table, definition, drop, early, type };
+  });
+  await target.transaction(async () => {
+    await compareToken(target, work);
+    await writeKnownObjects(target, work, { objects: kept, done: then === 'all is made' });
+    if (then === 'more is to be made') await wantLook(target, work);
+  });
+}
+
 // What is not there, or goes with something else, need not be dropped.
 const undefinedStates: ReadonlySet<string> = new Set(['42704', '42P01', '42883', '3F000', '42703']);
 const takenStates: ReadonlySet<string> = new Set(['42P07', '42710', '42723', '42P06']);
@@ -52,34 +82,18 @@ class Settling {
     const before = await readKnownObjects(target, work);
     let plan = await planWhole(target, work, look);
     let now = foundObjects(plan);
-    if (before.fresh) {
-      const lacking = new Set(plan.objects.filter(isElsewhere).map(({ line }) => objectKey(line)));
-      await this.#remember([...now.values()].filter(({ key }) => !lacking.has(key)));
-      return;
-    }
-    const gone = [...before.objects.values()].filter(({ id }) => !now.has(id));
+    const known = before.fresh ? new Map(standing(plan, now).map((each) => [each.id, each])) : before.objects;
+    const gone = [...known.values()].filter(({ id }) => !now.has(id));
     const undropped = await this.#drop(gone, plan);
-    const renamed = await this.#rename(before.objects, now);
+    const renamed = await this.#rename(known, now);
     if (renamed || undropped.dropped) {
       plan = await planWhole(target, work, look);
       now = foundObjects(plan);
     }
-    const failed = await this.#make(plan, { before: before.objects, now });
+    const failed = await this.#make(plan, { before: known, now });
     // What could not be made is as if it had just come: it is tried again with the next change.
     const rest = [...now.values()].filter(({ id }) => !failed.has(id));
-    await this.#remember([...rest, ...undropped.left]);
-  }
-
-  async #remember(objects: readonly (KnownObject | Found)[]): Promise<void> {
-    const { work, target } = this.#deps;
-    const kept = objects.map((each): KnownObject => {
-      const { id, kind, key, shown, schema, name, arguments: args, table, definition, drop, early, type } = each;
-      return { id, kind, key, shown, schema, name, arguments: args, table, definition, drop, early, type };
-    });
-    await target.transaction(async () => {
-      await compareToken(target, work);
-      await writeKnownObjects(target, work, { objects: kept, done: true });
-    });
+    await remember(this.#deps, [...rest, ...undropped.left], 'all is made');
   }
 
   // Again and again while one goes: what stands on another must go before it.

@@ -1,5 +1,6 @@
 // What follows from changes of the schema once the rows around them are there: a look at the source, and the target brought to it.
 import { toSluiceError } from '../base/errors.ts';
+import { pause } from '../base/retry.ts';
 import { applicationName } from '../mirror/work.ts';
 import { connectPeer } from '../peers/connect.ts';
 import { growTrees } from '../peers/ddl-input.ts';
@@ -11,7 +12,7 @@ import { type Lsn, parseLsn } from '../pg/lsn.ts';
 import { sql } from '../pg/sql.ts';
 import { joinTables } from './join-tables.ts';
 import type { Session } from './session.ts';
-import { settleObjects } from './settle-objects.ts';
+import { rememberFirst, settleObjects } from './settle-objects.ts';
 import { lookAtTables, settleTables, type TablesLook } from './settle-tables.ts';
 
 /** What is to be done next; `wait`: the target has not come to where the look was taken. */
@@ -20,6 +21,8 @@ export type Next = 'nothing' | 'look' | 'wait' | 'settle';
 // internal_error (a cache lookup failed, a relation cannot be opened), undefined_table, _object, _function, _column, schema.
 const vanished: ReadonlySet<string> = new Set(['XX000', '42P01', '42704', '42883', '42703', '3F000']);
 const mostTries = 20;
+// After a look at what was changed meanwhile.
+export const lookAgainMs = 50;
 
 interface Looked {
   /** End of the source's log after it. */
@@ -50,12 +53,24 @@ export class Settler {
     this.#lsn = session.checkpoint;
   }
 
-  /** Null: the mirror follows columns only, or nothing. */
-  static async open(session: Session): Promise<Settler | null> {
+  /** To be opened before anything is applied. Null: the mirror follows columns only, or nothing. */
+  static async open(session: Session, signal: AbortSignal): Promise<Settler | null> {
     const { work, applier } = session;
     if (work.options.schema_changes !== 'full') return null;
     const { wanted, fresh } = await readKnownObjects(applier.connection, work);
-    return new Settler(session, wanted || fresh);
+    const settler = new Settler(session, wanted || fresh);
+    if (fresh) await settler.#begin(signal);
+    return settler;
+  }
+
+  async #begin(signal: AbortSignal): Promise<void> {
+    while (this.#looked === null && !signal.aborted) {
+      if (!(await this.look(signal))) await pause(lookAgainMs, signal).catch(() => undefined);
+    }
+    const { work, applier, report } = this.#session;
+    const { whole } = this.#looked ?? { whole: null };
+    this.#looked = null;
+    if (whole !== null) await rememberFirst({ work, target: applier.connection, report, lsn: this.#lsn }, whole);
   }
 
   get lsn(): Lsn {
