@@ -34,6 +34,8 @@ export interface DdlDone {
   readonly notes: readonly string[];
   /** Tables with rows that were never in the log: they must be read whole. */
   readonly reread: readonly MirroredTable[];
+  /** Whether something is no partition any more. */
+  readonly detached: boolean;
 }
 
 /**
@@ -60,6 +62,7 @@ class Following {
   readonly #statements: string[] = [];
   readonly #notes: string[] = [];
   readonly #reread: MirroredTable[] = [];
+  #detached = false;
 
   constructor(deps: DdlDeps, message: DdlMessage) {
     this.#deps = deps;
@@ -68,7 +71,7 @@ class Following {
 
   get done(): DdlDone {
     const what = this.#what.join(', ');
-    return { what, statements: this.#statements, notes: this.#notes, reread: this.#reread };
+    return { what, statements: this.#statements, notes: this.#notes, reread: this.#reread, detached: this.#detached };
   }
 
   async run(): Promise<void> {
@@ -250,6 +253,7 @@ class Following {
         sql`alter table ${ident(each.parent.schema, each.parent.name)} detach partition ${ident(each.schema, each.name)}`,
       );
       there.delete(name);
+      this.#detached = true;
     }
     for (const each of tree.partitions) {
       const to = names.get(each.oid) ?? each;

@@ -16,11 +16,10 @@ import { type Batch, Gatherer, type Stop } from './batch.ts';
 import { followDdl } from './ddl.ts';
 import { decide } from './decide.ts';
 import type { Place, Unfit } from './relations.ts';
-import type { AppliedBatch, TableChanges } from './report.ts';
 import { reshape, type TablePlan } from './reshape.ts';
 import type { Session } from './session.ts';
 import { lookAgainMs, Settler } from './settler.ts';
-import { addCounts, addTable } from './tally.ts';
+import { addCounts, appliedBatch, type Times } from './tally.ts';
 import { tellSchemaChanges } from './told.ts';
 import type { Wake } from './wake.ts';
 
@@ -75,8 +74,6 @@ export async function follow(deps: FollowDeps, signal: AbortSignal): Promise<Fol
   }
 }
 
-type Times = Pick<AppliedBatch, 'stagedAt' | 'mergedAt' | 'committedAt' | 'acknowledgedAt'>;
-
 class Follower {
   readonly #deps: FollowDeps;
   readonly #gatherer: Gatherer;
@@ -94,6 +91,8 @@ class Follower {
   #oldestApplied: Date | null = null;
   /** Of the batch on its way, whose earlier pieces may have gone there. */
   #stagedAt: number | null = null;
+  /** Behind the transaction that ends there the stream must begin again. */
+  #restartAt: Lsn | null = null;
   /** The schema was changed in the target's transaction, or in one before, and the journal does not know. */
   #changed = false;
 
@@ -157,7 +156,13 @@ class Follower {
   }
 
   #throwFailure(): void {
-    if (this.#failure !== undefined) throw this.#failure.error;
+    if (this.#failure !== undefined) {
+      // Rows of what was detached a moment ago may have come under a wrong name; to a new walsender they are what they are.
+      const stale = this.#restartAt !== null && this.#deps.positions.durable > this.#deps.session.checkpoint;
+      if (!stale) throw this.#failure.error;
+      this.#ended = { restart: 'tables' };
+      return;
+    }
     // A target that goes while there is nothing to apply is missed at once, not with the next change.
     if (this.#applying !== null || !this.#deps.session.applier.lost.aborted) return;
     throw new SluiceError('connection_lost', 'the connection to the target was lost');
@@ -294,6 +299,8 @@ class Follower {
       if (done.reread.length > 0) this.#gatherer.replace((table) => relations.reread(table));
       for (const note of done.notes) await report.note(note);
       this.#settler?.met(finalLsn);
+      // Before 15 a walsender takes rows of what was a partition for its table's as long as it lives.
+      if (done.detached && this.#deps.session.version < 150_000) this.#restartAt = finalLsn;
     } catch (error) {
       // As where a row does not fit: the target's transaction stands open.
       this.#failure = { error };
@@ -387,6 +394,7 @@ class Follower {
     this.#oldestApplied = null;
     await this.#reached(batch.endLsn); // 2. only now may the source forget
     if (this.#changed) await this.#tellChanges();
+    if (this.#restartAt !== null && batch.endLsn > this.#restartAt) this.#ended ??= { restart: 'tables' };
     await this.#agree(batch.startLsn);
     const stagedAt = this.#stagedAt === null ? null : new Date(this.#stagedAt);
     const times = { stagedAt, mergedAt: new Date(applied.mergedAt), committedAt, acknowledgedAt: new Date() };
@@ -454,20 +462,8 @@ class Follower {
 
   #report(batch: Batch, endLsn: Lsn, times: Times): void {
     const { report } = this.#deps.session;
-    const tables = new Map<string, TableChanges>();
-    let changes = 0;
-    let bytes = 0;
-    for (const [table, counts] of this.#counts) {
-      const name = showTable(table.from);
-      const sum = addTable(tables.get(name), counts);
-      tables.set(name, sum);
-      changes += counts.inserts + counts.updates + counts.deletes + counts.truncates;
-      bytes += counts.bytes;
-    }
+    const told = appliedBatch(this.#counts, { ...batch, endLsn }, times);
     this.#counts.clear();
-    const { startLsn, transactions, receivedAt } = batch;
-    const sourceCommittedAt = batch.sourceCommittedAt ?? times.committedAt;
-    const told = { startLsn, endLsn, transactions, changes, bytes, receivedAt, ...times, sourceCommittedAt, tables };
     void Promise.resolve(report.batch(told)).catch((error: unknown) => this.#fail(error));
     const skipped = this.#gatherer.takeSkippedTruncates();
     if (skipped === 0) return;

@@ -120,6 +120,8 @@ test.each(up)(
     alter table p attach partition p4 for values from (30) to (40); insert into p values (5, 36); update p set id = -id where r = 35; commit`);
     await quiet(f, running);
     expect(await everything(target)).toEqual(await everything(source));
+    // The source has sent rows of p1 as such of p by then, which some of its versions do not forget.
+    await source.exec('update p set id = 1001 where id = 1');
     await source.exec(`alter table p detach partition p1; insert into p1 values (1000, 1000); drop table p2;
     create table p2 partition of p for values from (10) to (20) partition by list (id); create table p2a partition of p2 default; insert into p values (12, 12)`);
     await source.exec('delete from p where id = 101; update p1 set r = -r');
