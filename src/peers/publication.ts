@@ -122,8 +122,10 @@ export function publicationText({ name, tables, version }: Plan): {
   readonly create: Sql;
 } {
   const list = joinSql(tables.map((each) => publishedTable(each, version)));
-  const generated = version >= 180_000 && needsGenerated(tables);
-  const options = sql`publish_via_partition_root = true${generated ? sql`, publish_generated_columns = stored` : sql``}`;
+  // From 18 on the source refuses updates of a table with REPLICA IDENTITY FULL whose generated columns are not published, and a
+  // table may come to have one at any time.
+  const generated = version >= 180_000 ? sql`, publish_generated_columns = stored` : sql``;
+  const options = sql`publish_via_partition_root = true${generated}`;
   const what = tables.length === 0 ? sql`` : sql` for table ${list}`;
   return { list, options, create: sql`create publication ${ident(name)}${what} with (${options})` };
 }
@@ -148,13 +150,6 @@ function publishedTable({ table, exclude, where }: PublishedTable, version: numb
 function columnList(table: PublishedTable['table'], exclude: readonly string[]): readonly string[] | null {
   if (exclude.length === 0 || table.replicaIdentity === 'f') return null;
   return table.columns.filter((each) => each.generated === '' && !exclude.includes(each.name)).map(({ name }) => name);
-}
-
-// From 18 on the source refuses updates of a table with REPLICA IDENTITY FULL whose generated columns are not published.
-function needsGenerated(tables: readonly PublishedTable[]): boolean {
-  return tables.some(
-    ({ table }) => table.replicaIdentity === 'f' && table.columns.some((column) => column.generated === 's'),
-  );
 }
 
 function publicationError(error: unknown, name: string): unknown {

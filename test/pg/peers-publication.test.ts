@@ -64,6 +64,16 @@ describe.each([14, 18] as const)('PostgreSQL %i', (major) => {
     expect(keyed?.columns ?? null).toEqual(major === 14 ? null : ['id', 'v']);
   });
 
+  test('the source goes on updating a table that gets a generated column later', async () => {
+    await using db = await testDatabase(major);
+    await db.exec(
+      `create table late (id int, v text); alter table late replica identity full; insert into late values (1), (2)`,
+    );
+    await publish(db, { late: {} });
+    await db.exec('alter table late add twice int generated always as (id * 2) stored');
+    await db.exec("update late set v = 'changed'; delete from late where id = 1");
+  });
+
   test('made twice it is there once, and one that a killed step left half-made is put right', async () => {
     await using db = await testDatabase(major);
     await db.exec('create table a (id int primary key); create table b (id int primary key)');
