@@ -8,7 +8,7 @@ import { type Shape, type ShapeColumn, shapeComputed } from '../peers/shape.ts';
 import { type Column, showTable, type Table } from '../pg/table.ts';
 import { holds } from '../pg/wider.ts';
 import type { SeenColumn } from './look.ts';
-import { isExcluded, type Met, type MetSides, type Placed, place } from './met.ts';
+import { isExcluded, type Met, type MetSides, type Placed, partitionsGone, place } from './met.ts';
 import { hasRewritten, isRewritten, seenFiles } from './rewritten.ts';
 
 export interface Sides extends MetSides {
@@ -51,7 +51,11 @@ export function agree(given: Sides): Agreement {
     return [{ ...column, dropped: true }];
   });
   const columns = [...pairs.values(), ...rest].toSorted((a, b) => a.attnum - b.attnum);
-  const same = { ...stored, targetOid: target.oid, columns, ...remembered(sides, placed) };
+  const gone = partitionsGone(sides, placed);
+  const same = {
+    ...{ ...stored, targetOid: target.oid, columns, ...remembered(sides, placed) },
+    ...(gone === undefined ? {} : { gone }),
+  };
   // Where changes are not followed, telling is all that can be done.
   const told = given.follows || !isNow ? [] : rewrittenNames(sides);
   if (told.length > 0) notes.push(mayDiffer(sides, told));
@@ -84,7 +88,7 @@ function mayDiffer({ mirrored }: Sides, columns: readonly string[]): string {
 function remembered(
   { stored, now, target, source, mirrored }: Sides,
   placed: Placed,
-): Pick<Shape, 'key' | 'computed' | 'excluded'> {
+): Pick<Shape, 'key' | 'computed' | 'excluded' | 'passing'> {
   const renamed = (name: string) => {
     const attnum = stored.columns.find((each) => each.name === name)?.attnum;
     return placed.met.find((each) => each.attnum === attnum)?.name ?? name;
@@ -93,9 +97,9 @@ function remembered(
   const byName = now.columns.filter((each) => isExcluded({ stored, mirrored }, each.attnum, each.name));
   const numbers = new Set([...(stored.excluded ?? []), ...placed.excluded, ...byName.map((each) => each.attnum)]);
   const excluded = [...numbers].toSorted((a, b) => a - b);
-  if (placed.isNow) return { key, computed: shapeComputed(source, target), excluded };
+  if (placed.isNow) return { key, computed: shapeComputed(source, target), excluded, passing: [] };
   const { computed } = stored;
-  return { key, ...(computed === undefined ? {} : { computed }), excluded };
+  return { key, ...(computed === undefined ? {} : { computed }), excluded, passing: placed.passing };
 }
 
 // A target table that was made anew has other numbers: only names are left to go by.

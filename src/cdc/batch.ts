@@ -44,8 +44,6 @@ export type Stop =
       readonly xid: number;
       /** Commit position of the transaction around it. */
       readonly finalLsn: Lsn;
-      /** Its transaction is on the target already. */
-      readonly skipped: boolean;
       readonly at: number;
     }
   /** A change of the schema, in the words of the source's event trigger. */
@@ -85,6 +83,8 @@ export class Gatherer {
   readonly #options: GathererOptions;
   #relations: Relations = new Map();
   #messages = new Map<number, string>();
+  /** Described among rows that are left out, of which the target has more than that by now: met with the first row that counts. */
+  readonly #later = new Map<number, Relation>();
   #done: Gathered = empty(new Map(), 0n);
   #tx: Gathered = empty(new Map(), 0n);
   /** Commit position of the open transaction. */
@@ -182,6 +182,11 @@ export class Gatherer {
         case tags.update:
         case tags.delete: {
           if (this.#isSkipped()) break;
+          const later = this.#takeLater(chunk, at);
+          if (later !== null) {
+            this.#keep(chunk, spanStart, frame);
+            return this.#stopAt(later, frame);
+          }
           this.#tx.changes++;
           if (
             this.#tx.changes >= this.#options.limits.piece ||
@@ -209,13 +214,21 @@ export class Gatherer {
         case tags.relation: {
           const relation = readMessage(chunk, at, next) as Relation;
           if (this.#knows(relation)) break;
+          if (this.#isSkipped()) {
+            this.#later.set(relation.oid, relation);
+            break;
+          }
           this.#keep(chunk, spanStart, frame);
           return this.#stopAt(relation, next);
         }
         case tags.truncate: {
           this.#keep(chunk, spanStart, frame);
           spanStart = next;
-          if (!this.#isSkipped()) this.#truncate(readMessage(chunk, at, next) as Truncate);
+          if (this.#isSkipped()) break;
+          const truncate = readMessage(chunk, at, next) as Truncate;
+          const later = truncate.relations.map((oid) => this.#later.get(oid)).find((each) => each !== undefined);
+          if (later !== undefined) return this.#stopAt(later, frame);
+          this.#truncate(truncate);
           break;
         }
         case tags.origin: {
@@ -335,8 +348,13 @@ export class Gatherer {
   }
 
   #stopAt(relation: Relation, at: number): Stop {
-    const finalLsn = this.#begin ?? 0n;
-    return { kind: 'relation', relation, xid: this.#xid, finalLsn, skipped: this.#isSkipped(), at };
+    this.#later.delete(relation.oid);
+    return { kind: 'relation', relation, xid: this.#xid, finalLsn: this.#begin ?? 0n, at };
+  }
+
+  // The relation of a row, if it was described among rows that are left out.
+  #takeLater(chunk: Buffer, at: number): Relation | null {
+    return this.#later.size === 0 ? null : (this.#later.get(chunk.readUInt32BE(at + 1)) ?? null);
   }
 
   #isSkipped(): boolean {

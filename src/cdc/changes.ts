@@ -48,12 +48,13 @@ export interface ChangeSides extends MetSides {
 /** The changes that make the target fit; none: it does, or only a person can tell. */
 export function planChanges(sides: ChangeSides, placed: Placed): readonly ColumnChange[] {
   if (placed.sure !== 'yes') return [];
-  const paired = placed.met.map((met) => ({
+  const all = placed.met.map((met) => ({
     met,
     before: sides.stored.columns.find((one) => one.attnum === met.attnum),
   }));
   const drops = dropped(sides, placed);
-  const renames = renamed(sides, { paired, isNow: placed.isNow });
+  const renames = renamed(sides, { paired: all, isNow: placed.isNow });
+  const paired = all.map((each) => ({ ...each, name: nameAfter(sides, each, renames) }));
   const retypes = paired.flatMap((each) => retyped(sides, each, placed.isNow));
   const adds = paired.flatMap(({ met, before }) => (before === undefined ? added(sides, met, { drops, renames }) : []));
   return [
@@ -70,6 +71,17 @@ export function planChanges(sides: ChangeSides, placed: Placed): readonly Column
 interface Paired {
   readonly met: Met;
   readonly before: ShapeColumn | undefined;
+}
+
+interface Named extends Paired {
+  /** On the target, when columns have got their new names. */
+  readonly name: string;
+}
+
+// One that has gone back to the name that it had is not renamed for rows that come between.
+function nameAfter(sides: ChangeSides, { met, before }: Paired, renames: readonly Rename[]): string {
+  const there = targetOf(sides, before)?.name ?? met.name;
+  return renames.find((each) => each.from === there)?.to ?? there;
 }
 
 const targetOf = ({ target, stored }: ChangeSides, before: ShapeColumn | undefined): Column | undefined =>
@@ -149,7 +161,7 @@ function inSteps(renames: readonly Rename[], target: Table): readonly Rename[] {
   ];
 }
 
-function retyped(sides: ChangeSides, { met, before }: Paired, isNow: boolean): readonly ColumnChange[] {
+function retyped(sides: ChangeSides, { met, before, name }: Named, isNow: boolean): readonly ColumnChange[] {
   const there = targetOf(sides, before);
   if (before === undefined || there === undefined) return [];
   const present = presentOf(sides, met.attnum);
@@ -157,7 +169,7 @@ function retyped(sides: ChangeSides, { met, before }: Paired, isNow: boolean): r
   // What has changed again by now is read then.
   const rewritten = isPresent && (sides.stored.node == null || sides.stored.node !== sides.now.node);
   const fetch = (why: Why): readonly ColumnChange[] =>
-    rewritten ? [{ kind: 'fetch', name: met.name, source: present.name, why }] : [];
+    rewritten ? [{ kind: 'fetch', name, source: present.name, why }] : [];
   if (before.type === met.type) {
     // What a person has changed on the target is for a person to judge.
     if (before.targetType !== there.type.text) return [];
@@ -171,7 +183,7 @@ function retyped(sides: ChangeSides, { met, before }: Paired, isNow: boolean): r
   const type = wantedType(sides, met);
   if (type === null) return [];
   const source = isPresent ? (sourceOf(sides, met.attnum) ?? null) : null;
-  return [{ kind: 'retype', name: met.name, type, source }, ...fetch('new')];
+  return [{ kind: 'retype', name, type, source }, ...fetch('new')];
 }
 
 // Of a type that is gone nothing is known but what it has become.
@@ -224,19 +236,19 @@ function rowsHoldMore(
   return stored.node !== now.node || present.notNull;
 }
 
-function loosened(sides: ChangeSides, { met, before }: Paired): readonly ColumnChange[] {
+function loosened(sides: ChangeSides, { met, before, name }: Named): readonly ColumnChange[] {
   const there = targetOf(sides, before);
   const present = presentOf(sides, met.attnum);
   if (before?.notNull !== true || present === undefined || present.notNull || there?.notNull !== true) return [];
   if (sides.target.primaryKey?.columns.includes(there.name) || there.identity !== '') return [];
-  return [{ kind: 'let be null', name: met.name }];
+  return [{ kind: 'let be null', name }];
 }
 
-function tightened(sides: ChangeSides, { met, before }: Paired): readonly ColumnChange[] {
+function tightened(sides: ChangeSides, { met, before, name }: Named): readonly ColumnChange[] {
   const there = targetOf(sides, before);
   const present = presentOf(sides, met.attnum);
   if (before?.notNull !== false || present?.notNull !== true || there?.notNull !== false) return [];
-  return [{ kind: 'may not be null', name: met.name }];
+  return [{ kind: 'may not be null', name }];
 }
 
 function computed(sides: ChangeSides): readonly ColumnChange[] {

@@ -220,7 +220,7 @@ class Follower {
   // Changes the target until it takes rows of the relation.
   async #fit(
     relation: Relation,
-    at: Pick<Place, 'xid' | 'finalLsn' | 'skipped' | 'exact'>,
+    at: Pick<Place, 'xid' | 'finalLsn' | 'exact'>,
     change: (plan: TablePlan) => Promise<boolean>,
   ): Promise<AppliedTable | null | 'text'> {
     const { relations } = this.#deps.session;
@@ -331,7 +331,7 @@ class Follower {
   async #bringTo(settler: Settler): Promise<void> {
     const { applier, relations, work } = this.#deps.session;
     const { durable } = this.#deps.positions;
-    const at = { xid: this.#gatherer.xid, finalLsn: laterLsn(durable, settler.lsn), skipped: false, exact: true };
+    const at = { xid: this.#gatherer.xid, finalLsn: laterLsn(durable, settler.lsn), exact: true };
     for (const relation of await relations.outdated()) {
       const met = await this.#fit(relation, at, (plan) => this.#change(plan, settler.lsn));
       if (met === 'text') this.#ended = { restart: 'text' };

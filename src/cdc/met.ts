@@ -1,6 +1,6 @@
 // Which column of the source each column of a relation is, from its place in the stream, what was remembered and what is there now. Pure.
 import type { Relation } from '../peers/pgoutput.ts';
-import type { Shape } from '../peers/shape.ts';
+import type { Shape, ShapeColumn } from '../peers/shape.ts';
 import { type Alignment, align, alignByName, type Candidate } from './align.ts';
 import type { Seen, SeenAttribute } from './look.ts';
 
@@ -39,6 +39,8 @@ export interface Placed {
   readonly left: readonly number[];
   /** Numbers of those that are excluded. */
   readonly excluded: readonly number[];
+  /** Those of them that are gone, and were before they were known. */
+  readonly passing: readonly Pick<ShapeColumn, 'attnum' | 'name' | 'type'>[];
   /** Whether the relation has the columns that the source has now. */
   readonly isNow: boolean;
   /** Whether numbers were found: `yes`, by names only, or there are two ways to find them. */
@@ -58,6 +60,7 @@ export function place(sides: MetSides): Placed {
   const met: Met[] = [];
   const left: number[] = [];
   const excluded: number[] = [];
+  const passing: Pick<ShapeColumn, 'attnum' | 'name' | 'type'>[] = [];
   for (const column of columns) {
     const attnum = numberOf(sides, column.name, list[column.index]);
     // By the name that it had there, too.
@@ -65,8 +68,9 @@ export function place(sides: MetSides): Placed {
     if (named) excluded.push(attnum);
     if (named || isLeft(sides, attnum)) left.push(column.index);
     else met.push({ ...column, attnum });
+    if (!named && attnum !== null && isPassing(sides, attnum)) passing.push({ ...pick(column), attnum });
   }
-  return { met, left, excluded, isNow: sameAsNow(sides, met), sure: 'yes' };
+  return { met, left, excluded, passing, isNow: sameAsNow(sides, met), sure: 'yes' };
 }
 
 function placeNow(sides: MetSides, columns: readonly Omit<Met, 'attnum'>[]): Placed {
@@ -76,7 +80,7 @@ function placeNow(sides: MetSides, columns: readonly Omit<Met, 'attnum'>[]): Pla
   });
   const met = all.filter((column) => !isLeft(sides, column.attnum));
   const left = all.filter((column) => !met.includes(column)).map((column) => column.index);
-  return { met, left, excluded: [], isNow: true, sure: 'yes' };
+  return { met, left, excluded: [], passing: [], isNow: true, sure: 'yes' };
 }
 
 function numberOf({ stored, now }: MetSides, name: string, candidate: Candidate | undefined): number | null {
@@ -93,6 +97,12 @@ function isLeft({ stored, now, mirrored, follows }: MetSides, attnum: number | n
   if (present?.generated) return true;
   if (present !== undefined || stored.columns.some((each) => each.attnum === attnum)) return false;
   return follows;
+}
+
+const pick = ({ name, type }: { readonly name: string; readonly type: string }) => ({ name, type });
+
+function isPassing({ stored, now }: MetSides, attnum: number): boolean {
+  return ![...stored.columns, ...now.columns].some((each) => each.attnum === attnum);
 }
 
 /** Whether a column is none of the mirror's: by its name, or by the number that it had when it had that name. */
@@ -112,6 +122,7 @@ function rootCandidates({ stored, now, mirrored, own, whole }: MetSides): readon
     ...now.columns.map((each) => each.attnum),
     ...(whole ? own.map((each) => each.attnum) : []),
     ...(stored.excluded ?? []),
+    ...(stored.passing ?? []).map((each) => each.attnum),
   ]);
   const last = Math.max(0, ...stored.columns.map((each) => each.attnum));
   return [...numbers]
@@ -124,25 +135,37 @@ function rootCandidates({ stored, now, mirrored, own, whole }: MetSides): readon
     });
 }
 
-function leafCandidates({ stored, now, mirrored, own }: MetSides): readonly Candidate[] {
-  const gone = stored.columns.filter((each) => !each.dropped && !now.columns.some((one) => one.attnum === each.attnum));
-  return own.map((attribute): Candidate => {
+function leafCandidates({ stored, now, mirrored, own, relation }: MetSides): readonly Candidate[] {
+  const before = stored.gone?.[relation.oid] ?? [];
+  return own.flatMap((attribute): Candidate[] => {
     const root = now.columns.find((each) => each.name === attribute.name);
-    if (root !== undefined) return candidate({ stored, now, mirrored }, root.attnum);
-    return {
-      attnum: null,
-      names: gone.map((each) => each.name),
-      types: gone.map((each) => each.type),
-      when: 'gone',
-    };
+    if (root !== undefined) return [candidate({ stored, now, mirrored }, root.attnum)];
+    // One that was known, or one that came and went: it may have had any name.
+    return before.includes(attribute.attnum) ? [] : [{ attnum: null, names: [], types: [], when: 'gone' }];
   });
+}
+
+/** With what a relation of a partition says of columns that the partition had: they do not come back. */
+export function partitionsGone(
+  { stored, relation, whole, own }: Pick<MetSides, 'stored' | 'relation' | 'whole' | 'own'>,
+  { sure, isNow, met }: Pick<Placed, 'sure' | 'isNow' | 'met'>,
+): Shape['gone'] {
+  if (whole || sure !== 'yes' || !isNow) return stored.gone;
+  const names = new Set(met.map((column) => column.name));
+  const last = Math.max(0, ...own.filter(({ name }) => name !== null && names.has(name)).map(({ attnum }) => attnum));
+  const gone = own.filter(({ name, attnum }) => name === null && attnum < last).map(({ attnum }) => attnum);
+  return gone.length === 0 && stored.gone?.[relation.oid] === undefined
+    ? stored.gone
+    : { ...stored.gone, [relation.oid]: gone };
 }
 
 function candidate(
   { stored, now, mirrored }: Pick<MetSides, 'stored' | 'now' | 'mirrored'>,
   attnum: number,
 ): Candidate {
-  const before = stored.columns.find((each) => each.attnum === attnum && !each.dropped);
+  const before =
+    stored.columns.find((each) => each.attnum === attnum && !each.dropped) ??
+    stored.passing?.find((each) => each.attnum === attnum);
   const present = now.columns.find((each) => each.attnum === attnum);
   const known = [before, present].filter((each) => each !== undefined);
   const names = known.map((each) => each.name);
@@ -183,7 +206,7 @@ function byLists(sides: MetSides, all: readonly Omit<Met, 'attnum'>[]): Omit<Pla
     return { ...column, attnum: attnum ?? null };
   });
   const left = all.filter((each) => !columns.includes(each)).map((each) => each.index);
-  return { met, left, excluded: [], isNow };
+  return { met, left, excluded: [], passing: [], isNow };
 }
 
 interface Named {

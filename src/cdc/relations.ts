@@ -102,8 +102,6 @@ export interface Place {
   readonly xid: number;
   /** Commit position of that transaction. */
   readonly finalLsn: Lsn;
-  /** That transaction is on the target already. */
-  readonly skipped: boolean;
   /** Whether the target was changed since it was last met. */
   readonly reshaped: boolean;
   /** What was asked for once is not asked for again: it fits now, or a person must see to it. */
@@ -190,25 +188,26 @@ export class RelationBook {
     const sides = { mirrored, relation, types, whole, stored, now, own, source, target, follows, exact, past };
     const snapshotLsn = this.#copied.get(name)?.snapshotLsn ?? null;
     // What is in the copy needs nothing: the copy was made of a later table.
-    if (follows && !at.skipped && (snapshotLsn === null || at.finalLsn >= snapshotLsn)) {
+    const isCopied = snapshotLsn !== null && at.finalLsn < snapshotLsn;
+    if (follows && !isCopied) {
       const unfit = this.#plan(sides, at);
       this.#reshaped ||= unfit !== null;
       // Partitions that are published by themselves are each a relation: all of them are to be met anew.
       if (unfit !== null) this.#forget(mirrored);
       if (unfit !== null) return unfit;
     }
-    const isCopied = snapshotLsn !== null && at.finalLsn < snapshotLsn;
     const agreed = tryAgree(sides, isCopied && follows);
     // All its rows are left out; once they count, the relation comes again as the copy has it.
     if (agreed === null) return pastTable({ id: ++this.#ids, mirrored, relation, target, snapshotLsn });
     for (const note of agreed.notes) await this.#deps.note(note);
-    this.#shapes.set(name, agreed.shape);
+    // What is remembered of the copy is of a later table.
+    if (!isCopied) this.#shapes.set(name, agreed.shape);
     const id = ++this.#ids;
-    if (agreed.shape.node === now.node) this.#looks.close(name);
+    if (!isCopied && agreed.shape.node === now.node) this.#looks.close(name);
     else if (agreed.isNow) this.#looks.read(name, id);
     const { binary } = this.#deps;
     const fitting = { ...mirrored, exclude: agreed.exclude };
-    const isNew = JSON.stringify(agreed.shape) !== JSON.stringify(stored);
+    const isNew = !isCopied && JSON.stringify(agreed.shape) !== JSON.stringify(stored);
     const table = appliedTable({
       id,
       mirrored: fitting,

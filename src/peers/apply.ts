@@ -22,7 +22,7 @@ import { connectPeer } from './connect.ts';
 import { setUpOrigin } from './origin.ts';
 import { cells, readLength } from './pgoutput.ts';
 import { writeSchemaChange } from './schema-changes.ts';
-import { type Memory, writeMemories } from './shape.ts';
+import { type Shape, writeMemories } from './shape.ts';
 import type { TableEffect } from './staging.ts';
 
 // Below that many changes, a COPY and a merge cost more than they save.
@@ -182,17 +182,22 @@ export class Applier implements AsyncDisposable {
 
   // With the first rows after a change of a table's columns, in their transaction.
   async #remember(piece: Piece): Promise<void> {
-    const memories = new Map<string, Memory>();
+    const memories = new Map<string, { readonly id: number; readonly shape: Shape }>();
     for (const step of piece.steps) {
       if (step.kind !== 'changes') continue;
       for (const table of step.relations.values()) {
         if (table === null || table.agreed === null || this.#remembered.has(table)) continue;
         this.#remembered.add(table);
         const name = showTable(table.from);
-        memories.set(name, { table: name, shape: table.agreed });
+        // The last that was met knows most: there may be several, each for a partition.
+        if ((memories.get(name)?.id ?? 0) < table.id) memories.set(name, { id: table.id, shape: table.agreed });
       }
     }
-    await writeMemories(this.#db, this.#work, [...memories.values()]);
+    await writeMemories(
+      this.#db,
+      this.#work,
+      [...memories].map(([table, { shape }]) => ({ table, shape })),
+    );
   }
 
   async #commit(lsn: Lsn): Promise<void> {

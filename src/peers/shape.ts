@@ -41,6 +41,10 @@ export interface Shape {
   readonly computed?: readonly ShapeComputed[];
   /** Numbers of the columns that are left out of the mirror, whatever they are called later. */
   readonly excluded?: readonly number[];
+  /** Columns that rows have and the mirror has not: they were gone from the source when it met them. */
+  readonly passing?: readonly Pick<ShapeColumn, 'attnum' | 'name' | 'type'>[];
+  /** Numbers of columns of its partitions, by their OIDs, that were dropped before; those of a partition are its own. */
+  readonly gone?: Readonly<Record<string, readonly number[]>>;
   /** Names the source's files that had no other values of its columns than the target (`readFiles`); null: not looked at yet. */
   readonly node?: string | null;
 }

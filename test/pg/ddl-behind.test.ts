@@ -1,0 +1,93 @@
+// The source is ahead of the rows that the mirror meets: columns have gone on to other names and types since, or the rows come once more.
+import { expect, test } from 'vitest';
+import { sql } from '../../src/pg/sql.ts';
+import { rowsByName, settled } from '../support/ddl.ts';
+import { type Following, following } from '../support/following.ts';
+import { testDatabase } from '../support/servers.ts';
+
+test('a column that had another name and another type for a while is followed under the name that it has again', async () => {
+  await using source = await testDatabase(14);
+  await using target = await testDatabase(18);
+  const tables = 'create table x (id int primary key, a int not null, b text); insert into x values (1, 1)';
+  const f = await following({ source, target, tables, mirrored: ['x'] });
+  await settled(f);
+  await source.exec(
+    'alter table x rename a to other; alter table x alter other type bigint; alter table x alter other drop not null',
+  );
+  await source.exec('insert into x values (2, 3000000000), (3, null)');
+  await source.exec('alter table x rename other to a');
+  await source.exec('insert into x values (4, 4)');
+  await settled(f);
+  expect(await rowsByName(target, 'x')).toEqual(await rowsByName(source, 'x'));
+});
+
+// As when a process ends before the source hears of what it has applied.
+async function restoredSlot({ source, work }: Following): Promise<{ put: () => Promise<void> }> {
+  const { name } = work;
+  await source.connection.run(sql`select pg_copy_logical_replication_slot(${name}, ${`${name}_kept`})`);
+  return {
+    put: async () => {
+      await source.connection.run(sql`select pg_drop_replication_slot(${name})`);
+      await source.connection.run(sql`select pg_copy_logical_replication_slot(${`${name}_kept`}, ${name})`);
+      await source.connection.run(sql`select pg_drop_replication_slot(${`${name}_kept`})`);
+    },
+  };
+}
+
+test('rows that come once more are left out, whatever their columns were', async () => {
+  await using source = await testDatabase(14);
+  await using target = await testDatabase(18);
+  const tables = 'create table x (id int primary key, a int); insert into x values (1, 1)';
+  const f = await following({ source, target, tables, mirrored: ['x'] });
+  await settled(f);
+  const slot = await restoredSlot(f);
+  await source.exec(`alter table x alter a type bigint; insert into x values (2, 3000000000);
+    alter table x alter a type int using 7; insert into x values (3, 3)`);
+  await settled(f);
+  await slot.put();
+  await source.exec(`alter table x alter a type text using 't' || a; insert into x values (4, 'four')`);
+  await settled(f);
+  expect(await rowsByName(target, 'x')).toEqual(await rowsByName(source, 'x'));
+});
+
+test('a table that rows come once more of is the one that follows, where nothing changed since', async () => {
+  await using source = await testDatabase(18);
+  await using target = await testDatabase(14);
+  const tables = 'create table x (id int primary key, a int); create table y (id int primary key)';
+  const f = await following({ source, target, tables, mirrored: ['x', 'y'] });
+  await settled(f);
+  const slot = await restoredSlot(f);
+  await source.exec('insert into x values (2, 2); insert into y values (1)');
+  await settled(f);
+  await slot.put();
+  await source.exec('update x set a = 3 where id = 2; truncate y; insert into x values (3, 3)');
+  await settled(f);
+  expect(await rowsByName(target, 'x')).toEqual(await rowsByName(source, 'x'));
+  expect(await rowsByName(target, 'y')).toEqual([]);
+});
+
+test('a column that is gone by the time that its rows are met is not taken for another that is there', async () => {
+  await using source = await testDatabase(18);
+  await using target = await testDatabase(14);
+  const f = await following({ source, target, tables: 'create table x (id int primary key, a int)', mirrored: ['x'] });
+  await settled(f);
+  await source.exec(`alter table x add b float, add c bigint; insert into x values (1, 1, 1.5, 10)`);
+  await source.exec('alter table x rename a to e; insert into x values (2, 2, 2.5, 20)');
+  await source.exec(`alter table x drop b; alter table x add d text; insert into x values (3, 3, 30, 'd')`);
+  await settled(f);
+  expect(await rowsByName(target, 'x')).toEqual(await rowsByName(source, 'x'));
+});
+
+test('a column of a partition that came and went is not taken for the one that has its name now', async () => {
+  await using source = await testDatabase(14);
+  await using target = await testDatabase(18);
+  const tables = `create table x (id int, r int, c int, d text, primary key (id, r)) partition by list (r);
+    create table x_0 partition of x for values in (0); insert into x values (1, 0, 1, 'd')`;
+  const f = await following({ source, target, tables, mirrored: ['x'], viaRoot: false });
+  await settled(f);
+  await source.exec(`alter table x drop d; alter table x add d text; alter table x add e int default 6;
+    insert into x values (2, 0, 2, 'd', 55); update x set e = 7 where id = 1`);
+  await source.exec('alter table x drop e; alter table x add e int; insert into x values (3, 0, 3)');
+  await settled(f);
+  expect(await rowsByName(target, 'x')).toEqual(await rowsByName(source, 'x'));
+});
