@@ -8,19 +8,26 @@ import type { SchemaNeeds } from './inspect-schema.ts';
 import type { TargetFacts } from './inspect-target.ts';
 import type { Sequence } from './sequences.ts';
 
+/** What tells a table from others and says what it stands in: enough to know what goes along with ten thousand of them. */
+export type TableHead = Pick<Table, 'oid' | 'schema' | 'name' | 'kind' | 'partitionOf' | 'inherits'>;
+
 /** A mirrored table with its partitions, parents before children. */
-export interface TableTree {
+export interface TreeOf<T extends TableHead> {
   readonly mapping: MirroredTable;
-  readonly root: Table;
-  readonly partitions: readonly Table[];
+  readonly root: T;
+  readonly partitions: readonly T[];
 }
 
+export type TableTree = TreeOf<Table>;
+
 /** A table of a tree and its name on the target. */
-export interface Member {
-  readonly tree: TableTree;
-  readonly source: Table;
+export interface MemberOf<T extends TableHead> {
+  readonly tree: TreeOf<T>;
+  readonly source: T;
   readonly to: TableName;
 }
+
+export type Member = MemberOf<Table>;
 
 /** What happens together or not at all. */
 export interface SchemaStep {
@@ -94,7 +101,7 @@ function push<T>(map: Map<string, T[]>, key: string, value: T): void {
 }
 
 /** The root and its partitions, parents before children. */
-export function membersOf(tree: TableTree): readonly Member[] {
+export function membersOf<T extends TableHead>(tree: TreeOf<T>): readonly MemberOf<T>[] {
   return [
     { tree, source: tree.root, to: tree.mapping.to },
     ...tree.partitions.map((source) => ({ tree, source, to: partitionTarget(tree.mapping, source) })),
@@ -117,7 +124,7 @@ export function parentsFirst(trees: readonly TableTree[]): readonly TableTree[] 
 }
 
 /** Every name that the mirror's tables and their partitions have on the target. */
-export function targetNames(trees: readonly TableTree[]): readonly TableName[] {
+export function targetNames(trees: readonly TreeOf<TableHead>[]): readonly TableName[] {
   return trees.flatMap((tree) => membersOf(tree).map((member) => member.to));
 }
 

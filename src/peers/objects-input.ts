@@ -1,6 +1,6 @@
 // What a plan of objects works on: both sides' facts, looked up by what the plan asks for, and where each table and index goes. Pure.
 import { showTable, type Table, type TableName } from '../pg/table.ts';
-import { type Member, membersOf, type TableTree } from './ddl-tree.ts';
+import { type Member, type MemberOf, membersOf, type TableHead, type TableTree } from './ddl-tree.ts';
 import type { ConstraintFacts, IndexFacts, StatisticsFacts, TableObjects } from './objects-read.ts';
 
 /** A table of the target that no mirror of ours writes, but that ours refer to. */
@@ -18,12 +18,25 @@ export interface ObjectInput {
   /** Tables of the target, of the names that foreign keys and inheritance of ours speak of. */
   readonly outside: readonly OutsideTable[];
   readonly extensions: readonly NeededExtension[];
+  /** Tables of the mirror that are not among these trees and that their foreign keys refer to, by OID on the source. */
+  readonly beyond?: ReadonlyMap<number, Beyond>;
+  /** By OID, indexes that have another name on the target than their own in their table's schema; unless given, it is found. */
+  readonly moved?: ReadonlyMap<number, TableName>;
   /** Whether changes are applied in sessions that foreign keys of the target see. */
   readonly actsWhileFollowing: boolean;
   /** Tables (OID on the source) whose primary key is made with their other indexes. */
   readonly lateKeys?: ReadonlySet<number>;
   /** Whether rows stay on the target, marked, when they are deleted on the source. */
   readonly keepsDeleted?: boolean;
+}
+
+/** A table of the mirror that is planned at another time. */
+export interface Beyond {
+  readonly to: TableName;
+  readonly exclude: readonly string[];
+  readonly primaryKey: readonly string[];
+  /** What stands for it on the target; null: it is no table of its own there. */
+  readonly there: Table['kind'] | null;
 }
 
 export interface NeededExtension {
@@ -74,7 +87,7 @@ export function objectContext(input: ObjectInput): ObjectContext {
     ...input,
     places,
     members: new Map(all.map((member) => [member.source.oid, member])),
-    names: indexNames(all, input.source.indexes),
+    names: input.moved === undefined ? indexNames(all, input.source.indexes) : namesBy(input.moved, all, input.source),
     sourceIndexes: new Map(input.source.indexes.map((index) => [index.oid, index])),
     targetIndexes: new Map(input.target.indexes.map((index) => [index.oid, index])),
     standing: standingOf(input.target),
@@ -100,14 +113,17 @@ function standingOf(target: TableObjects): ReadonlyMap<number, Standing> {
  * An index lives in its table's schema and keeps its name; where two tables meet in one schema and so would two names, the later
  * one gets a number. The same input gives the same names, so that a second call finds what the first one made.
  */
-export function indexNames(members: readonly Member[], indexes: readonly IndexFacts[]): ReadonlyMap<number, TableName> {
+export function indexNames(
+  members: readonly MemberOf<TableHead>[],
+  indexes: readonly IndexHead[],
+): ReadonlyMap<number, TableName> {
   const byTable = new Map(members.map((member) => [member.source.oid, member]));
   const taken = new Set(members.map((member) => showTable(member.to)));
   const names = new Map<number, TableName>();
   // Tables that keep their name keep those of their indexes.
-  const isRenamed = (index: IndexFacts) => {
+  const isRenamed = (index: IndexHead) => {
     const member = byTable.get(index.table);
-    return member !== undefined && (member.to.name !== member.source.name || member.to.schema !== member.source.schema);
+    return member !== undefined && isMoved(member);
   };
   for (const index of [...indexes.filter((each) => !isRenamed(each)), ...indexes.filter(isRenamed)]) {
     const member = byTable.get(index.table);
@@ -120,6 +136,28 @@ export function indexNames(members: readonly Member[], indexes: readonly IndexFa
     names.set(index.oid, name);
   }
   return names;
+}
+
+export type IndexHead = Pick<IndexFacts, 'oid' | 'table' | 'name'>;
+
+/** Whether a table has another name on the target. */
+export function isMoved({ source, to }: MemberOf<TableHead>): boolean {
+  return to.name !== source.name || to.schema !== source.schema;
+}
+
+/** The names of some tables' indexes, where those that are not as usual were found before. */
+export function namesBy(
+  moved: ReadonlyMap<number, TableName>,
+  members: readonly MemberOf<TableHead>[],
+  { indexes }: Pick<TableObjects, 'indexes'>,
+): ReadonlyMap<number, TableName> {
+  const byTable = new Map(members.map((member) => [member.source.oid, member]));
+  return new Map(
+    indexes.flatMap(({ oid, table, name }) => {
+      const member = byTable.get(table);
+      return member === undefined ? [] : [[oid, moved.get(oid) ?? { schema: member.to.schema, name }] as const];
+    }),
+  );
 }
 
 function cutTo(name: string, bytes: number): string {

@@ -52,18 +52,23 @@ export async function lookAtTables(
 export async function lookAtTarget(
   target: Connection,
   { trees, objects, extensions }: SourceObjects,
-  { standing, follows }: { readonly standing: TargetObjects; readonly follows: boolean },
+  {
+    standing,
+    follows,
+    ...known
+  }: { readonly standing: TargetObjects; readonly follows: boolean } & Pick<ObjectInput, 'beyond' | 'moved'>,
 ): Promise<ObjectInput> {
   const { there } = standing;
   const members = new Map(trees.flatMap(membersOf).map((member) => [member.source.oid, member]));
   return {
+    ...known,
     trees,
     source: objects,
     target: standing.objects,
     there,
-    outside: (await inspectTables(target, outsideNames({ members, source: objects, trees }), { sizes: false })).flatMap(
-      outsideTable,
-    ),
+    outside: (
+      await inspectTables(target, outsideNames({ ...known, members, source: objects, trees }), { sizes: false })
+    ).flatMap(outsideTable),
     extensions: await lookForExtensions(target, extensions),
     actsWhileFollowing: follows && !(await maySwitchOff(target)),
   };

@@ -2,7 +2,7 @@
 import type { ObjectName } from '../mirror/object.ts';
 import { ident, type Sql, sql, trusted } from '../pg/sql.ts';
 import { showTable, type TableName } from '../pg/table.ts';
-import { excludedOf, type ObjectContext, type Place } from './objects-input.ts';
+import { type Beyond, excludedOf, type ObjectContext, type Place } from './objects-input.ts';
 import {
   excludedReason,
   hold,
@@ -153,20 +153,19 @@ interface Referred {
 function referredBy({ context, constraint }: Wanted): Referred | null {
   const { references } = constraint;
   if (references === null) return null;
-  const member = context.members.get(references.oid);
-  if (member !== undefined) {
-    const place = context.places.get(references.oid);
-    const excluded = references.columns.filter((column) => member.tree.mapping.exclude.includes(column));
-    const primary = new Set(member.source.primaryKey?.columns);
+  const ours = context.beyond?.get(references.oid) ?? within(context, references.oid);
+  if (ours !== undefined) {
+    const excluded = references.columns.filter((column) => ours.exclude.includes(column));
+    const primary = new Set(ours.primaryKey);
     const reason =
-      place === undefined
-        ? `it refers to ${showTable(member.to)}, which is no table of its own on the target`
+      ours.there === null
+        ? `it refers to ${showTable(ours.to)}, which is no table of its own on the target`
         : excluded.length > 0
           ? `it refers to ${showTable(references)} (${excluded.join(', ')}), which is excluded from the mirror`
           : context.keepsDeleted && !references.columns.every((column) => primary.has(column))
             ? `it refers to ${showTable(references)} by what is not its primary key, and need not be unique with soft_delete`
             : null;
-    return { to: member.to, partitioned: place?.there.kind === 'p', reason };
+    return { to: ours.to, partitioned: ours.there === 'p', reason };
   }
   const outside = context.outsideByName.get(showTable(references));
   if (outside === undefined) {
@@ -179,6 +178,17 @@ function referredBy({ context, constraint }: Wanted): Referred | null {
       ? `it refers to ${showTable(references)}, which is not mirrored and has no column ${missing.join(', ')} on the target`
       : null;
   return { to: references, partitioned: references.partitioned, reason };
+}
+
+function within(context: ObjectContext, oid: number): Beyond | undefined {
+  const member = context.members.get(oid);
+  if (member === undefined) return undefined;
+  return {
+    to: member.to,
+    exclude: member.tree.mapping.exclude,
+    primaryKey: member.source.primaryKey?.columns ?? [],
+    there: context.places.get(oid)?.there.kind ?? null,
+  };
 }
 
 function planForeignKey(wanted: Wanted): PlannedObject {
@@ -229,11 +239,14 @@ function planForeignKey(wanted: Wanted): PlannedObject {
 }
 
 /** Names of tables that foreign keys and inheritance of ours speak of and that are not ours. */
-export function outsideNames(context: Pick<ObjectContext, 'members' | 'source' | 'trees'>): readonly TableName[] {
+export function outsideNames(
+  context: Pick<ObjectContext, 'members' | 'source' | 'trees' | 'beyond'>,
+): readonly TableName[] {
   const ours = new Set([...context.members.values()].map(({ source }) => showTable(source)));
   const found = new Map<string, TableName>();
   for (const { references } of context.source.constraints) {
-    if (references !== null && !context.members.has(references.oid)) found.set(showTable(references), references);
+    if (references === null || context.members.has(references.oid) || context.beyond?.has(references.oid)) continue;
+    found.set(showTable(references), references);
   }
   for (const { root } of context.trees) {
     for (const parent of root.inherits) if (!ours.has(showTable(parent))) found.set(showTable(parent), parent);

@@ -207,18 +207,22 @@ export async function syncSequences(
   target: Connection,
   work: Pick<MirrorWork, 'tables'>,
 ): Promise<void> {
-  const from = await oidsOf(
+  const from = await tableOids(
     source,
     work.tables.map((table) => table.from),
   );
-  const to = await oidsOf(
+  const to = await tableOids(
     target,
     work.tables.map((table) => table.to),
   );
   await moveSequences({ source, target }, work.tables, { source: from, target: to });
 }
 
-async function oidsOf(db: Connection, names: readonly TableName[]): Promise<readonly { readonly oid: number }[]> {
+/** OIDs of the tables of these names, of those that there are. */
+export async function tableOids(
+  db: Connection,
+  names: readonly TableName[],
+): Promise<readonly { readonly oid: number }[]> {
   const schemas = names.map((name) => name.schema);
   const tables = names.map((name) => name.name);
   return await db.query<{ oid: number }>(sql`

@@ -1,30 +1,30 @@
 // After the load: keys, then all else that belongs to the tables, statistics, sequences; durable before it ends.
 import { SluiceError } from '../base/errors.ts';
 import { throwIfStopped } from '../base/retry.ts';
-import { type ObjectStage, objectStages } from '../mirror/object.ts';
+import { type ObjectStage, objectKey, objectStages } from '../mirror/object.ts';
 import { applicationName } from '../mirror/work.ts';
 import { endLeftovers, readCopiedTables } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
-import { membersOf, type TableTree, targetNames } from '../peers/ddl-tree.ts';
+import { membersOf, targetNames } from '../peers/ddl-tree.ts';
 import { inspectTables } from '../peers/inspect.ts';
-import { lookAtTables, lookAtTarget, lookForExtensions } from '../peers/objects-look.ts';
-import { planExtensions, planObjects } from '../peers/objects-plan.ts';
+import { lookForExtensions, type SourceObjects } from '../peers/objects-look.ts';
+import { planExtensions } from '../peers/objects-plan.ts';
 import type { PlannedObject } from '../peers/objects-planned.ts';
-import { followObjects } from '../peers/schema/follow-tables.ts';
-import { planSides, readTargetSide } from '../peers/schema/read-plan.ts';
-import { readUnlogged } from '../peers/schema/unlogged.ts';
-import { moveSequences } from '../peers/sequences.ts';
+import type { Renames } from '../peers/schema/follow.ts';
+import { moveSequences, tableOids } from '../peers/sequences.ts';
 import { moveFreeSequences } from '../peers/sequences-free.ts';
+import { pagesOf } from '../peers/table-heads.ts';
 import type { Connection } from '../pg/client.ts';
 import { ident, join, sql } from '../pg/sql.ts';
-import { showTable, type Table, type TableName } from '../pg/table.ts';
-import { compareCatalogs, makeAgain, planAll, readSource } from './closing.ts';
+import { showTable, type TableName } from '../pg/table.ts';
+import { compareCatalogs, makeAgain } from './closing.ts';
 import type { SnapshotDeps } from './deps.ts';
 import { flushTarget } from './flush.ts';
 import { addKeys } from './keys.ts';
 import { ObjectRun } from './objects.ts';
-import { inParallel } from './parallel.ts';
-import { during, readTrees } from './trees.ts';
+import { Crew, inParallel } from './parallel.ts';
+import { during } from './trees.ts';
+import { inTurns, lookAtAll, planOthers, planSlice, readSlice, type Whole } from './whole.ts';
 
 /**
  * The step `finishing`. May be killed anywhere and called again: what stands already is left. The caller has claimed the
@@ -38,15 +38,11 @@ export async function finishSnapshot(deps: SnapshotDeps, signal: AbortSignal): P
   await using target = await connectPeer(work.target, use, signal);
   await endLeftovers(target, work, ['finish']);
   if (work.options.do_initial_copy) await refuseUnfinished(deps, target);
-  const mirrored = await readTrees(source, work.tables);
-  const trees = [...mirrored, ...(await readUnlogged(source, work))];
-  const there = await makeAll(deps, { source, target }, { trees, mirrored, signal });
-  const tables = { source: trees.flatMap((tree) => [tree.root, ...tree.partitions]), target: there };
-  const { missing } = await moveSequences({ source, target }, sequenceMapping(trees), tables).catch(
-    (error: unknown) => {
-      throw during('cannot bring the sequences of the target forward', error);
-    },
-  );
+  const whole = await lookAtAll(source, target, work);
+  await makeAll(deps, whole, signal);
+  const { missing } = await moveAllSequences(whole).catch((error: unknown) => {
+    throw during('cannot bring the sequences of the target forward', error);
+  });
   if (missing.length > 0) {
     await report.note(`sequences without a counterpart on the target: ${missing.map(showTable).join(', ')}`);
   }
@@ -55,103 +51,116 @@ export async function finishSnapshot(deps: SnapshotDeps, signal: AbortSignal): P
   await flushTarget(target, work);
 }
 
-interface Trees {
-  /** All that are on the target, or should be. */
-  readonly trees: readonly TableTree[];
-  /** Those of them whose rows are there too. */
-  readonly mirrored: readonly TableTree[];
-}
-
-interface Making extends Trees {
+interface Making {
   readonly deps: SnapshotDeps;
   readonly run: ObjectRun;
-  readonly source: Connection;
-  readonly target: Connection;
-  /** Lets the target's planner know the rows. */
-  readonly rows: () => Promise<void>;
+  readonly crew: Crew;
+  readonly whole: Whole;
+  readonly signal: AbortSignal;
 }
 
-/** @returns the mirror's tables on the target */
-async function makeAll(
-  deps: SnapshotDeps,
-  { source, target }: { readonly source: Connection; readonly target: Connection },
-  { trees, mirrored, signal }: Trees & { readonly signal: AbortSignal },
-): Promise<readonly Table[]> {
-  const { work } = deps;
-  const rows = async () => {
-    if (work.options.do_initial_copy) await analyze(deps, mirrored, signal);
-  };
-  const standing = () => inspectTables(target, targetNames(trees), { sizes: false });
-  if (work.options.schema === 'none') {
-    await rows();
-    return await standing();
-  }
-  const run = new ObjectRun(deps);
-  const making = { deps, run, source, target, trees, mirrored, rows };
-  // Each lets go of what it read when it returns: of 10,000 tables one reading is enough to hold.
-  await makeObjects(making, signal);
-  if (work.options.schema !== 'full') return await standing();
-  const look = () => planAll({ source, target }, work, trees);
-  await makeAgain(run, async () => (await look()).planned, target, signal);
-  const { planned: now, there } = await look();
-  await compareCatalogs(deps, run, now);
+async function makeAll(deps: SnapshotDeps, whole: Whole, signal: AbortSignal): Promise<void> {
+  const { schema } = deps.work.options;
+  await using crew = new Crew(deps.work);
+  if (schema === 'none') return await analyze(crew, whole, signal);
+  const run = new ObjectRun(deps, crew);
+  const making = { deps, run, crew, whole, signal };
+  // It lets go of what it read when it returns, before both sides are read again.
+  await makeObjects(making);
+  if (schema !== 'full') return;
+  await makeAgain(run, whole, signal);
+  await compareCatalogs(deps, run, whole);
   await run.tellScript();
-  return there;
 }
 
-async function makeObjects(making: Making, signal: AbortSignal): Promise<void> {
-  const planned = await makeKeys(making, signal);
-  if (making.deps.work.options.schema === 'full') await makeRest(making, planned, signal);
-  else await making.rows();
+async function makeObjects(making: Making): Promise<void> {
+  const { run, crew, whole, signal } = making;
+  const { target } = whole;
+  const { objects, renames } = await planOthers(whole);
+  await run.begin(objects);
+  await run.make(objects, { stages: ['before'], watch: target }, signal);
+  const later = await makeSlices(making, renames);
+  // With expressions of indexes and extended statistics; and before foreign keys, which are looked at by queries.
+  await analyze(crew, whole, signal);
+  if (whole.work.options.schema !== 'full') return;
+  await run.make([...later, ...objects], { stages: objectStages.slice(firstLate), watch: target }, signal);
 }
 
-/** What keys need, and keys. @returns what comes after them */
+// What stands between tables, and what stands on them: after all slices.
+const firstLate = objectStages.indexOf('foreign keys');
+
+/** Keys, indexes and what else is each table's own. @returns what comes after that of all tables */
+async function makeSlices(making: Making, renames: Renames): Promise<readonly PlannedObject[]> {
+  const { whole, signal } = making;
+  const later: PlannedObject[] = [];
+  const extensions = new Set<string>();
+  let place = 0;
+  let next = ahead(whole, 0);
+  for (let at = 0; at < whole.slices.length; at++) {
+    throwIfStopped(signal);
+    const theirs = await next;
+    // The source is read while the target builds.
+    next = ahead(whole, at + 1);
+    if (theirs === null) break;
+    const late = await makeKeys(making, theirs, extensions);
+    if (whole.work.options.schema !== 'full') continue;
+    const { planned } = await planSlice(whole, theirs, { renames, lateKeys: late });
+    const own = inTurns(planned, place).filter(({ line }) => line.stage !== 'needs');
+    place += planned.length;
+    later.push(...(await makeSlice(making, own)));
+  }
+  await next;
+  return later;
+}
+
+// Its failure is met where it is waited for.
+function ahead(whole: Whole, at: number): Promise<SourceObjects | null> {
+  const slice = whole.slices[at];
+  const reading = slice === undefined ? Promise.resolve(null) : readSlice(whole, slice);
+  reading.catch(() => undefined);
+  return reading;
+}
+
+/** What keys need, and keys. @returns tables (OID) whose key is made with their indexes */
 async function makeKeys(
-  { deps, run, source, target, trees }: Making,
-  signal: AbortSignal,
-): Promise<readonly PlannedObject[]> {
-  const { work } = deps;
-  const [{ theirs, side }, ofTarget] = await Promise.all([
-    readSource(source, work, trees),
-    (async () => ({
-      there: await inspectTables(target, targetNames(trees), { sizes: false }),
-      side: await readTargetSide(target, work),
-    }))(),
-  ]);
-  const database = planSides({ source: side, target: ofTarget.side }, work, trees);
-  await run.begin(database.objects);
-  await run.make(database.objects, { stages: ['before'], watch: target }, signal);
-  const needed = planExtensions(await lookForExtensions(target, theirs.extensions));
+  { deps, run, crew, whole, signal }: Making,
+  theirs: SourceObjects,
+  extensions: Set<string>,
+): Promise<ReadonlySet<number>> {
+  const { target, work, moved } = whole;
+  const there = await inspectTables(target, targetNames(theirs.trees), { sizes: false });
+  const fresh = theirs.extensions.filter(({ name }) => !extensions.has(name));
+  for (const { name } of fresh) extensions.add(name);
+  const needed = planExtensions(await lookForExtensions(target, fresh));
   await run.begin(needed);
   await run.make(needed, { stages: ['needs'], watch: target }, signal);
   const mayBeLate = work.options.schema === 'full';
-  const lateKeys = await addKeys(
-    deps,
-    { target, trees, source: theirs.objects, there: ofTarget.there, mayBeLate },
-    signal,
-  );
-  if (work.options.schema !== 'full') return [];
-  const standing = await lookAtTables(target, trees);
-  const input = await lookAtTarget(target, theirs, { standing, follows: work.slot !== null });
-  const followed = { ...input, source: followObjects(input.source, database.renames) };
-  const keepsDeleted = work.options.soft_delete && work.slot !== null;
-  const planned = planObjects({ ...followed, lateKeys, keepsDeleted }).filter(({ line }) => line.stage !== 'needs');
-  await run.begin(planned);
-  return [...planned, ...database.objects];
+  const sides = { target, trees: theirs.trees, source: theirs.objects, there, mayBeLate };
+  return await addKeys(deps, { ...sides, crew, ...(moved === null ? {} : { moved }) }, signal);
 }
 
-async function makeRest(
-  { run, target, rows }: Making,
+/** @returns what is not made yet */
+async function makeSlice(
+  { run, whole, signal }: Making,
   planned: readonly PlannedObject[],
-  signal: AbortSignal,
-): Promise<void> {
-  const make = (stages: readonly ObjectStage[]) => run.make(planned, { stages, watch: target }, signal);
+): Promise<readonly PlannedObject[]> {
+  const make = (stages: readonly ObjectStage[], some = planned) =>
+    run.make(some, { stages, watch: whole.target }, signal);
+  await run.begin(planned);
   await make(['indexes']);
   refuseLackingKeys(run, planned);
   await make(['constraints', 'inheritance', 'statistics']);
-  // With expressions of indexes and extended statistics; and before foreign keys, which are looked at by queries.
-  await rows();
-  await make(objectStages.slice(objectStages.indexOf('foreign keys')));
+  const late = planned.filter(
+    ({ line, steps }) => steps.length > 0 && line.state === 'waiting' && objectStages.indexOf(line.stage) >= firstLate,
+  );
+  // Comments may be many; those that need nothing that comes later need not be held until then.
+  const held = new Set(late.filter(({ line }) => line.stage === 'foreign keys').map(({ line }) => objectKey(line)));
+  const waits = ({ line, needs }: PlannedObject) => line.stage !== 'settings' || needs.some((need) => held.has(need));
+  await make(
+    ['settings'],
+    late.filter((object) => !waits(object)),
+  );
+  return late.filter(waits);
 }
 
 // Other objects may fail; without its key a table cannot be followed.
@@ -177,18 +186,23 @@ async function refuseUnfinished({ work }: SnapshotDeps, target: Connection): Pro
   });
 }
 
-function sequenceMapping(trees: readonly TableTree[]) {
-  return trees.flatMap((tree) => membersOf(tree).map((member) => ({ from: member.source, to: member.to })));
+async function moveAllSequences({ source, target, trees }: Whole) {
+  const members = trees.flatMap(membersOf);
+  const mapping = members.map((member) => ({ from: member.source, to: member.to }));
+  const there = await tableOids(
+    target,
+    mapping.map(({ to }) => to),
+  );
+  const tables = { source: members.map((member) => ({ oid: member.source.oid })), target: there };
+  return await moveSequences({ source, target }, mapping, tables);
 }
 
 const analyzedTogether = 40;
 
 // The planner of the target, and the merge of changes, know nothing of the tables before.
-async function analyze(deps: SnapshotDeps, trees: readonly TableTree[], signal: AbortSignal): Promise<void> {
-  const sized = trees.map(({ mapping, root }) => ({
-    to: mapping.to,
-    pages: root.leaves.reduce((sum, leaf) => sum + leaf.pages, 0),
-  }));
+async function analyze(crew: Crew, { mirrored }: Whole, signal: AbortSignal): Promise<void> {
+  if (!crew.work.options.do_initial_copy) return;
+  const sized = mirrored.map((tree) => ({ to: tree.mapping.to, pages: pagesOf(tree) }));
   const large = sized.filter((table) => table.pages >= 1_000).toSorted((a, b) => b.pages - a.pages);
   const small = sized.filter((table) => table.pages < 1_000);
   const groups: TableName[][] = large.map((table) => [table.to]);
@@ -198,5 +212,5 @@ async function analyze(deps: SnapshotDeps, trees: readonly TableTree[], signal: 
   const run = async (target: Connection, tables: TableName[]) => {
     await target.run(sql`analyze ${join(tables.map((table) => ident(table.schema, table.name)))}`);
   };
-  await inParallel(deps.work, groups, run, signal);
+  await inParallel(crew, groups, run, signal);
 }

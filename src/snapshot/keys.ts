@@ -5,14 +5,14 @@ import { holdToken } from '../peers/checkpoint.ts';
 import { addPrimaryKey } from '../peers/ddl.ts';
 import { type Member, membersOf, type TableTree } from '../peers/ddl-tree.ts';
 import { addIdentityIndex, findIdentityIndexes, takenNames } from '../peers/identity-index.ts';
-import { indexNames } from '../peers/objects-input.ts';
+import { indexNames, namesBy } from '../peers/objects-input.ts';
 import { indexObject } from '../peers/objects-plan-index.ts';
 import type { IndexFacts, TableObjects } from '../peers/objects-read.ts';
 import type { Connection } from '../pg/client.ts';
 import { join, type Sql } from '../pg/sql.ts';
 import { sameTable, showTable, type Table, type TableName } from '../pg/table.ts';
 import type { SnapshotDeps } from './deps.ts';
-import { inParallel, inTurn } from './parallel.ts';
+import { type Crew, inParallel, inTurn } from './parallel.ts';
 import { during } from './trees.ts';
 
 interface KeyJob {
@@ -37,6 +37,9 @@ export interface KeySides {
   readonly trees: readonly TableTree[];
   readonly source: TableObjects;
   readonly there: readonly Table[];
+  readonly crew: Crew;
+  /** @see ObjectInput */
+  readonly moved?: ReadonlyMap<number, TableName>;
   /** Whether primary keys of large tables may be left to be built beside other indexes. */
   readonly mayBeLate: boolean;
 }
@@ -50,9 +53,9 @@ export async function addKeys(deps: SnapshotDeps, sides: KeySides, signal: Abort
   const { leaves, above, late } = await keyJobs(sides);
   const large = leaves.filter((job) => job.bytes >= smallBytes).map((job) => [job]);
   const small = chunksOf(leaves.filter((job) => job.bytes < smallBytes));
-  await inParallel(deps.work, [...large, ...small], (target, jobs) => addSome(deps, target, jobs), signal);
+  await inParallel(sides.crew, [...large, ...small], (target, jobs) => addSome(deps, target, jobs), signal);
   // One after another, as one may be above another.
-  await inTurn(deps.work, chunksOf(above), (target, jobs) => addSome(deps, target, jobs), signal);
+  await inTurn(sides.crew, chunksOf(above), (target, jobs) => addSome(deps, target, jobs), signal);
   return late;
 }
 
@@ -85,7 +88,7 @@ function chunksOf(jobs: readonly KeyJob[]): readonly (readonly KeyJob[])[] {
   return chunks;
 }
 
-async function keyJobs({ target, trees, source: objects, there, mayBeLate }: KeySides): Promise<KeyJobs> {
+async function keyJobs({ target, trees, source: objects, there, mayBeLate, moved }: KeySides): Promise<KeyJobs> {
   const byName = new Map(there.map((table) => [showTable(table), table]));
   const all = trees.flatMap(membersOf);
   const members = trees.flatMap((tree) =>
@@ -98,7 +101,7 @@ async function keyJobs({ target, trees, source: objects, there, mayBeLate }: Key
         return table === undefined || table.primaryKey !== null || !ours ? [] : [{ ...member, table }];
       }),
   );
-  const names = indexNames(all, objects.indexes);
+  const names = moved === undefined ? indexNames(all, objects.indexes) : namesBy(moved, all, objects);
   const identities = new Map(
     objects.indexes
       .filter((index) => index.identity && index.constraint?.type !== 'p')

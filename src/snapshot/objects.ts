@@ -9,11 +9,12 @@ import { join, type Sql } from '../pg/sql.ts';
 import { watchBuilds } from './builds.ts';
 import type { SnapshotDeps } from './deps.ts';
 import { type ObjectJob, stageJobs } from './object-jobs.ts';
-import { inParallel, inTurn } from './parallel.ts';
+import { type Crew, inParallel, inTurn } from './parallel.ts';
 
 /** How the making of a mirror's objects stands. Lives as long as one call of its step. */
 export class ObjectRun {
   readonly #deps: SnapshotDeps;
+  readonly #crew: Crew;
   readonly #token: (target: Connection, work: MirrorWork) => Promise<void>;
   /** How each ended, by key. */
   readonly #ended = new Map<string, ObjectLine>();
@@ -22,8 +23,13 @@ export class ObjectRun {
   #failures = 0;
 
   /** @param token compared in every transaction; `holdToken` unless changes are applied meanwhile */
-  constructor(deps: SnapshotDeps, token: (target: Connection, work: MirrorWork) => Promise<void> = holdToken) {
+  constructor(
+    deps: SnapshotDeps,
+    crew: Crew,
+    token: (target: Connection, work: MirrorWork) => Promise<void> = holdToken,
+  ) {
     this.#deps = deps;
+    this.#crew = crew;
     this.#token = token;
   }
 
@@ -77,7 +83,6 @@ export class ObjectRun {
     what: { readonly stages: readonly ObjectStage[]; readonly watch: Connection },
     signal: AbortSignal,
   ): Promise<void> {
-    const { work } = this.#deps;
     // What waits without steps is held back.
     const waiting = planned.filter(({ line, steps }) => line.state === 'waiting' && steps.length > 0);
     const watching = watchBuilds(what.watch, this.#making, (lines) => this.#deps.report.objects(lines));
@@ -86,7 +91,7 @@ export class ObjectRun {
         const ofStage = waiting.filter(({ line }) => line.stage === stage);
         for (const { jobs, sideBySide } of stageJobs(stage, ofStage)) {
           const run = (target: Connection, job: ObjectJob) => this.#run(target, job);
-          await (sideBySide ? inParallel(work, jobs, run, signal) : inTurn(work, jobs, run, signal));
+          await (sideBySide ? inParallel(this.#crew, jobs, run, signal) : inTurn(this.#crew, jobs, run, signal));
         }
       }
     } finally {

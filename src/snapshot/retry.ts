@@ -4,12 +4,12 @@ import { type ObjectName, type ObjectStage, objectKey, objectStages } from '../m
 import { applicationName } from '../mirror/work.ts';
 import { compareToken, endLeftovers } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
-import { readUnlogged } from '../peers/schema/unlogged.ts';
-import { planAll } from './closing.ts';
+import type { PlannedObject } from '../peers/objects-planned.ts';
 import type { SnapshotDeps } from './deps.ts';
 import { flushTarget } from './flush.ts';
 import { ObjectRun } from './objects.ts';
-import { readTrees } from './trees.ts';
+import { Crew } from './parallel.ts';
+import { lookAtAll, planEach } from './whole.ts';
 
 /** What the ledger has of an object that is not on the target. */
 export interface UnmadeObject extends ObjectName {
@@ -32,9 +32,9 @@ export async function retryObjects(
   await using source = await connectPeer(work.source, use, signal);
   await using target = await connectPeer(work.target, use, signal);
   await endLeftovers(target, work, ['finish', 'objects']);
-  const trees = [...(await readTrees(source, work.tables)), ...(await readUnlogged(source, work))];
-  const { planned: all } = await planAll({ source, target }, work, trees);
-  const planned = all.filter(({ line }) => wanted.has(objectKey(line)));
+  const planned: PlannedObject[] = [];
+  for await (const some of planEach(await lookAtAll(source, target, work)))
+    planned.push(...some.filter(({ line }) => wanted.has(objectKey(line))));
   const there = new Set(planned.map(({ line }) => objectKey(line)));
   // Large objects are brought with the rows only.
   const gone = [...wanted]
@@ -42,7 +42,8 @@ export async function retryObjects(
     .map(([, object]) => object);
   const reason = 'it is not on the source any more';
   await deps.report.objects(gone.map((object) => ({ ...object, state: 'left_out', reason })));
-  const run = new ObjectRun(deps, compareToken);
+  await using crew = new Crew(work);
+  const run = new ObjectRun(deps, crew, compareToken);
   // Somebody may have done what the ledger asked for.
   await run.begin(planned.map((object) => ({ ...object, quiet: false })));
   await run.make(planned, { stages: objectStages, watch: target }, signal);

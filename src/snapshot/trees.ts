@@ -5,7 +5,7 @@ import { growTrees } from '../peers/ddl-input.ts';
 import type { TableTree } from '../peers/ddl-tree.ts';
 import { inspectTables } from '../peers/inspect.ts';
 import type { Connection } from '../pg/client.ts';
-import { showTable } from '../pg/table.ts';
+import { showTable, type TableName } from '../pg/table.ts';
 
 /** Reads all tables of the mirror. @throws `undefined_table`, all missing ones in its detail */
 export async function readTrees(source: Connection, tables: readonly MirroredTable[]): Promise<readonly TableTree[]> {
@@ -13,15 +13,19 @@ export async function readTrees(source: Connection, tables: readonly MirroredTab
     source,
     tables.map((table) => table.from),
   );
+  refuseMissing(tables, roots);
+  return await growTrees(source, tables, roots);
+}
+
+/** @throws `undefined_table`, all missing ones in its detail */
+export function refuseMissing(tables: readonly MirroredTable[], roots: readonly TableName[]): void {
   const there = new Set(roots.map(showTable));
   const missing = tables.map((table) => showTable(table.from)).filter((name) => !there.has(name));
-  if (missing.length > 0) {
-    throw new SluiceError('undefined_table', `source table ${missing[0]} does not exist`, {
-      detail: `Missing: ${missing.join(', ')}.`,
-      hint: 'Make it again, or drop the mirror and create it without that table.',
-    });
-  }
-  return await growTrees(source, tables, roots);
+  if (missing.length === 0) return;
+  throw new SluiceError('undefined_table', `source table ${missing[0]} does not exist`, {
+    detail: `Missing: ${missing.join(', ')}.`,
+    hint: 'Make it again, or drop the mirror and create it without that table.',
+  });
 }
 
 /** The same error with words before it that say what was being done; a server's fields and its place (`where`) stay. */

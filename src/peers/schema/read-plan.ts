@@ -1,7 +1,7 @@
 // What becomes of a database's objects, by what both sides have. The sides are two servers: they are read at the same time.
 import type { MirrorWork } from '../../mirror/work.ts';
 import type { Connection } from '../../pg/client.ts';
-import type { TableTree } from '../ddl-tree.ts';
+import type { TableHead, TreeOf } from '../ddl-tree.ts';
 import { type DatabasePlan, emptyPlan, planDatabase } from './plan.ts';
 import { type DatabaseSide, readSide } from './side.ts';
 
@@ -31,7 +31,11 @@ export interface BothSides {
 }
 
 /** Pure. */
-export function planSides({ source, target }: BothSides, work: Work, trees: readonly TableTree[]): DatabasePlan {
+export function planSides(
+  { source, target }: BothSides,
+  work: Work,
+  trees: readonly TreeOf<TableHead>[],
+): DatabasePlan {
   if (source === null || target === null) return emptyPlan;
   return planDatabase({ source, target, work, trees });
 }

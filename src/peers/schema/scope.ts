@@ -1,7 +1,7 @@
 // Which objects of the source go along with a mirror, and where each goes: by what was mapped, and by what that needs. Pure.
 import type { MirrorWork } from '../../mirror/work.ts';
 import { showTable, type TableName } from '../../pg/table.ts';
-import { type Member, membersOf, type TableTree } from '../ddl-tree.ts';
+import { type MemberOf, membersOf, type TableHead, type TreeOf } from '../ddl-tree.ts';
 import type { Entity } from './entity.ts';
 import { nameKey, type Renames } from './follow.ts';
 import { closure } from './order.ts';
@@ -10,7 +10,7 @@ import type { DatabaseSide } from './side.ts';
 
 export interface ScopeInput {
   readonly source: DatabaseSide;
-  readonly trees: readonly TableTree[];
+  readonly trees: readonly TreeOf<TableHead>[];
   readonly work: Pick<MirrorWork, 'scope' | 'slot' | 'publication'> & {
     readonly options: Pick<MirrorWork['options'], 'schema'>;
   };
@@ -93,7 +93,7 @@ export function neededBy(source: DatabaseSide, byId: ReadonlyMap<string, Entity>
 
 interface Found {
   readonly tables: ReadonlySet<string>;
-  readonly members: readonly Member[];
+  readonly members: readonly MemberOf<TableHead>[];
   readonly needsOf: (id: string) => ReadonlySet<string>;
 }
 
@@ -132,7 +132,7 @@ function isView({ kind }: Entity): boolean {
 // Types and collations stay in their schema, so that columns have the same type on both sides.
 const staying: ReadonlySet<Entity['kind']> = new Set(['type', 'collation', 'extension']);
 
-function renamesOf({ source, work }: ScopeInput, members: readonly Member[]): Renames {
+function renamesOf({ source, work }: ScopeInput, members: readonly MemberOf<TableHead>[]): Renames {
   const names = new Map<string, TableName>();
   const free = new Map(source.entities.filter(({ kind }) => kind === 'sequence').map((each) => [each.id, each]));
   const schemas = new Map<string, string>();

@@ -1,0 +1,194 @@
+// All that a mirror has to make beyond its rows, read and planned slice by slice; what belongs to no table, at once.
+import { objectKey } from '../mirror/object.ts';
+import type { MirrorWork } from '../mirror/work.ts';
+import { growTrees } from '../peers/ddl-input.ts';
+import { type MemberOf, membersOf, type TableTree, type TreeOf, tableObject } from '../peers/ddl-tree.ts';
+import { inspectTables } from '../peers/inspect.ts';
+import { type Beyond, type IndexHead, indexNames, isMoved } from '../peers/objects-input.ts';
+import { lookAtSource, lookAtTables, lookAtTarget, type SourceObjects } from '../peers/objects-look.ts';
+import { planObjects } from '../peers/objects-plan.ts';
+import { type PlannedObject, refused } from '../peers/objects-planned.ts';
+import type { Renames } from '../peers/schema/follow.ts';
+import { followObjects } from '../peers/schema/follow-tables.ts';
+import { type DatabasePlan, planSides, readSourceSide, readTargetSide } from '../peers/schema/read-plan.ts';
+import { readUnlogged } from '../peers/schema/unlogged.ts';
+import { readHeads, readIndexHeads, type SizedHead } from '../peers/table-heads.ts';
+import type { Connection } from '../pg/client.ts';
+import { sameTable, showTable, type Table, type TableName } from '../pg/table.ts';
+import { cutSlices, type Slice } from './slices.ts';
+import { refuseMissing } from './trees.ts';
+
+/** What is held of all tables while they are looked at slice by slice. */
+export interface Whole {
+  readonly source: Connection;
+  readonly target: Connection;
+  readonly work: MirrorWork;
+  /** Those whose rows are mirrored. */
+  readonly mirrored: readonly TreeOf<SizedHead>[];
+  /** These, and those that are made without their rows. */
+  readonly trees: readonly TreeOf<SizedHead>[];
+  readonly slices: readonly Slice[];
+  /** The following only where there are several slices. By OID on the source. */
+  readonly members: ReadonlyMap<number, MemberOf<SizedHead>> | null;
+  /** Indexes whose names on the target are not their own, by OID. */
+  readonly moved: ReadonlyMap<number, TableName> | null;
+}
+
+/** Reads what there is. @throws `undefined_table` */
+export async function lookAtAll(source: Connection, target: Connection, work: MirrorWork): Promise<Whole> {
+  const mirrored = await readHeads(source, work.tables);
+  refuseMissing(
+    work.tables,
+    mirrored.map(({ root }) => root),
+  );
+  const unlogged = (await readUnlogged(source, work)).map(({ mapping }) => mapping);
+  const trees = unlogged.length === 0 ? mirrored : [...mirrored, ...(await readHeads(source, unlogged))];
+  const slices = cutSlices(trees);
+  const several = slices.length > 1;
+  const members = several ? new Map(trees.flatMap(membersOf).map((each) => [each.source.oid, each])) : null;
+  const moved = members === null ? null : await readMoved(source, [...members.values()]);
+  return { ...{ source, target, work, mirrored, trees, slices }, members, moved };
+}
+
+const tablesPerTrip = 500;
+
+// One schema's names on the target may come from several on the source: who gets which is decided over all of them.
+async function readMoved(
+  source: Connection,
+  members: readonly MemberOf<SizedHead>[],
+): Promise<ReadonlyMap<number, TableName>> {
+  if (!members.some(isMoved)) return new Map();
+  const indexes: IndexHead[] = [];
+  const oids = members.map((member) => member.source.oid);
+  for (let at = 0; at < oids.length; at += tablesPerTrip) {
+    indexes.push(...(await readIndexHeads(source, oids.slice(at, at + tablesPerTrip))));
+  }
+  const byTable = new Map(members.map((member) => [member.source.oid, member]));
+  const names = indexNames(members, indexes);
+  return new Map(
+    indexes.flatMap(({ oid, table, name }) => {
+      const to = names.get(oid);
+      const usual = { schema: byTable.get(table)?.to.schema ?? '', name };
+      return to === undefined || sameTable(to, usual) ? [] : [[oid, to] as const];
+    }),
+  );
+}
+
+/** What becomes of the objects that belong to no table, as both sides are now. What they need is let go of. */
+export async function planOthers(
+  whole: Omit<Whole, 'members' | 'moved' | 'slices' | 'mirrored'>,
+): Promise<Pick<DatabasePlan, 'objects' | 'renames'>> {
+  const { source, target, work, trees } = whole;
+  const [ofSource, ofTarget] = await Promise.all([readSourceSide(source, work), readTargetSide(target, work)]);
+  const { objects, renames } = planSides({ source: ofSource, target: ofTarget }, work, trees);
+  return { objects, renames };
+}
+
+/** The tables of a slice with all that belongs to them on the source; what was dropped meanwhile is left out. */
+export async function readSlice({ source }: Pick<Whole, 'source'>, { tables }: Slice): Promise<SourceObjects> {
+  const roots = await inspectTables(
+    source,
+    tables.map(({ from }) => from),
+  );
+  return await lookAtSource(source, await growTrees(source, tables, roots));
+}
+
+export interface SlicePlan {
+  readonly planned: readonly PlannedObject[];
+  /** The slice's tables on the target. */
+  readonly there: readonly Table[];
+}
+
+/** What becomes of all that belongs to a slice's tables, as the target is now. */
+export async function planSlice(
+  whole: Whole,
+  theirs: SourceObjects,
+  how: { readonly renames: Renames; readonly lateKeys?: ReadonlySet<number> },
+): Promise<SlicePlan> {
+  const { target, work, moved } = whole;
+  const standing = await lookAtTables(target, theirs.trees);
+  const beyond = await readBeyond(whole, theirs);
+  const follows = work.slot !== null;
+  const known = { ...(beyond === null ? {} : { beyond }), ...(moved === null ? {} : { moved }) };
+  const input = await lookAtTarget(target, theirs, { standing, follows, ...known });
+  const planned = planObjects({
+    ...{ ...input, source: followObjects(input.source, how.renames) },
+    ...(how.lateKeys === undefined ? {} : { lateKeys: how.lateKeys }),
+    keepsDeleted: work.options.soft_delete && follows,
+  });
+  return { planned, there: standing.there };
+}
+
+// Tables of other slices that this one's refer to.
+async function readBeyond(
+  { source, target, members, work }: Whole,
+  { trees, objects }: SourceObjects,
+): Promise<ReadonlyMap<number, Beyond> | null> {
+  if (members === null) return null;
+  const own = new Set(trees.flatMap(membersOf).map((member) => member.source.oid));
+  const wanted = new Map<number, MemberOf<SizedHead>>();
+  for (const { references } of objects.constraints) {
+    const member = references === null || own.has(references.oid) ? undefined : members.get(references.oid);
+    if (member !== undefined) wanted.set(member.source.oid, member);
+  }
+  const all = [...wanted.values()];
+  // By what a row is known is asked only where rows stay.
+  const asked = work.options.soft_delete ? all.map((member) => member.source) : [];
+  const theirs = new Map((await inspectTables(source, asked, { sizes: false })).map((each) => [each.oid, each]));
+  const names = all.map(({ to }) => to);
+  const there = new Map((await inspectTables(target, names, { sizes: false })).map((each) => [showTable(each), each]));
+  return new Map(
+    all.map((member): readonly [number, Beyond] => {
+      const { tree, to } = member;
+      const table = there.get(showTable(to));
+      const ours = member.source === tree.root || table?.partitionOf != null;
+      return [
+        member.source.oid,
+        {
+          to,
+          exclude: tree.mapping.exclude,
+          primaryKey: theirs.get(member.source.oid)?.primaryKey?.columns ?? [],
+          there: table === undefined || !ours ? null : table.kind,
+        },
+      ];
+    }),
+  );
+}
+
+/**
+ * Everything of the mirror as both sides are now: what belongs to the tables, slice by slice and with the tables that are not
+ * there, then what belongs to none.
+ */
+export async function* planEach(whole: Whole): AsyncGenerator<readonly PlannedObject[]> {
+  const { objects, renames } = await planOthers(whole);
+  const known = new Set(objects.map(({ line }) => objectKey(line)));
+  let place = 0;
+  for (const slice of whole.slices) {
+    const theirs = await readSlice(whole, slice);
+    const { planned, there } = await planSlice(whole, theirs, { renames });
+    const own = planned.filter(({ line }) => !known.has(objectKey(line)));
+    yield [...missingTables(theirs.trees, there), ...inTurns(own, place)];
+    place += planned.length;
+  }
+  yield objects;
+}
+
+/** Their turns among those of all slices. */
+export function inTurns(planned: readonly PlannedObject[], before: number): readonly PlannedObject[] {
+  if (before === 0) return planned;
+  return planned.map((each) => ({ ...each, line: { ...each.line, place: before + (each.line.place ?? 0) } }));
+}
+
+function missingTables(trees: readonly TableTree[], there: readonly Table[]): readonly PlannedObject[] {
+  const byName = new Map(there.map((table) => [showTable(table), table]));
+  return trees.flatMap((tree) => {
+    // Partitions of a table that is none there flow into it.
+    const whole = byName.get(showTable(tree.mapping.to))?.kind === 'p' ? membersOf(tree) : membersOf(tree).slice(0, 1);
+    return whole
+      .filter(({ to }) => !byName.has(showTable(to)))
+      .map(({ source, to }) => {
+        const subject = { name: tableObject(source), stage: 'before', table: to } as const;
+        return refused(subject, { reason: 'it is not on the target', statement: '' });
+      });
+  });
+}
