@@ -14,6 +14,7 @@ import { prepareTarget } from '../../src/snapshot/prepare.ts';
 import { runSnapshot } from '../../src/snapshot/run.ts';
 import { peerOf } from './peer.ts';
 import type { ServerAddress } from './servers.ts';
+import './sliced.ts';
 
 export interface Place extends ServerAddress {
   readonly database: string;

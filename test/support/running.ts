@@ -5,6 +5,7 @@ import { runStep } from '../../src/runner/steps.ts';
 import { runSupervisor } from '../../src/runner/supervisor.ts';
 import { type TestCatalog, testCatalog } from './catalog.ts';
 import type { TestDatabase } from './servers.ts';
+import './sliced.ts';
 
 export interface RunningWorld extends AsyncDisposable {
   readonly world: TestCatalog;
