@@ -71,9 +71,12 @@ interface PartState extends TalliedPart {
   lastAt: number;
 }
 
+// Of ten thousand tables that are copied, each would hold two that are empty. Nothing is put into it: no part begins any more.
+const noParts = new Map<number, never>();
+
 interface TableState {
-  readonly waiting: Map<number, TalliedPart>;
-  readonly copying: Map<number, PartState>;
+  waiting: Map<number, TalliedPart>;
+  copying: Map<number, PartState>;
   /** Parts that are copied: what they took on the disk, and what came. */
   done: { bytes: number; wire: number; rows: number; estimated: number; parts: number };
   /** Bytes of parts that were copied before. */
@@ -213,6 +216,7 @@ export class CopyTally {
     done.rows += now.rows;
     done.estimated += part.rows;
     done.parts++;
+    if (state.copying.size === 0 && state.waiting.size === 0) [state.waiting, state.copying] = [noParts, noParts];
   }
 
   /** What is to be made after the load, as far as the source tells before it; and bytes of the tables that are analyzed then. */

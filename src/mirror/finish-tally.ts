@@ -1,4 +1,5 @@
 // What is to be made after the load and how fast it goes, so that its time can be told before the first index is begun. Pure.
+import { digest } from '../base/digests.ts';
 import { type ObjectLine, type ObjectName, type ObjectState, objectKey, objectStages } from './object.ts';
 
 /** An object that the source tells of before the load. */
@@ -62,15 +63,65 @@ interface Analysis {
 
 const beforeForeignKeys: ReadonlySet<string> = new Set(objectStages.slice(0, objectStages.indexOf('foreign keys')));
 
+/** Objects of one kind that each take next to no time, and about as long as each other: they are counted, not held. */
+interface SmallOnes {
+  readonly stage: string;
+  readonly early: boolean;
+  /** Of all; and of those that are not over, with how many there are. */
+  work: number;
+  workLeft: number;
+  left: number;
+}
+
 export class FinishTally {
   readonly #items = new Map<string, Item>();
+  readonly #groups: SmallOnes[] = [];
+  readonly #groupNumbers = new Map<string, number>();
+  /** By digest of the key: twice the number of the group, and one if it is over. */
+  readonly #small = new Map<string, number>();
+  #smallMade = 0;
   #analysis: Analysis | null = null;
 
   later(objects: readonly LaterObject[]): void {
     for (const object of objects) {
       const key = objectKey(object);
-      if (!this.#items.has(key)) this.#items.set(key, item(object, workOf(object)));
+      if (!this.#items.has(key) && !this.#small.has(digest(key))) this.#add(key, object, workOf(object));
     }
+  }
+
+  #add(key: string, name: ObjectName, work: number): void {
+    if (work >= smallWork) {
+      this.#items.set(key, item(name, work));
+      return;
+    }
+    const { stage, early } = item(name, work);
+    // Those that differ by a factor of two at most are taken for alike.
+    const size = `${stage} ${early} ${Math.ceil(Math.log2(work + 1))}`;
+    let number = this.#groupNumbers.get(size);
+    if (number === undefined) {
+      number = this.#groups.push({ stage, early, work: 0, workLeft: 0, left: 0 }) - 1;
+      this.#groupNumbers.set(size, number);
+    }
+    const group = this.#groups[number];
+    if (group === undefined) return;
+    group.work += work;
+    group.workLeft += work;
+    group.left++;
+    this.#small.set(digest(key), number * 2);
+  }
+
+  #moveSmall(key: string, over: boolean): boolean {
+    const short = digest(key);
+    const code = this.#small.get(short);
+    if (code === undefined) return false;
+    const group = this.#groups[code >> 1];
+    if (group === undefined || over === (code % 2 === 1)) return true;
+    const one = group.left > 0 ? group.workLeft / group.left : 0;
+    group.left += over ? -1 : 1;
+    group.workLeft = group.left === 0 ? 0 : group.workLeft + (over ? -one : one);
+    this.#smallMade += over ? 1 : -1;
+    this.#small.set(short, code + (over ? 1 : -1));
+    return true;
   }
 
   /** Tables that will be analyzed, by their bytes. */
@@ -86,16 +137,19 @@ export class FinishTally {
       const begins = line.state === 'making' || line.state === 'created';
       if (this.#analysis !== null && begins && !beforeForeignKeys.has(line.stage)) this.#analysis.over = true;
       const key = objectKey(line);
-      const known = this.#items.get(key) ?? item(line, workOfLine(line));
-      this.#items.set(key, known);
+      // Held back until the mirror no longer follows: nobody waits for it.
+      const state = line.state === 'waiting' && line.reason !== undefined ? 'left_out' : line.state;
+      if (!this.#items.has(key) && !this.#small.has(digest(key))) this.#add(key, line, workOfLine(line));
+      if (this.#moveSmall(key, isOver(state))) continue;
+      const known = this.#items.get(key);
+      if (known === undefined) continue;
       if (line.state === 'making') {
         known.startedAt ??= at;
         known.share = shareOf(line.doing, line.percent) ?? known.share;
       } else if (known.startedAt !== null && known.state === 'making') {
         known.seconds = (at - known.startedAt) / 1_000;
       }
-      // Held back until the mirror no longer follows: nobody waits for it.
-      known.state = line.state === 'waiting' && line.reason !== undefined ? 'left_out' : line.state;
+      known.state = state;
     }
   }
 
@@ -104,33 +158,42 @@ export class FinishTally {
    */
   left(at: number, how: { readonly builders: number; readonly loadCost: number | null }): FinishLeft {
     const items = [...this.#items.values()];
-    const cost = costOf(items, how.loadCost, at);
+    const smallWorks = this.#groups.reduce((sum, { work }) => sum + work, 0);
+    const cost = costOf(items, { loadCost: how.loadCost, smallWorks }, at);
     const stages = new Map<string, { seconds: number; longest: number }>();
-    let made = 0;
+    const add = (stage: string, left: number, longest: number) => {
+      const before = stages.get(stage) ?? { seconds: 0, longest: 0 };
+      stages.set(stage, { seconds: before.seconds + left, longest: Math.max(before.longest, longest) });
+    };
+    let made = this.#smallMade;
     for (const each of items) {
       if (isOver(each.state)) {
         made++;
         continue;
       }
       const left = secondsLeft(each, cost, at);
-      const stage = stages.get(each.stage) ?? { seconds: 0, longest: 0 };
-      stages.set(each.stage, {
-        seconds: stage.seconds + left,
-        longest: Math.max(stage.longest, left),
-      });
+      add(each.stage, left, left);
+    }
+    for (const { stage, workLeft, left } of this.#groups) {
+      if (left === 0) continue;
+      const one = Math.max((workLeft / left) * cost, smallSeconds);
+      add(stage, left * one, one);
     }
     // One stage after another, each by all builders; what takes longest holds its stage up.
     const seconds = [...stages.values()].reduce(
       (sum, stage) => sum + Math.max(stage.seconds / how.builders, stage.longest),
       0,
     );
-    return { seconds: seconds + this.#analysisLeft(at, cost, how.builders), made, total: items.length };
+    const total = items.length + this.#small.size;
+    return { seconds: seconds + this.#analysisLeft(at, cost, how.builders), made, total };
   }
 
   #analysisLeft(at: number, cost: number, builders: number): number {
     const analysis = this.#analysis;
     if (analysis === null || analysis.over) return 0;
-    const waits = [...this.#items.values()].some(({ early, state }) => early && !isOver(state));
+    const waits =
+      this.#groups.some(({ early, left }) => early && left > 0) ||
+      [...this.#items.values()].some(({ early, state }) => early && !isOver(state));
     if (!waits) analysis.startedAt ??= at;
     const whole = (analysis.work * cost + analysis.tables * smallSeconds) / builders;
     const now = analysis.startedAt === null ? 0 : (at - analysis.startedAt) / 1_000;
@@ -185,13 +248,17 @@ function workOfLine({ kind, bytes = 0 }: ObjectLine): number {
   return workOf({ kind, bytes, tableBytes: bytes, method: null, schema: '', name: '', table: '' });
 }
 
-function costOf(items: readonly Item[], loadCost: number | null, at: number): number {
+function costOf(
+  items: readonly Item[],
+  { loadCost, smallWorks }: { readonly loadCost: number | null; readonly smallWorks: number },
+  at: number,
+): number {
   const guess = loadCost === null ? usualCost : loadCost * perLoad;
-  const all = items.reduce((sum, each) => sum + each.work, 0);
+  const all = items.reduce((sum, each) => sum + each.work, smallWorks);
   let seconds = guess * all * trustAfter;
   let work = all * trustAfter;
   for (const each of items) {
-    if (each.work < smallWork || !each.tells) continue;
+    if (!each.tells) continue;
     const now = each.state === 'making' && each.startedAt !== null ? (at - each.startedAt) / 1_000 : null;
     if (each.seconds > 0 && isOver(each.state)) {
       seconds += each.seconds;

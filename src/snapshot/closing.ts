@@ -63,13 +63,11 @@ async function tellDifferences(report: SnapshotDeps['report'], lines: readonly O
 
 // Nothing, if a line of this run says what became of it.
 function accountFor(run: ObjectRun, { line, steps }: Pick<PlannedObject, 'line' | 'steps'>): readonly ObjectLine[] {
-  const said = run.endOf(line)?.state;
-  if (said === 'failed' || said === 'left_out' || said === 'waiting') return [];
+  if (run.unmade(line) !== undefined) return [];
   if (line.state === 'waiting' && steps.length > 0) {
-    const reason =
-      said === undefined
-        ? 'it came to the source while the mirror was at work'
-        : 'it was on the target and is not, or not all of it, any more';
+    const reason = run.stands(line)
+      ? 'it was on the target and is not, or not all of it, any more'
+      : 'it came to the source while the mirror was at work';
     return [{ ...line, state: 'failed', reason }];
   }
   return line.state === 'existed' || line.state === 'created' ? [] : [line];

@@ -167,7 +167,7 @@ async function makeSlice(
 function refuseLackingKeys(run: ObjectRun, planned: readonly PlannedObject[]): void {
   for (const { line } of planned) {
     if (line.kind !== 'primary key') continue;
-    const end = run.endOf(line);
+    const end = run.unmade(line);
     if (end?.state !== 'failed') continue;
     throw new SluiceError('upstream', `cannot add the keys of ${line.table} on the target: ${end.reason}`, {
       ...(end.sqlstate === undefined ? {} : { sqlstate: end.sqlstate }),

@@ -1,4 +1,5 @@
 // Makes what belongs to the tables, as planned: side by side where order permits, and what one of them fails with stops no other.
+import { Digests } from '../base/digests.ts';
 import { SluiceError, toSluiceError } from '../base/errors.ts';
 import { type ObjectLine, type ObjectStage, objectKey } from '../mirror/object.ts';
 import type { MirrorWork } from '../mirror/work.ts';
@@ -16,8 +17,10 @@ export class ObjectRun {
   readonly #deps: SnapshotDeps;
   readonly #crew: Crew;
   readonly #token: (target: Connection, work: MirrorWork) => Promise<void>;
-  /** How each ended, by key. */
-  readonly #ended = new Map<string, ObjectLine>();
+  /** How those ended that are not on the target, by key. */
+  readonly #unmade = new Map<string, ObjectLine>();
+  /** Keys of those that stand there: of ten thousand tables nearly all, of which nothing more is to be known. */
+  readonly #standing = new Digests();
   /** By the process id of the connection that is at it. */
   readonly #making = new Map<number, readonly PlannedObject[]>();
   #failures = 0;
@@ -35,17 +38,22 @@ export class ObjectRun {
 
   /** Those that the target refused. */
   get failed(): readonly ObjectLine[] {
-    return [...this.#ended.values()].filter((line) => line.state === 'failed');
+    return [...this.#unmade.values()].filter((line) => line.state === 'failed');
   }
 
-  /** What this run has come to say of an object; undefined: nothing, or it is still to be made. */
-  endOf(line: ObjectLine): ObjectLine | undefined {
-    return this.#ended.get(objectKey(line));
+  /** What this run has come to say of an object that is not on the target; undefined: nothing, or it is still to be made. */
+  unmade(line: ObjectLine): ObjectLine | undefined {
+    return this.#unmade.get(objectKey(line));
+  }
+
+  /** Whether this run found it on the target, or made it. */
+  stands(line: ObjectLine): boolean {
+    return this.#standing.has(objectKey(line));
   }
 
   /** Says how much a person is left with, and where it stands in order. */
   async tellScript(): Promise<void> {
-    const lines = [...this.#ended.values()].filter(({ statement = '' }) => statement !== '');
+    const lines = [...this.#unmade.values()].filter(({ statement = '' }) => statement !== '');
     const now = lines.filter(({ state, asIs }) => state === 'failed' || (state === 'left_out' && asIs === true)).length;
     const then = lines.filter(({ state }) => state === 'waiting').length;
     if (now + then === 0) return;
@@ -57,13 +65,16 @@ export class ObjectRun {
 
   /** So that they are made as if for the first time. */
   forget(objects: readonly PlannedObject[]): void {
-    for (const { line } of objects) this.#ended.delete(objectKey(line));
+    for (const { line } of objects) {
+      this.#unmade.delete(objectKey(line));
+      this.#standing.delete(objectKey(line));
+    }
   }
 
   /** Says how everything stands before anything is made. */
   async begin(planned: readonly PlannedObject[]): Promise<void> {
     for (const { line, steps } of planned) {
-      if (line.state !== 'waiting' || steps.length === 0) this.#ended.set(objectKey(line), line);
+      if (line.state !== 'waiting' || steps.length === 0) this.#ends(line);
     }
     // Of what is worth no line while it stands, only what keeps it from that.
     const told = planned.filter(({ line, quiet, steps }) => {
@@ -101,12 +112,12 @@ export class ObjectRun {
 
   // All of a job in one transaction, where it has several; if that fails, one by one, to learn which it is.
   async #run(target: Connection, job: ObjectJob): Promise<void> {
-    const ready = job.objects.filter((object) => !this.#ended.has(objectKey(object.line)));
+    const ready = job.objects.filter(({ line }) => !this.#unmade.has(objectKey(line)) && !this.stands(line));
     const able: PlannedObject[] = [];
     for (const object of ready) {
       const reason = this.#missing(object);
       if (reason === null) able.push(object);
-      else if (object.quiet === true) this.#ended.set(objectKey(object.line), { ...object.line, state: 'left_out' });
+      else if (object.quiet === true) this.#ends({ ...object.line, state: 'left_out' });
       else await this.#end(object, { state: 'failed', reason });
     }
     if (able.length === 0) return;
@@ -126,7 +137,7 @@ export class ObjectRun {
   // What it stands on was refused or is left out.
   #missing(object: PlannedObject): string | null {
     for (const key of object.needs) {
-      const line = this.#ended.get(key);
+      const line = this.#unmade.get(key);
       if (line?.state === 'failed' || line?.state === 'left_out') return `${line.kind} ${line.name} is not there`;
     }
     return null;
@@ -191,7 +202,18 @@ export class ObjectRun {
   }
 
   #done(object: PlannedObject, job: ObjectJob): void {
-    if (job.last(object)) this.#ended.set(objectKey(object.line), { ...object.line, state: 'created' });
+    if (job.last(object)) this.#ends({ ...object.line, state: 'created' });
+  }
+
+  #ends(line: ObjectLine): void {
+    const key = objectKey(line);
+    if (line.state === 'created' || line.state === 'existed') {
+      this.#unmade.delete(key);
+      this.#standing.add(key);
+    } else {
+      this.#standing.delete(key);
+      this.#unmade.set(key, line);
+    }
   }
 
   async #tell(objects: readonly PlannedObject[], state: 'making' | 'created'): Promise<void> {
@@ -200,7 +222,7 @@ export class ObjectRun {
 
   async #end(object: PlannedObject, how: Pick<ObjectLine, 'state' | 'reason' | 'sqlstate'>): Promise<void> {
     const line = { ...object.line, ...how };
-    this.#ended.set(objectKey(line), line);
+    this.#ends(line);
     await this.#deps.report.objects([line]);
     await this.#note(line);
   }

@@ -13,7 +13,7 @@ import { membersOf, type TableTree, tableObject, targetNames } from '../peers/dd
 import { inspectTables } from '../peers/inspect.ts';
 import { type TargetFacts, tablesWithRows } from '../peers/inspect-target.ts';
 import { createPublication } from '../peers/publication.ts';
-import { planSides, readSourceSide, readTargetSide } from '../peers/schema/read-plan.ts';
+import { planSides, readSourceSide, readTargetSide, readUsualOwner } from '../peers/schema/read-plan.ts';
 import { readUnlogged, unfollowedPartitions, unfollowedReason, unloggedReason } from '../peers/schema/unlogged.ts';
 import type { Connection } from '../pg/client.ts';
 import { ident, join, sql } from '../pg/sql.ts';
@@ -64,9 +64,10 @@ interface Sides {
 async function makeSchema({ deps, source, target, trees, empty }: Sides, signal: AbortSignal): Promise<TargetFacts> {
   const { work } = deps;
   const all = [...trees, ...(await missingOf(target, empty))];
+  const usual = await readUsualOwner(target);
   const [ofSource, targetSide] = await Promise.all([
-    (async () => ({ schema: await readSourceSchema(source, all), side: await readSourceSide(source, work) }))(),
-    readTargetSide(target, work),
+    (async () => ({ schema: await readSourceSchema(source, all), side: await readSourceSide(source, work, usual) }))(),
+    readTargetSide(target, work, usual),
   ]);
   const { schema } = ofSource;
   const sides = { source: ofSource.side, target: targetSide };
@@ -78,7 +79,7 @@ async function makeSchema({ deps, source, target, trees, empty }: Sides, signal:
     refuse(plan);
     if (plan.drop.length > 0) {
       await dropTables(target, work, plan.drop);
-      sides.target = await readTargetSide(target, work);
+      sides.target = await readTargetSide(target, work, usual);
       continue;
     }
     await makeBefore(deps, target, { steps: plan.steps, database }, signal);

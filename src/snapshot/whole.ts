@@ -10,7 +10,7 @@ import { planObjects } from '../peers/objects-plan.ts';
 import { type PlannedObject, refused } from '../peers/objects-planned.ts';
 import type { Renames } from '../peers/schema/follow.ts';
 import { followObjects } from '../peers/schema/follow-tables.ts';
-import { type DatabasePlan, planSides, readSourceSide, readTargetSide } from '../peers/schema/read-plan.ts';
+import { type DatabasePlan, planSides, readSides } from '../peers/schema/read-plan.ts';
 import { readUnlogged } from '../peers/schema/unlogged.ts';
 import { readHeads, readIndexHeads, type SizedHead } from '../peers/table-heads.ts';
 import type { Connection } from '../pg/client.ts';
@@ -79,8 +79,7 @@ export async function planOthers(
   whole: Omit<Whole, 'members' | 'moved' | 'slices' | 'mirrored'>,
 ): Promise<Pick<DatabasePlan, 'objects' | 'renames'>> {
   const { source, target, work, trees } = whole;
-  const [ofSource, ofTarget] = await Promise.all([readSourceSide(source, work), readTargetSide(target, work)]);
-  const { objects, renames } = planSides({ source: ofSource, target: ofTarget }, work, trees);
+  const { objects, renames } = planSides(await readSides(source, target, work), work, trees);
   return { objects, renames };
 }
 

@@ -20,10 +20,16 @@ export interface ServerFacts {
   readonly available: ReadonlySet<string>;
   /** Schemas that are not the user's: ours. */
   readonly ours: readonly string[];
+  /** Who owns what is made on the target, if tables of that owner are not told of: they are as they should be. */
+  readonly usualOwner?: string | undefined;
 }
 
 /** @param ours schemas that hold what Sluice keeps on that side */
-export async function readServerFacts(db: Connection, ours: readonly string[]): Promise<ServerFacts> {
+export async function readServerFacts(
+  db: Connection,
+  ours: readonly string[],
+  usualOwner?: string,
+): Promise<ServerFacts> {
   const { version } = await db.one<{ version: number }>(
     sql`select pg_catalog.current_setting('server_version_num')::int as version`,
   );
@@ -54,7 +60,7 @@ export async function readServerFacts(db: Connection, ours: readonly string[]): 
     replicaRole: await maySwitchOff(db),
     roles: new Set(row.roles),
     available: new Set(row.available),
-    ours,
+    ...{ ours, usualOwner },
   };
 }
 

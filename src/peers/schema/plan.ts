@@ -21,6 +21,7 @@ import {
 import type { AlterableType, Circumstances, Entity } from './entity.ts';
 import { type Followed, follow, nameKey, noRenames, type Renames, requalify } from './follow.ts';
 import { inOrder } from './order.ts';
+import { ownersLeft } from './read-owners.ts';
 import { withState } from './read-triggers.ts';
 import { neededBy, type Scoped, type ScopeInput, schemaOf, scopeOf } from './scope.ts';
 import type { DatabaseSide } from './side.ts';
@@ -80,7 +81,9 @@ const afterTables = 1_000_000;
 
 export function planDatabase(all: DatabaseInput): DatabasePlan {
   const there = new Map(all.target.entities.map((each) => [identity(each), each]));
-  const input = { ...all, source: { ...all.source, entities: worthALook(all, there) } };
+  const left = ownersLeft(all.source, all.target);
+  const read = left.length === 0 ? all.source : { ...all.source, entities: [...all.source.entities, ...left] };
+  const input = { ...all, source: { ...read, entities: worthALook({ ...all, source: read }, there) } };
   const scoped = scopeOf(input);
   const { source, target, work } = input;
   const byId = new Map(source.entities.map((each) => [each.id, each]));

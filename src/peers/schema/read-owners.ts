@@ -2,6 +2,7 @@
 import type { Connection } from '../../pg/client.ts';
 import { ident, type Sql, sql, trusted } from '../../pg/sql.ts';
 import { showTable } from '../../pg/table.ts';
+import type { Graph } from './depend.ts';
 import { type Circumstances, type Entity, entity, type Verdict } from './entity.ts';
 import { isUsers, type ServerFacts } from './facts.ts';
 import { noSuchRole } from './read-policies.ts';
@@ -100,7 +101,7 @@ function selectOwners(facts: ServerFacts): Sql {
     sql`select ${c.columns}, c.relname::text as relation, null::text as statistics, case c.relkind when 'v' then 'view ' when 'm' then 'materialized view '
         when 'f' then 'foreign table ' when 'S' then 'sequence ' else 'table ' end || ${c.name} as alter,
       ${c.owner}::text as owner, c.relkind in ('r', 'p', 'S') as written from ${c.from}
-      where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S') and c.relpersistence <> 't' and ${c.users}
+      where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S') and c.relpersistence <> 't' and ${c.users} and ${unusual(facts)}
         and not exists (select from pg_catalog.pg_depend d where c.relkind = 'S' and d.deptype in ('a', 'i') and d.objid = c.oid
           and d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.refclassid = d.classid)`,
     sql`select ${p.columns}, null, null, 'routine ' || ${p.name} || '(' || coalesce((
@@ -121,6 +122,43 @@ function selectOwners(facts: ServerFacts): Sql {
   return sql`select * from (${all.reduce((list, each) => sql`${list} union all ${each}`)}) owned
     order by id like 'pg_namespace:%' desc, id`;
 }
+
+function unusual({ usualOwner }: ServerFacts): Sql {
+  if (usualOwner === undefined) return sql`true`;
+  return sql`(c.relkind not in ('r', 'p') or pg_catalog.pg_get_userbyid(c.relowner) <> ${usualOwner}::text)`;
+}
+
+/**
+ * The owners of the source's tables that were not read as they are the usual, where the target's table is another's: of these
+ * there is something to say. Pure.
+ */
+export function ownersLeft(source: Owned, target: Owned): readonly Entity[] {
+  const { usualOwner: owner } = source.facts;
+  if (owner === undefined) return [];
+  const ofTables = ({ kind, table }: Entity) => kind === 'owner' && table !== '';
+  const others = target.entities.filter(ofTables);
+  if (others.length === 0) return [];
+  const known = new Set(source.entities.filter(ofTables).map(({ table }) => table));
+  const byName = new Map(
+    [...source.graph.relations].map(([id, relation]) => [showTable(relation), { id, ...relation }]),
+  );
+  return others.flatMap(({ table }) => {
+    const relation = byName.get(table);
+    if (relation === undefined || known.has(table) || relation.extension || !isTable(relation.kind)) return [];
+    const { id, schema, name } = relation;
+    if (source.facts.ours.includes(schema)) return [];
+    const alter = sql`table ${ident(schema, name)}`.text;
+    return [ownerEntity({ id, about: id, schema, relation: name, statistics: null, alter, owner, written: true })];
+  });
+}
+
+interface Owned {
+  readonly facts: ServerFacts;
+  readonly entities: readonly Entity[];
+  readonly graph: Graph;
+}
+
+const isTable = (kind: string) => kind === 'r' || kind === 'p';
 
 interface Kind {
   readonly catalog: string;

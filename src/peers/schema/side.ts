@@ -11,9 +11,9 @@ export interface DatabaseSide {
   readonly graph: Graph;
 }
 
-/** @param ours schemas that hold what Sluice keeps on that side */
-export async function readSide(db: Connection, ours: readonly string[]): Promise<DatabaseSide> {
-  const facts = await readServerFacts(db, ours);
+/** @param ours schemas that hold what Sluice keeps on that side @param usualOwner see ServerFacts */
+export async function readSide(db: Connection, ours: readonly string[], usualOwner?: string): Promise<DatabaseSide> {
+  const facts = await readServerFacts(db, ours, usualOwner);
   const graph = await readDependencies(db);
   const entities: Entity[] = [];
   for (const read of readers) entities.push(...(await read(db, facts)));
