@@ -135,14 +135,47 @@ function planTree(context: PlanContext, tree: TableTree, before: Before): readon
 }
 
 function makeStep(context: PlanContext, member: Member, before: Before): SchemaStep {
+  const { source, to } = member;
+  const parents = heirOf(context, member);
+  const { lines } = leftOutOf(context, member, parents);
+  const children = context.children.get(showTable(source)) ?? [];
+  const withIt = sequencesWith(context, source, before);
+  return {
+    what: `table ${showTable(to)}`,
+    id: `pg_class:${source.oid}`,
+    ...(lines.length === 0 ? {} : { leftOut: lines }),
+    // Parents before their heirs, and what is attached before what it is attached to.
+    after: [
+      ...children.map((child) => `pg_class:${child.source.oid}`),
+      ...source.inherits.flatMap((parent) => {
+        const above = context.members.get(showTable(parent));
+        return above === undefined || parents.length === 0 ? [] : [`pg_class:${above.source.oid}`];
+      }),
+    ],
+    objects: [...withIt.map(({ sequence }) => sequenceObject(sequence)), tableObject(source)],
+    // Put together when they are asked for: those of ten thousand tables are not to be held at once.
+    get statements() {
+      return statementsOf(context, member, before);
+    },
+  };
+}
+
+function sequencesOf(context: PlanContext, source: Table) {
+  return (context.sequencesOf.get(showTable(source)) ?? []).map((sequence) => {
+    const name = sequenceTarget(context, sequence);
+    // One that was there before belongs to whom it belongs.
+    return { sequence, name, fresh: !context.target.sequences.has(showTable(name)) };
+  });
+}
+
+function sequencesWith(context: PlanContext, source: Table, { withTable }: Before) {
+  return sequencesOf(context, source).filter((each) => each.fresh && withTable.has(each.sequence.oid));
+}
+
+function statementsOf(context: PlanContext, member: Member, before: Before): readonly Sql[] {
   const { source, to, tree } = member;
   const { exclude } = tree.mapping;
-  const own = (context.sequencesOf.get(showTable(source)) ?? []).map((sequence) => ({
-    sequence,
-    name: sequenceTarget(context, sequence),
-    // One that was there before belongs to whom it belongs.
-    fresh: !context.target.sequences.has(showTable(sequenceTarget(context, sequence))),
-  }));
+  const own = sequencesOf(context, source);
   const parents = heirOf(context, member);
   const unable = leftOutOf(context, member, parents);
   const table: TableToMake = {
@@ -165,37 +198,24 @@ function makeStep(context: PlanContext, member: Member, before: Before): SchemaS
     ),
   };
   const children = context.children.get(showTable(source)) ?? [];
-  const withIt = own.filter((each) => each.fresh && before.withTable.has(each.sequence.oid));
   const uses = (sequence: Sequence, how: 'owned') =>
     sequence.uses.filter((use) => use.how === how && showTable(use.table) === showTable(source));
-  return {
-    what: `table ${showTable(to)}`,
-    id: `pg_class:${source.oid}`,
-    leftOut: unable.lines,
-    // Parents before their heirs, and what is attached before what it is attached to.
-    after: [
-      ...children.map((child) => `pg_class:${child.source.oid}`),
-      ...source.inherits.flatMap((parent) => {
-        const above = context.members.get(showTable(parent));
-        return above === undefined || parents.length === 0 ? [] : [`pg_class:${above.source.oid}`];
-      }),
-    ],
-    objects: [...withIt.map(({ sequence }) => sequenceObject(sequence)), tableObject(source)],
-    statements: [
-      ...withIt.map((each) => createSequence(each.sequence, each.name, context.target.version)),
-      ...createTable(table),
-      ...loggedOtherwise(context, table),
-      ...own.flatMap(({ sequence, name, fresh }) =>
-        uses(sequence, 'owned')
-          // An owner must be in the sequence's schema.
-          .filter((use) => fresh && name.schema === to.schema && !exclude.includes(use.column))
-          .map((use) => ownSequence(name, { table: to, column: use.column })),
-      ),
-      ...children.flatMap((child) =>
-        child.source.partitionOf === null ? [] : [attachPartition(to, child.to, child.source.partitionOf)],
-      ),
-    ],
-  };
+  return [
+    ...sequencesWith(context, source, before).map((each) =>
+      createSequence(each.sequence, each.name, context.target.version),
+    ),
+    ...createTable(table),
+    ...loggedOtherwise(context, table),
+    ...own.flatMap(({ sequence, name, fresh }) =>
+      uses(sequence, 'owned')
+        // An owner must be in the sequence's schema.
+        .filter((use) => fresh && name.schema === to.schema && !exclude.includes(use.column))
+        .map((use) => ownSequence(name, { table: to, column: use.column })),
+    ),
+    ...children.flatMap((child) =>
+      child.source.partitionOf === null ? [] : [attachPartition(to, child.to, child.source.partitionOf)],
+    ),
+  ];
 }
 
 // The sequence behind an identity column is as its table is, if nothing else is said of it (15).

@@ -1,4 +1,5 @@
 // The mirrored tables by what tells them apart and how large they are, so that all of ten thousand can be held at once.
+import { Shared } from '../base/shared.ts';
 import type { MirroredTable } from '../mirror/work.ts';
 import type { Connection } from '../pg/client.ts';
 import { sql } from '../pg/sql.ts';
@@ -33,24 +34,21 @@ export async function readHeads(
   const trees: TreeOf<SizedHead>[] = [];
   for (let at = 0; at < tables.length; at += tablesPerTrip) {
     const some = tables.slice(at, at + tablesPerTrip);
+    const shared = new Shared();
     const found = new Map<number, SizedHead[]>();
     for (const row of await readRows(
       source,
       some.map(({ from }) => from),
     )) {
+      // The mapping has its name already.
+      const one = head(row, row.depth === 0 ? (some[row.root - 1]?.from ?? row) : row, shared);
       const list = found.get(row.root);
-      if (list === undefined) found.set(row.root, [head(row)]);
-      else list.push(head(row));
+      if (list === undefined) found.set(row.root, [one]);
+      else list.push(one);
     }
     for (const [place, mapping] of some.entries()) {
       const [root, ...partitions] = found.get(place + 1) ?? [];
-      if (root === undefined) continue;
-      // The mapping has its name already.
-      trees.push({
-        mapping,
-        root: { ...root, ...mapping.from },
-        partitions: partitions.length === 0 ? none : partitions,
-      });
+      if (root !== undefined) trees.push({ mapping, root, partitions: partitions.length === 0 ? none : partitions });
     }
   }
   return trees;
@@ -58,10 +56,15 @@ export async function readHeads(
 
 const none: readonly never[] = [];
 
-function head({ oid, schema, name, kind, bound, parents, pages }: HeadRow): SizedHead {
+// All of one shape, and without what it takes to put one together.
+// All of one shape, and without what it takes to put one together.
+function head({ oid, kind, bound, parents, pages }: HeadRow, name: TableName, shared: Shared): SizedHead {
   const [parent] = parents ?? [];
   return {
-    ...{ oid, schema, name, kind },
+    oid,
+    schema: shared.text(name.schema),
+    name: name.name,
+    kind,
     partitionOf: bound === null || parent === undefined ? null : { parent, bound },
     inherits: bound === null && parents !== null ? parents : none,
     pages: Number(pages ?? 0),

@@ -13,7 +13,13 @@ import { membersOf, type TableTree, tableObject, targetNames } from '../peers/dd
 import { inspectTables } from '../peers/inspect.ts';
 import { type TargetFacts, tablesWithRows } from '../peers/inspect-target.ts';
 import { createPublication } from '../peers/publication.ts';
-import { planSides, readSourceSide, readTargetSide, readUsualOwner } from '../peers/schema/read-plan.ts';
+import {
+  type DatabasePlan,
+  planSides,
+  readSourceSide,
+  readTargetSide,
+  readUsualOwner,
+} from '../peers/schema/read-plan.ts';
 import { readUnlogged, unfollowedPartitions, unfollowedReason, unloggedReason } from '../peers/schema/unlogged.ts';
 import type { Connection } from '../pg/client.ts';
 import { ident, join, sql } from '../pg/sql.ts';
@@ -61,7 +67,23 @@ interface Sides {
 }
 
 /** Brings the target's schema about; gives what was on the target before anything was made. */
-async function makeSchema({ deps, source, target, trees, empty }: Sides, signal: AbortSignal): Promise<TargetFacts> {
+async function makeSchema(sides: Sides, signal: AbortSignal): Promise<TargetFacts> {
+  const { deps, target, trees, empty } = sides;
+  const { plan, database, facts } = await planWhatFits(sides, signal);
+  await makeBefore(deps, target, { steps: plan.steps, database }, signal);
+  await tellUsed(deps, trees, facts);
+  await tellUnlogged(deps, trees, empty);
+  return facts;
+}
+
+interface Fitting {
+  readonly plan: SchemaPlan;
+  readonly database: DatabasePlan;
+  readonly facts: TargetFacts;
+}
+
+/** Plans the schema, and drops what is to be replaced. What was read of both sides and is in no plan goes with its return. */
+async function planWhatFits({ deps, source, target, trees, empty }: Sides, signal: AbortSignal): Promise<Fitting> {
   const { work } = deps;
   const all = [...trees, ...(await missingOf(target, empty))];
   const usual = await readUsualOwner(target);
@@ -77,15 +99,9 @@ async function makeSchema({ deps, source, target, trees, empty }: Sides, signal:
     const database = planSides(sides, work, [...trees, ...empty]);
     const plan = planSchema(planInput(schema, facts, work, database));
     refuse(plan);
-    if (plan.drop.length > 0) {
-      await dropTables(target, work, plan.drop);
-      sides.target = await readTargetSide(target, work, usual);
-      continue;
-    }
-    await makeBefore(deps, target, { steps: plan.steps, database }, signal);
-    await tellUsed(deps, trees, facts);
-    await tellUnlogged(deps, trees, empty);
-    return facts;
+    if (plan.drop.length === 0) return { plan, database, facts };
+    await dropTables(target, work, plan.drop);
+    sides.target = await readTargetSide(target, work, usual);
   }
 }
 

@@ -17,7 +17,7 @@ interface Item {
   readonly what: string;
   readonly id: string;
   readonly lines: readonly ObjectLine[];
-  readonly steps: readonly (readonly Sql[])[];
+  readonly steps: () => readonly (readonly Sql[])[];
   /** Ledger keys of what must stand before; only of objects that may fail. */
   readonly needs: readonly string[];
   readonly mayFail: boolean;
@@ -51,6 +51,8 @@ export async function makeBefore(
   if (troubles[0] !== undefined) throw troubles[0];
 }
 
+const none: readonly never[] = [];
+
 // Schemas come before all, then steps without an id; the others keep their order as far as their needs permit.
 function ordered(steps: readonly SchemaStep[], database: DatabasePlan): readonly Item[] {
   const objects = database.objects
@@ -60,16 +62,18 @@ function ordered(steps: readonly SchemaStep[], database: DatabasePlan): readonly
         what: `${line.kind} ${line.name}`,
         id,
         lines: [line],
-        steps: made,
+        steps: () => made,
         needs,
         mayFail: true,
         leftOut: [],
         after: [],
       };
     });
-  const tables = steps.map(({ what, id, objects: made = [], statements, leftOut = [], after = [] }, i): Item => {
+  const tables = steps.map((step, i): Item => {
+    const { what, id, objects: made = [], leftOut = none, after = none } = step;
     const lines = made.map((object) => createdLine(object));
-    return { what, id: id ?? `step:${i}`, lines, steps: [statements], needs: [], mayFail: false, leftOut, after };
+    const all = () => [step.statements];
+    return { what, id: id ?? `step:${i}`, lines, steps: all, needs: none, mayFail: false, leftOut, after };
   });
   const isFirst = ({ id }: Item) => id.startsWith('step:') || id.startsWith('pg_namespace:');
   const first = [...objects, ...tables].filter(isFirst);
@@ -108,7 +112,7 @@ async function makeSome(deps: SnapshotDeps, target: Connection, { items, failed,
   };
   const lines: ObjectLine[] = [];
   try {
-    await apply(items.flatMap((item) => item.steps));
+    await apply(items.flatMap((item) => item.steps()));
     lines.push(...items.flatMap(madeLines));
   } catch (error) {
     const [only] = items;
@@ -134,7 +138,7 @@ async function makeOne(
   const missing = item.needs.map((key) => failed.get(key)).find((line) => line !== undefined);
   if (missing !== undefined) return item.lines.map((line) => gone(line, missing));
   try {
-    for (const step of item.steps) await apply([step]);
+    for (const step of item.steps()) await apply([step]);
     return madeLines(item);
   } catch (error) {
     const known = toSluiceError(error);

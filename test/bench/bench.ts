@@ -1,4 +1,6 @@
 // `npm run bench`: Sluice beside the tools that people use today, on this machine, in one run; prints tables.
+
+import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -42,7 +44,7 @@ async function main(): Promise<void> {
   }
   const scale = values.quick ? 0.1 : 1;
   const runs = Number(values.runs ?? (values.quick ? 1 : 3));
-  const command = [process.execPath, join(root, 'dist/main.js'), 'start'];
+  const command = [process.execPath, ...startFlags(), join(root, 'dist/main.js'), 'start'];
   const { only } = values;
   const processors = cpus();
   console.log('## Sluice beside others\n');
@@ -91,6 +93,12 @@ interface StreamChoice {
   readonly options?: string;
   readonly variants?: boolean;
   readonly major?: string;
+}
+
+// As `npm start` runs it.
+function startFlags(): readonly string[] {
+  const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { scripts: { start: string } };
+  return /exec node (.*)dist\/main\.js/.exec(scripts.start)?.[1]?.trim().split(' ').filter(Boolean) ?? [];
 }
 
 async function stream(command: readonly string[], { quick, scale, runs, major, ...values }: StreamChoice) {

@@ -70,6 +70,8 @@ function aboutThose({ source, work }: ScopeInput, known: ReadonlySet<string>): r
   });
 }
 
+const nothing: ReadonlySet<string> = new Set();
+
 /** What an object needs, by id; a relation that is mirrored by hand of a table's own steps is an id like any other. */
 export function neededBy(source: DatabaseSide, byId: ReadonlyMap<string, Entity>): (id: string) => ReadonlySet<string> {
   const { needs } = source.graph;
@@ -78,10 +80,13 @@ export function neededBy(source: DatabaseSide, byId: ReadonlyMap<string, Entity>
     const before = found.get(id);
     if (before !== undefined) return before;
     const entity = byId.get(id);
-    const all = new Set([...(needs.get(id) ?? []), ...(entity?.needs ?? [])]);
+    const own = needs.get(id);
+    // Most tables need nothing, and ten thousand sets of nothing are some megabytes.
+    if (entity === undefined) return own ?? nothing;
+    const all = new Set([...(own ?? []), ...(entity.needs ?? [])]);
     found.set(id, all);
     // Rows are read from whatever materialised views the query reads, through other views too.
-    if (entity?.kind === 'materialized rows' && entity.of !== undefined) {
+    if (entity.kind === 'materialized rows' && entity.of !== undefined) {
       for (const read of closure([entity.of], needsOf)) {
         if (read !== entity.of && byId.has(rowsOf(read))) all.add(rowsOf(read));
       }
