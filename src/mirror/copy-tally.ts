@@ -71,7 +71,7 @@ interface PartState extends TalliedPart {
   lastAt: number;
 }
 
-// Of ten thousand tables that are copied, each would hold two that are empty. Nothing is put into it: no part begins any more.
+// Of ten thousand tables nearly all wait or are copied: each would hold two of its own that are empty. Nothing is put into it.
 const noParts = new Map<number, never>();
 
 interface TableState {
@@ -170,7 +170,7 @@ export class CopyTally {
     }
     this.#tables.set(table, {
       waiting: new Map(parts.map((part) => [part.part, part])),
-      copying: new Map(),
+      copying: noParts,
       done: { bytes: 0, wire: 0, rows: 0, estimated: 0, parts: 0 },
       kept: 0,
       left: {
@@ -270,6 +270,7 @@ export class CopyTally {
     state.left.bytes -= planned.bytes;
     state.left.rows -= planned.rows;
     const part = { ...planned, copiedRows: 0, copiedBytes: 0, through: 0, startedAt: at, lastAt: at };
+    if (state.copying === noParts) state.copying = new Map();
     state.copying.set(number, part);
     return part;
   }

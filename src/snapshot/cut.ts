@@ -1,6 +1,7 @@
 // Looks at both sides of the tables to copy and cuts them into parts: columns, formats, leaves and where each leaf's rows go.
 import { SluiceError } from '../base/errors.ts';
 import { throwIfStopped } from '../base/retry.ts';
+import { Shared } from '../base/shared.ts';
 import type { MirroredTable } from '../mirror/work.ts';
 import { writePlans } from '../peers/copied-parts.ts';
 import { partitionTarget } from '../peers/ddl.ts';
@@ -29,25 +30,54 @@ export interface CutTables {
   readonly columns: ReadonlyMap<string, CopiedColumns>;
 }
 
-/** Inspects and cuts; where a mapping names a key, its bounds are read inside the snapshot. */
-export async function cutSource(
+interface Cutting {
+  readonly sides: { readonly source: Connection; readonly target: Connection };
+  readonly held: HeldSnapshot;
+  readonly tables: readonly MirroredTable[];
+  /** Tables that were cut before. */
+  readonly kept: KeptTables;
+  readonly storage: Storage;
+}
+
+const tablesAtATime = 500;
+
+/**
+ * Inspects and cuts, some tables after others, of which no more is held than their parts and columns; where a mapping names a
+ * key, its bounds are read inside the snapshot.
+ */
+export async function cutSource(deps: SnapshotDeps, copy: Cutting, signal: AbortSignal): Promise<CutTables> {
+  const { source, target } = copy.sides;
+  const versions = { source: await version(source), target: await version(target) };
+  const columns = new Map<string, CopiedColumns>();
+  const tables: (readonly Part[])[] = [];
+  const analyzed: number[] = [];
+  const shared = new Shared();
+  for (let at = 0; at < copy.tables.length; at += tablesAtATime) {
+    throwIfStopped(signal);
+    const some = { ...copy, tables: copy.tables.slice(at, at + tablesAtATime) };
+    tables.push(...(await cutSome(deps, some, { versions, columns, analyzed, shared })));
+  }
+  return { tables, columns };
+}
+
+/** What grows with each of them. */
+interface Cuts {
+  readonly versions: { readonly source: number; readonly target: number };
+  readonly columns: Map<string, CopiedColumns>;
+  /** Bytes of each table. */
+  readonly analyzed: number[];
+  readonly shared: Shared;
+}
+
+async function cutSome(
   deps: SnapshotDeps,
-  copy: {
-    readonly sides: { readonly source: Connection; readonly target: Connection };
-    readonly held: HeldSnapshot;
-    readonly tables: readonly MirroredTable[];
-    /** Tables that were cut before. */
-    readonly kept: KeptTables;
-    readonly storage: Storage;
-  },
-  signal: AbortSignal,
-): Promise<CutTables> {
+  copy: Cutting,
+  { versions, columns, analyzed, shared }: Cuts,
+): Promise<readonly (readonly Part[])[]> {
   const { source, target } = copy.sides;
   const trees = await readTrees(source, copy.tables);
   const standing = await inspectTables(target, targetNames(trees), { sizes: false });
   const there = new Map(standing.map((table) => [showTable(table), table]));
-  const versions = { source: await version(source), target: await version(target) };
-  const columns = new Map<string, CopiedColumns>();
   const memories: Memory[] = [];
   // A table that is written anew before it is copied is not copied.
   const files = await readFiles(
@@ -66,14 +96,13 @@ export async function cutSource(
       { table: root, version: versions.source },
       { table, version: versions.target },
     ] as const;
-    columns.set(showTable(mapping.from), copiedColumns(mapping, ...sides));
+    columns.set(showTable(mapping.from), shared.of(copiedColumns(mapping, ...sides)));
     if (mapping.where !== null) await checkWhere(source, mapping, mapping.where);
   }
   // The stream, which begins here, compares with what the tables were now.
   if (deps.work.slot !== null) await remember(target, deps.work, memories);
-  const analyzed = trees.map(({ root }) => root.leaves.reduce((sum, { bytes }) => sum + bytes, 0));
-  await deps.report.later(await readLaterObjects(source, trees, deps.work), analyzed);
-  throwIfStopped(signal);
+  analyzed.push(...trees.map(({ root }) => root.leaves.reduce((sum, { bytes }) => sum + bytes, 0)));
+  await deps.report.later(await readLaterObjects(source, trees, deps.work), [...analyzed]);
   const fresh = trees.filter((tree) => !copy.kept.has(showTable(tree.mapping.from)));
   const cuts = await readCuts(deps, { source, held: copy.held, trees: fresh });
   const cut = (tree: TableTree) =>
@@ -105,7 +134,7 @@ export async function cutSource(
   });
   // A copy that nothing follows cannot go on from its parts.
   if (deps.work.slot !== null) await writePlans(target, deps.work, plans);
-  return { tables, columns };
+  return tables;
 }
 
 async function version(db: Connection): Promise<number> {
