@@ -45,7 +45,11 @@ export async function rememberFirst(deps: ObjectsDeps, look: SourceLook): Promis
 }
 
 function standing(plan: WholePlan, now: ReadonlyMap<string, Found>): readonly Found[] {
-  const lacking = new Set(plan.objects.flatMap(({ line }) => (line.state === 'existed' ? [] : [objectKey(line)])));
+  const lacking = new Set(
+    plan.objects.flatMap((each) =>
+      each.line.state === 'existed' || isDoneWithout(each) ? [] : [objectKey(each.line)],
+    ),
+  );
   return [...now.values()].filter(({ key, stands }) => stands !== false && !lacking.has(key));
 }
 
@@ -80,14 +84,15 @@ class Settling {
   async run(look: SourceLook): Promise<void> {
     const { work, target } = this.#deps;
     const before = await readKnownObjects(target, work);
-    let plan = await planWhole(target, work, look);
+    const isKnown = (id: string) => before.fresh || before.objects.has(id);
+    let plan = await planWhole(target, work, look, isKnown);
     let now = foundObjects(plan);
     const known = before.fresh ? new Map(standing(plan, now).map((each) => [each.id, each])) : before.objects;
     const gone = [...known.values()].filter(({ id }) => !now.has(id));
     const undropped = await this.#drop(gone, plan);
     const renamed = await this.#rename(known, now);
     if (renamed || undropped.dropped) {
-      plan = await planWhole(target, work, look);
+      plan = await planWhole(target, work, look, isKnown);
       now = foundObjects(plan);
     }
     const failed = await this.#make(plan, { before: known, now });
@@ -175,7 +180,8 @@ class Settling {
       if (steps !== null) todo.push({ object, found, steps });
       else if (known === undefined && object.quiet !== true) lines.push(object.line);
       // What is in its way may go: then it is as if it had just come.
-      if (steps === null && found !== undefined && isElsewhere(object)) failed.set(found.id, null);
+      const isLacking = isElsewhere(object) && !(known !== undefined && isDoneWithout(object));
+      if (steps === null && found !== undefined && isLacking) failed.set(found.id, null);
     }
     for (let tries = 0; tries < 2 && todo.length > 0; tries++) {
       const again: typeof todo = [];
@@ -302,6 +308,11 @@ function isElsewhere({ line }: PlannedObject): boolean {
   return (
     line.state === 'failed' || line.state === 'left_out' || (line.state === 'waiting' && line.reason !== undefined)
   );
+}
+
+// A table of the target that stood without a key was meant to.
+function isDoneWithout({ line }: PlannedObject): boolean {
+  return line.kind === 'primary key' && line.state === 'left_out';
 }
 
 function wordOf({ kind, shown }: Pick<KnownObject, 'kind' | 'shown'>): string {

@@ -34,16 +34,26 @@ export async function lookAtWhole(
   return { trees, objects: await lookAtSource(source, trees), side: await readSourceSide(source, work) };
 }
 
-export async function planWhole(target: Connection, work: MirrorWork, look: SourceLook): Promise<WholePlan> {
+/** @param known whether an object of that id was there before: a primary key that is new is made, one that a table of the target stood without is not */
+export async function planWhole(
+  target: Connection,
+  work: MirrorWork,
+  look: SourceLook,
+  known: (id: string) => boolean = () => true,
+): Promise<WholePlan> {
+  const keys = look.objects.objects.indexes.filter(
+    ({ oid, constraint }) => constraint?.type === 'p' && !known(`pg_class:${oid}`),
+  );
   const standing = await lookAtTables(target, look.trees);
   const input = await lookAtTarget(target, look.objects, { standing, follows: work.slot !== null });
   const sides = { source: look.side, target: await readTargetSide(target, work) };
   const database = planSides(sides, work, look.trees);
   const ofTables = planObjects({
     ...{ ...input, source: followObjects(input.source, database.renames) },
+    lateKeys: new Set(keys.map((index) => index.table)),
     keepsDeleted: work.options.soft_delete && work.slot !== null,
   });
-  const known = new Set(database.objects.map(({ line }) => objectKey(line)));
-  const rest = ofTables.filter(({ line }) => !known.has(objectKey(line)));
+  const ofDatabase = new Set(database.objects.map(({ line }) => objectKey(line)));
+  const rest = ofTables.filter(({ line }) => !ofDatabase.has(objectKey(line)));
   return { objects: [...database.objects, ...rest], database, ofTables: rest, input };
 }
