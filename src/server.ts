@@ -4,6 +4,7 @@ import { healthRoutes, startHttp } from './api/health.ts';
 import { addMetrics } from './api/metrics.ts';
 import type { Log } from './base/log.ts';
 import { Scope } from './base/scope.ts';
+import { Spill } from './base/spill.ts';
 import { readMetrics } from './catalog/metrics.ts';
 import { keepNames, Names } from './catalog/names.ts';
 import { type Catalog, openCatalog } from './catalog/open.ts';
@@ -67,7 +68,8 @@ async function start(config: Config, log: Log, parts: Scope): Promise<RunningSer
     failures.push(ended);
     return ended;
   };
-  run((signal) => runSupervisor({ catalog, log, runStep }, signal));
+  const spill = new Spill(join(config.dataDir, 'spill'));
+  run((signal) => runSupervisor({ catalog, log, runStep, spill }, signal));
   const names = new Names(catalog);
   run((signal) => keepNames({ catalog, names, log }, signal));
   const ready = async () => {

@@ -8,6 +8,7 @@ import {
   readLength,
   readMessage,
   readTime,
+  type StreamCommit,
   type Truncate,
   tags,
 } from '../peers/pgoutput.ts';
@@ -55,6 +56,8 @@ export type Stop =
       readonly finalLsn: Lsn;
       readonly at: number;
     }
+  /** A transaction that came before its commit: what was kept of it comes here, as if it came only now. */
+  | { readonly kind: 'streamed'; readonly commit: StreamCommit; readonly at: number }
   /** A batch is full: take it, then go on. */
   | { readonly kind: 'full'; readonly at: number };
 
@@ -251,6 +254,9 @@ export class Gatherer {
           // One outside of transactions comes after all that was committed before it.
           if (this.#begin === null && (chunk[at + 1]! & 1) === 0) this.#keepaliveAt(chunk.readBigUInt64BE(at + 2));
           break;
+        case tags.streamCommit:
+          this.#keep(chunk, spanStart, frame);
+          return { kind: 'streamed', commit: readMessage(chunk, at, next) as StreamCommit, at: next };
         default:
       }
     }

@@ -15,6 +15,7 @@ import { showTable, type TableName } from '../pg/table.ts';
 import { type Batch, Gatherer, type Stop } from './batch.ts';
 import { followDdl } from './ddl.ts';
 import { decide } from './decide.ts';
+import { Intake } from './intake.ts';
 import type { Place, Unfit } from './relations.ts';
 import { reshape, type TablePlan } from './reshape.ts';
 import type { Session } from './session.ts';
@@ -38,8 +39,8 @@ const fillingEveryMs = 1_000;
 const settleEveryMs = 20;
 const fillingBytes = 8n * 1024n * 1024n;
 
-/** How following ended: it was told to stop, or must begin again, with values as text or with other tables. */
-export type Followed = 'stopped' | 'text' | 'tables';
+/** How following ended: it was told to stop, or must begin again: with values as text, with other tables, or with no transaction before its commit. */
+export type Followed = 'stopped' | 'text' | 'tables' | 'unstreamed';
 
 /** Where the stream is, for those who look on. */
 export interface Positions {
@@ -77,13 +78,12 @@ export async function follow(deps: FollowDeps, signal: AbortSignal): Promise<Fol
 class Follower {
   readonly #deps: FollowDeps;
   readonly #gatherer: Gatherer;
+  readonly #intake: Intake;
   readonly #counts = new Map<AppliedTable, TableCounts>();
   #applying: Promise<void> | null = null;
   #failure: { readonly error: unknown } | undefined;
   /** Why nothing more is read. */
   #ended: { readonly error: unknown } | { readonly restart: 'text' | 'tables' } | undefined;
-  #chunk: Buffer | undefined;
-  #at = 0;
   #full = false;
   #consistent = false;
   #advancedAt = 0;
@@ -104,7 +104,8 @@ class Follower {
     this.#settler = settler;
     this.#signal = signal;
     deps.positions.oldestCommitAt = () => this.#oldestApplied ?? this.#gatherer.oldestCommitAt;
-    const { work, checkpoint } = deps.session;
+    const { work, checkpoint, stream, streamed } = deps.session;
+    this.#intake = new Intake(stream, streamed);
     const { max_batch_size: most, truncate } = work.options;
     const changes = deps.careful ? 1 : Math.min(mostChanges, most);
     const limits = { changes, piece: Math.max(leastPiece, changes), bytes: mostBytes };
@@ -170,8 +171,10 @@ class Follower {
 
   #end(): Followed {
     const ended = this.#ended;
-    if (ended !== undefined && 'error' in ended) throw ended.error;
-    return 'text';
+    if (ended === undefined || !('error' in ended)) return 'text';
+    const why = this.#deps.session.streamed?.failure ?? null;
+    if (why === null || ended.error !== why) throw ended.error;
+    return 'unstreamed';
   }
 
   #isOther(): boolean {
@@ -185,21 +188,18 @@ class Follower {
 
   // Takes what is there, until a batch is full.
   async #read(): Promise<void> {
-    const { stream } = this.#deps.session;
     try {
       while (!this.#full && this.#ended === undefined) {
-        if (this.#chunk === undefined) {
-          this.#chunk = stream.take();
-          this.#at = 0;
-          if (this.#chunk === undefined) return;
-        }
-        const stop = this.#gatherer.gather(this.#chunk, this.#at, Date.now());
+        const reading = await this.#intake.next();
+        if (reading === undefined) return;
+        const stop = this.#gatherer.gather(reading.chunk, reading.at, Date.now());
         if (stop === null) {
-          this.#chunk = undefined;
+          this.#intake.done();
           continue;
         }
-        this.#at = stop.at;
+        reading.at = stop.at;
         if (stop.kind === 'full') this.#full = true;
+        else if (stop.kind === 'streamed') this.#intake.insert(stop.commit);
         else if (stop.kind === 'ddl') await this.#ddl(stop);
         else await this.#meet(stop);
       }

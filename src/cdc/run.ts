@@ -1,8 +1,9 @@
 // Following what changes: a session on the source's slot and one on the target, until told to stop.
-import { toSluiceError } from '../base/errors.ts';
+import { type SluiceError, toSluiceError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { pause } from '../base/retry.ts';
 import { Scope } from '../base/scope.ts';
+import type { Spill } from '../base/spill.ts';
 import { applicationName, type MirrorWork } from '../mirror/work.ts';
 import { connectPeer } from '../peers/connect.ts';
 import { databaseIdentity, isBroughtFrom } from '../peers/origin.ts';
@@ -21,6 +22,8 @@ export interface CdcDeps {
   readonly work: MirrorWork;
   readonly report: CdcReport;
   readonly log: Log;
+  /** Where large transactions wait for their commit; null: on the source. */
+  readonly spill: Spill | null;
 }
 
 const positionEveryMs = 1_000;
@@ -38,7 +41,7 @@ const lastSequencesMs = 3_000;
 export async function runCdc(given: CdcDeps, signal: AbortSignal): Promise<void> {
   // Tables may join and leave while it runs.
   const deps = { ...given };
-  let way: Way = { text: false, careful: false };
+  let way: Way = { text: false, careful: false, spill: given.spill };
   let compared = false;
   let lost = 0;
   while (!signal.aborted) {
@@ -49,6 +52,7 @@ export async function runCdc(given: CdcDeps, signal: AbortSignal): Promise<void>
       lost = 0;
       if (followed === 'stopped') return;
       if (followed === 'text') way = { ...way, text: true };
+      if (followed === 'unstreamed') way = { ...way, spill: null };
     } catch (error) {
       const known = toSluiceError(error);
       if (signal.aborted && known.kind !== 'fenced') return;
@@ -76,11 +80,13 @@ interface Way {
   readonly text: boolean;
   /** One source transaction at a time, so that the one which fails has all others before it. */
   readonly careful: boolean;
+  /** As in the deps, until there is no room. */
+  readonly spill: Spill | null;
 }
 
 async function followOnce(
   deps: { -readonly [K in keyof CdcDeps]: CdcDeps[K] },
-  { text, careful }: Way,
+  { text, careful, spill }: Way,
   signal: AbortSignal,
 ): Promise<Followed> {
   await using scope = new Scope(signal);
@@ -93,7 +99,7 @@ async function followOnce(
   let followed: Followed = 'stopped';
   try {
     const session = await openSession(
-      { ...deps, text, onChange: () => wake.ring(), defer: (cleanup) => scope.defer(cleanup) },
+      { ...deps, text, spill, onChange: () => wake.ring(), defer: (cleanup) => scope.defer(cleanup) },
       cut.signal,
     );
     signal.removeEventListener('abort', opening);
@@ -105,6 +111,7 @@ async function followOnce(
     };
     scope.run(async (stop) => {
       followed = await follow({ session, wake, positions, careful }, stop);
+      if (followed === 'unstreamed') await tellUnstreamed(deps, session.streamed?.failure ?? null);
       scope.stop();
     });
     scope.run((stop) => watchPosition(session, positions, stop));
@@ -122,6 +129,13 @@ async function followOnce(
     signal.removeEventListener('abort', opening);
   }
   return followed;
+}
+
+async function tellUnstreamed({ work, report, log }: CdcDeps, why: SluiceError | null): Promise<void> {
+  log.warn({ err: why, mirror: work.name }, 'large transactions wait on the source for their commit');
+  await report.noteOnce(
+    `large transactions wait on the source for their commit, not here, until the stream begins anew: ${why?.message}`,
+  );
 }
 
 async function watchPosition(session: Session, positions: Positions, signal: AbortSignal): Promise<void> {

@@ -1,11 +1,12 @@
 // The beginning of following: what the target has, whether the slot still fits to it, and a stream from there.
 import { SluiceError } from '../base/errors.ts';
+import type { Spill } from '../base/spill.ts';
 import { withTableChanges } from '../mirror/table-change.ts';
 import { applicationName, type MirroredTable, type MirrorWork } from '../mirror/work.ts';
 import { Applier } from '../peers/apply.ts';
 import { readCopiedTables } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
-import { ensureDdlCapture } from '../peers/ddl-capture.ts';
+import { ddlPrefix, ensureDdlCapture } from '../peers/ddl-capture.ts';
 import { readFiles, withFiles } from '../peers/files.ts';
 import { ensureKnownObjects } from '../peers/known-objects.ts';
 import { cameFrom, databaseIdentity, originName } from '../peers/origin.ts';
@@ -23,6 +24,7 @@ import {
 } from '../peers/shape.ts';
 import { endWalsender } from '../peers/slot.ts';
 import { ChangeStream } from '../peers/stream.ts';
+import { StreamedTransactions } from '../peers/streamed.ts';
 import type { Connection } from '../pg/client.ts';
 import { type Lsn, laterLsn } from '../pg/lsn.ts';
 import { sql } from '../pg/sql.ts';
@@ -41,6 +43,8 @@ export interface Session {
   readonly source: Connection;
   readonly applier: Applier;
   readonly stream: ChangeStream;
+  /** What came of transactions before their commit; null: nothing does. */
+  readonly streamed: StreamedTransactions | null;
   readonly relations: RelationBook;
   readonly watcher: Watcher;
   /** Where the target stands. */
@@ -59,6 +63,8 @@ export interface SessionDeps {
   readonly report: CdcReport;
   /** Do not ask for binary values, whatever the types are. */
   readonly text: boolean;
+  /** Where large transactions wait for their commit; null: on the source. */
+  readonly spill: Spill | null;
   readonly onChange: () => void;
   /** Gets what must be closed, last first. */
   readonly defer: (cleanup: () => unknown) => void;
@@ -99,16 +105,19 @@ export async function openSession({ work: given, ...deps }: SessionDeps, signal:
   const { version } = await source.one<{ version: number }>(
     sql`select pg_catalog.current_setting('server_version_num')::int as version`,
   );
-  const { onChange } = deps;
-  const publication = work.publication.name;
-  const stream = await ChangeStream.start(repl, { slot, publication, from: checkpoint, binary, onChange });
+  const { onChange, spill } = deps;
+  const messagePrefix = work.options.schema_changes === 'full' ? ddlPrefix(work.id) : null;
+  const streamed = spill === null ? null : new StreamedTransactions({ spill, messagePrefix });
+  if (streamed !== null) defer(() => streamed[Symbol.asyncDispose]());
+  const where = { slot, publication: work.publication.name, from: checkpoint };
+  const stream = await ChangeStream.start(repl, { ...where, binary, blocks: streamed, onChange });
   defer(() => stream[Symbol.asyncDispose]());
   const shapes = new Map(
     [...remembered].flatMap(([name, { shape }]) => (shape === null ? [] : [[name, shape] as const])),
   );
   const { connection: target } = applier;
   const note = (message: string) => report.note(message);
-  const published = await readPublication(source, publication);
+  const published = await readPublication(source, where.publication);
   const byRoot = new Set(published?.viaRoot ? published.tables.map(showTable) : []);
   const relations = new RelationBook({
     byRoot,
@@ -128,7 +137,20 @@ export async function openSession({ work: given, ...deps }: SessionDeps, signal:
   const to = await databaseIdentity(target);
   const isEcho = (name: string) => to !== null && cameFrom(name, to);
   const positions = { checkpoint, consistentAt };
-  return { work, report, source, applier, stream, relations, watcher, ...positions, version, filtered, isEcho };
+  return {
+    work,
+    report,
+    source,
+    applier,
+    stream,
+    streamed,
+    relations,
+    watcher,
+    ...positions,
+    version,
+    filtered,
+    isEcho,
+  };
 }
 
 // Where nothing is remembered (no copy was made, or an older version made it), what is there now is taken for agreed.

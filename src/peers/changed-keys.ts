@@ -72,6 +72,7 @@ export async function gatherChangedKeys(stretch: Stretch, signal: AbortSignal): 
     publication: work.publication.name,
     from: stretch.from,
     binary: false,
+    blocks: null,
     onChange: () => wake(),
   });
   const reader = new KeyReader(stretch.tables, stretch.upTo);

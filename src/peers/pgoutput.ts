@@ -16,6 +16,10 @@ export const tags = {
   delete: 0x44, // D
   truncate: 0x54, // T
   message: 0x4d, // M
+  streamStart: 0x53, // S
+  streamStop: 0x45, // E
+  streamCommit: 0x63, // c
+  streamAbort: 0x41, // A
 } as const;
 
 /** First byte of a column in a row. */
@@ -113,8 +117,40 @@ export interface LogicalMessage {
   readonly content: Buffer;
 }
 
+/** What follows, up to a stream stop, is of that transaction, which is still open on the source. */
+export interface StreamStart {
+  readonly kind: 'streamStart';
+  readonly xid: number;
+  /** The first that comes of it. */
+  readonly first: boolean;
+}
+
+export interface StreamStop {
+  readonly kind: 'streamStop';
+}
+
+/** The transaction whose blocks have come was committed. */
+export interface StreamCommit {
+  readonly kind: 'streamCommit';
+  readonly xid: number;
+  readonly commitLsn: Lsn;
+  readonly endLsn: Lsn;
+  /** As it came: microseconds since 2000-01-01. */
+  readonly committedAt: bigint;
+}
+
+/** All of the transaction, or one subtransaction of it, was rolled back. */
+export interface StreamAbort {
+  readonly kind: 'streamAbort';
+  readonly xid: number;
+  /** The same as `xid`: all of it. */
+  readonly subxid: number;
+}
+
 export type Change = Insert | Update | Delete;
-export type Message = Begin | Commit | Relation | Change | Truncate | Origin | TypeName | LogicalMessage;
+export type Message =
+  | (Begin | Commit | Relation | Change | Truncate | Origin | TypeName | LogicalMessage)
+  | (StreamStart | StreamStop | StreamCommit | StreamAbort);
 
 /** Reads the message that fills `buffer` from `start` to `end`. @throws `protocol` if it is none that we know, or is cut short */
 export function readMessage(buffer: Buffer, start: number, end: number): Message {
@@ -166,6 +202,20 @@ function read(buffer: Buffer, start: number, end: number): Message {
       const transactional = buffer[at] === 1;
       return { kind: 'message', transactional, lsn: buffer.readBigUInt64BE(at + 1), prefix: prefix.text, content };
     }
+    case tags.streamStart:
+      return { kind: 'streamStart', xid: buffer.readUInt32BE(at), first: buffer.readUInt8(at + 4) === 1 };
+    case tags.streamStop:
+      return { kind: 'streamStop' };
+    case tags.streamCommit:
+      return {
+        kind: 'streamCommit',
+        xid: buffer.readUInt32BE(at),
+        commitLsn: buffer.readBigUInt64BE(at + 5),
+        endLsn: buffer.readBigUInt64BE(at + 13),
+        committedAt: buffer.readBigInt64BE(at + 21),
+      };
+    case tags.streamAbort:
+      return { kind: 'streamAbort', xid: buffer.readUInt32BE(at), subxid: buffer.readUInt32BE(at + 4) };
     default:
       throw new SluiceError('protocol', `unknown message in the replication stream: ${tag}`);
   }

@@ -4,6 +4,7 @@ import { SluiceError, toSluiceError } from '../base/errors.ts';
 import type { Connection } from '../pg/client.ts';
 import { formatLsn, type Lsn, laterLsn } from '../pg/lsn.ts';
 import { quoteName } from '../pg/sql.ts';
+import { readMessage, tags } from './pgoutput.ts';
 import { FrameGatherer } from './stream-frames.ts';
 
 export interface StreamOptions {
@@ -13,11 +14,29 @@ export interface StreamOptions {
   readonly from: Lsn;
   /** Values in their binary form. */
   readonly binary: boolean;
+  /** Gets what comes of transactions that are still open on the source; null: each comes when it was committed. */
+  readonly blocks: BlockSink | null;
   /** Called when there is something to take, when the stream fell quiet, or when it ended. Must not throw. */
   readonly onChange: () => void;
 }
 
-// We stop reading the socket when that much waits to be taken.
+/**
+ * Keeps what comes of open transactions, until a stream commit (which goes the way of all messages) says that it counts.
+ * Blocks of several may come in turns, and what is rolled back is told as soon as it comes.
+ */
+export interface BlockSink {
+  start(xid: number): void;
+  /** A message of the block, in its frame: it has the number of its subtransaction behind the tag, but for an origin. */
+  add(buffer: Buffer, start: number, end: number): void;
+  /** `subxid` is `xid` where all of it was. */
+  abort(xid: number, subxid: number): void;
+  /** What is on its way to the disk: in memory still. */
+  readonly waitingBytes: number;
+  /** Called once: when less waits, and with the error when no more can be kept. */
+  listen(listener: { readonly relieved: () => void; readonly failed: (error: SluiceError) => void }): void;
+}
+
+// We stop reading the socket when that much waits to be taken, or to be written.
 const mostWaitingBytes = 3 * 1024 * 1024;
 // While there is a backlog we read this often. A reader that takes every message as it arrives makes the server wake for each
 // (measured: 4 times the processor time on its side).
@@ -45,6 +64,9 @@ export class ChangeStream implements AsyncDisposable {
   readonly #onChange: () => void;
   readonly #frames = new FrameGatherer();
   readonly #waiting: Buffer[] = [];
+  readonly #blocks: BlockSink | null;
+  /** What comes is of an open transaction. */
+  #inBlock = false;
   readonly #status: NodeJS.Timeout;
   #waitingBytes = 0;
   #windowBytes = 0;
@@ -63,11 +85,13 @@ export class ChangeStream implements AsyncDisposable {
   private constructor(connection: Connection, options: StreamOptions) {
     this.#connection = connection;
     this.#onChange = options.onChange;
+    this.#blocks = options.blocks;
     this.#received = options.from;
     this.#durable = options.from;
     this.#socket = (connection.client as unknown as { readonly connection: RawConnection }).connection.stream;
     this.#status = setInterval(() => this.#check(), statusEveryMs);
     connection.lost.addEventListener('abort', () => this.#fail(this.#lostError()), { once: true });
+    options.blocks?.listen({ relieved: () => this.#relieve(), failed: (error) => this.#endWith(error) });
   }
 
   /**
@@ -108,10 +132,7 @@ export class ChangeStream implements AsyncDisposable {
       return undefined;
     }
     this.#waitingBytes -= chunk.length;
-    if (this.#full && this.#waitingBytes < mostWaitingBytes / 2) {
-      this.#full = false;
-      if (this.#pacer === undefined) this.#openWindow();
-    }
+    this.#relieve();
     return chunk;
   }
 
@@ -152,7 +173,7 @@ export class ChangeStream implements AsyncDisposable {
         for (const part of data) this.#receive(part);
         this.#pace(chunk.length);
       });
-      client.query(startStatement(options)).then(
+      client.query(startStatement({ ...options, streamed: options.blocks !== null })).then(
         () => this.#fail(new SluiceError('connection_lost', 'the source ended the replication stream')),
         (error: unknown) => {
           reject(this.#connection.lost.aborted ? this.#lostError() : toSluiceError(error));
@@ -171,28 +192,66 @@ export class ChangeStream implements AsyncDisposable {
   }
 
   #receive(part: Buffer): void {
-    let keep = false;
-    for (let at = 0; at < part.length; at += part.readUInt32BE(at + 1) + 1) {
+    // Messages of blocks go elsewhere; runs of others are kept as they lie.
+    let runStart = 0;
+    for (let at = 0; at < part.length; ) {
+      const end = at + part.readUInt32BE(at + 1) + 1;
       // CopyData: 'd' and length, then XLogData: 'w' and three fields of 8 bytes, or keepalive: 'k', end of WAL, time, reply wanted
-      if (part[at + 5] === 0x77) keep = true;
-      else if (part[at + 5] === 0x6b) {
-        const end = part.readBigUInt64BE(at + 6);
-        if (end > this.#received) this.#received = end;
+      const kind = part[at + 5];
+      if (kind === 0x77) {
+        if (this.#blocks !== null && this.#goesToBlock(this.#blocks, part, { at, end })) {
+          this.#keep(part, runStart, at);
+          runStart = end;
+        }
+      } else if (kind === 0x6b) {
+        const position = part.readBigUInt64BE(at + 6);
+        if (position > this.#received) this.#received = position;
         if (part[at + 22] === 1) this.#sendStatus(false);
-        // Keepalives are few, and their place among the messages matters: they go the same way.
-        keep = true;
+        // Keepalives are few, and their place among the messages matters: they go the same way. One within a block says nothing
+        // of that transaction, which comes whole again as long as its commit is not behind what we said is durable.
       }
+      at = end;
     }
-    if (!keep) return;
-    this.#waiting.push(part);
-    this.#waitingBytes += part.length;
+    this.#keep(part, runStart, part.length);
+  }
+
+  #goesToBlock(blocks: BlockSink, part: Buffer, { at, end }: { readonly at: number; readonly end: number }): boolean {
+    const tag = part[at + 30];
+    if (this.#inBlock) {
+      if (tag === tags.streamStop) this.#inBlock = false;
+      else blocks.add(part, at, end);
+      return true;
+    }
+    if (tag !== tags.streamStart && tag !== tags.streamAbort) return false;
+    const message = readMessage(part, at + 30, end);
+    if (message.kind === 'streamStart') {
+      blocks.start(message.xid);
+      this.#inBlock = true;
+    } else if (message.kind === 'streamAbort') blocks.abort(message.xid, message.subxid);
+    return true;
+  }
+
+  #keep(part: Buffer, start: number, end: number): void {
+    if (end <= start) return;
+    this.#waiting.push(part.subarray(start, end));
+    this.#waitingBytes += end - start;
     this.#onChange();
+  }
+
+  get #heldBytes(): number {
+    return this.#waitingBytes + (this.#blocks?.waitingBytes ?? 0);
+  }
+
+  #relieve(): void {
+    if (!this.#full || this.#heldBytes >= mostWaitingBytes / 2 || this.#closing) return;
+    this.#full = false;
+    if (this.#pacer === undefined) this.#openWindow();
   }
 
   // Paced: a window of reading as much as the socket holds, then a pause in which the server sends in bigger gulps.
   #pace(bytes: number): void {
     this.#windowBytes += bytes;
-    if (this.#waitingBytes >= mostWaitingBytes && !this.#full) {
+    if (!this.#full && this.#heldBytes >= mostWaitingBytes) {
       this.#full = true;
       this.#socket.pause();
     }
@@ -249,6 +308,12 @@ export class ChangeStream implements AsyncDisposable {
     });
   }
 
+  // What has come whole is still to be taken.
+  #endWith(error: SluiceError): void {
+    this.#fail(error);
+    this.#connection.destroy();
+  }
+
   #fail(error: SluiceError): void {
     if (this.#failure !== undefined || this.#closing) return;
     this.#failure = error;
@@ -258,10 +323,12 @@ export class ChangeStream implements AsyncDisposable {
 }
 
 /** The text of START_REPLICATION; its grammar knows no E'…' and takes backslashes as they are. */
-export function startStatement(options: Omit<StreamOptions, 'onChange'>): string {
+export function startStatement(
+  options: Omit<StreamOptions, 'onChange' | 'blocks'> & { readonly streamed: boolean },
+): string {
   const literal = (value: string) => `'${value.replaceAll("'", "''")}'`;
   const plugin = [
-    `proto_version '1'`,
+    ...(options.streamed ? [`proto_version '2'`, `streaming 'on'`] : [`proto_version '1'`]),
     `publication_names ${literal(quoteName(options.publication))}`,
     ...(options.binary ? [`binary 'true'`] : []),
     `messages 'true'`,

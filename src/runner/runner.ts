@@ -3,6 +3,7 @@ import { SluiceError, toSluiceError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { backoffMs, pause } from '../base/retry.ts';
 import { Scope } from '../base/scope.ts';
+import type { Spill } from '../base/spill.ts';
 import { Throttle } from '../base/throttle.ts';
 import {
   finishDrop,
@@ -33,6 +34,7 @@ export interface RunnerDeps {
   /** Rings when the catalog says that the mirror changed. */
   readonly bell: Bell;
   readonly runStep: typeof runStep;
+  readonly spill: Spill;
 }
 
 // Besides the bell: a notification may be lost with its connection.
@@ -151,10 +153,10 @@ class Runner {
   }
 
   #context(mirror: Mirror, work: MirrorWork, attempt: Scope) {
-    const { pool, owned, progress, log } = this.#parts;
+    const { pool, owned, progress, log, spill } = this.#parts;
     const state = { phase: mirror.phase };
     return {
-      ...{ mirror, work, pool, progress, log, throttle: this.#throttle },
+      ...{ mirror, work, pool, progress, log, spill, throttle: this.#throttle },
       move: async (to: Mirror['phase']) => {
         await pool.use((db) => moveMirror(db, owned, { from: state.phase, to }));
         log.info({ from: state.phase, to }, 'moved');

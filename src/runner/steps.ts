@@ -1,6 +1,7 @@
 // Which engine does a phase's work, and which phase comes after it: the only place that knows that cdc follows snapshot.
 import { SluiceError, toSluiceError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
+import type { Spill } from '../base/spill.ts';
 import type { Throttle } from '../base/throttle.ts';
 import { type Leftover, type Mirror, writeObjectsDone, writeTokenMet } from '../catalog/mirrors.ts';
 import { unmadeObjects } from '../catalog/objects.ts';
@@ -30,6 +31,7 @@ export interface StepContext {
   readonly log: Log;
   /** Set anew while the step runs, when ALTER MIRROR says so. */
   readonly throttle: Throttle;
+  readonly spill: Spill;
   /** Moves the mirror; throws `fenced` if it is not ours any more. */
   readonly move: (to: Phase) => Promise<void>;
   readonly finishDrop: (leftovers: readonly Leftover[]) => Promise<void>;
@@ -110,7 +112,7 @@ async function finish(context: StepContext, signal: AbortSignal): Promise<void> 
 }
 
 async function follow(context: StepContext, signal: AbortSignal): Promise<void> {
-  const { work, log, mirror } = context;
+  const { work, log, mirror, spill } = context;
   await claim(context, signal);
   let consistent = mirror.phase === 'streaming';
   const report = cdcReport(context, async () => {
@@ -118,7 +120,7 @@ async function follow(context: StepContext, signal: AbortSignal): Promise<void> 
     consistent = true;
     await context.move('streaming');
   });
-  await runCdc({ work, report, log }, signal);
+  await runCdc({ work, report, log, spill }, signal);
 }
 
 // What RETRY asked for: of the ledger, all that is not on the target.

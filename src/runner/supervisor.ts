@@ -4,6 +4,7 @@ import { toSluiceError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { backoffMs, pause } from '../base/retry.ts';
 import { Scope } from '../base/scope.ts';
+import type { Spill } from '../base/spill.ts';
 import { liveMirrors, type Mirror } from '../catalog/mirrors.ts';
 import type { Catalog } from '../catalog/open.ts';
 import { PeerTable } from '../catalog/peers.ts';
@@ -19,6 +20,8 @@ export interface SupervisorDeps {
   readonly catalog: Catalog;
   readonly log: Log;
   readonly runStep: typeof runStep;
+  /** Where large transactions of the sources wait for their commit. */
+  readonly spill: Spill;
   /** Seconds between two looks at one slot; 10 unless told. */
   readonly slotLookSeconds?: number;
 }

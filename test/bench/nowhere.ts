@@ -77,11 +77,14 @@ export const paced: Nowhere = {
           reject(error);
         }
       };
-      ChangeStream.start(connection, { slot, publication, from: 0n, binary: true, onChange }).then((started) => {
-        stream = started;
-        stream.busy = true;
-        onChange();
-      }, reject);
+      ChangeStream.start(connection, { slot, publication, from: 0n, binary: true, blocks: null, onChange }).then(
+        (started) => {
+          stream = started;
+          stream.busy = true;
+          onChange();
+        },
+        reject,
+      );
     });
     await stream?.[Symbol.asyncDispose]();
   },

@@ -80,7 +80,14 @@ const ours: Receiver = {
       }
     };
     let stream: ChangeStream | undefined;
-    stream = await ChangeStream.start(connection, { slot, publication, from: 0n, binary: true, onChange });
+    stream = await ChangeStream.start(connection, {
+      slot,
+      publication,
+      from: 0n,
+      binary: true,
+      blocks: null,
+      onChange,
+    });
     // As following says it is while it is behind.
     stream.busy = true;
     onChange();

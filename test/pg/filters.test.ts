@@ -12,6 +12,7 @@ import { expectEqualTables } from '../support/compare.ts';
 import { copyAll, mirrorWork, pinned, table } from '../support/copied.ts';
 import { quietReport } from '../support/quiet-report.ts';
 import { databaseOn, ownServer, type SharedMajor, type TestDatabase, testDatabase } from '../support/servers.ts';
+import { testSpill } from '../support/spill.ts';
 import { until } from '../support/wait.ts';
 
 interface World extends AsyncDisposable {
@@ -46,7 +47,7 @@ let marks = 0;
 
 function stream(w: World, work: MirrorWork): Stream {
   const controller = new AbortController();
-  const done = runCdc({ work, report: quietReport, log: silentLog }, controller.signal);
+  const done = runCdc({ work, report: quietReport, log: silentLog, spill: testSpill }, controller.signal);
   done.catch(() => {});
   return {
     done,

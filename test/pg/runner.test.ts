@@ -7,6 +7,7 @@ import type { StepContext } from '../../src/runner/steps.ts';
 import { runSupervisor } from '../../src/runner/supervisor.ts';
 import { type TestCatalog, testCatalog } from '../support/catalog.ts';
 import { type TestDatabase, testDatabase } from '../support/servers.ts';
+import { testSpill } from '../support/spill.ts';
 import { until } from '../support/wait.ts';
 
 type Step = (context: StepContext, signal: AbortSignal) => Promise<void>;
@@ -52,7 +53,9 @@ async function oneMirror(): Promise<World> {
       scopes.push(scope);
       const all = { ...smooth, ...steps };
       const runStep = async (step: string, context: StepContext, signal: AbortSignal) => all[step]?.(context, signal);
-      scope.run((signal) => runSupervisor({ catalog: world.catalog, log: silentLog, runStep }, signal));
+      scope.run((signal) =>
+        runSupervisor({ catalog: world.catalog, log: silentLog, runStep, spill: testSpill }, signal),
+      );
       return scope;
     },
     status: async () => (await world.show('show mirrors'))[0]?.status,

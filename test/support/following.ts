@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { silentLog } from '../../src/base/log.ts';
 import { readOptions } from '../../src/base/options.ts';
+import type { Spill } from '../../src/base/spill.ts';
 import type { AppliedBatch, CdcReport } from '../../src/cdc/report.ts';
 import { runCdc } from '../../src/cdc/run.ts';
 import type { Conflict } from '../../src/mirror/conflict.ts';
@@ -22,6 +23,7 @@ import { ident, join, literal, sql } from '../../src/pg/sql.ts';
 import { showTable, type TableName } from '../../src/pg/table.ts';
 import { peerOf } from './peer.ts';
 import type { TestDatabase } from './servers.ts';
+import { testSpill } from './spill.ts';
 import { until } from './wait.ts';
 
 export interface Running {
@@ -59,6 +61,8 @@ export interface FollowingOptions {
   readonly options?: Readonly<Record<string, string | number | boolean>>;
   readonly viaRoot?: boolean;
   readonly scope?: ObjectScope;
+  /** Where large transactions wait for their commit; null: on the source. */
+  readonly spill?: Spill | null;
 }
 
 const plain = { sslMode: 'disable' } as const;
@@ -136,7 +140,8 @@ export async function following(options: FollowingOptions): Promise<Following> {
         },
         ...report,
       };
-      const done = runCdc({ work: followed.work, report: told, log: silentLog }, controller.signal);
+      const spill = options.spill === undefined ? testSpill : options.spill;
+      const done = runCdc({ work: followed.work, report: told, log: silentLog, spill }, controller.signal);
       // A failure is looked at by stop(), or by whoever awaits done.
       done.catch(() => {});
       return {

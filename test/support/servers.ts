@@ -38,7 +38,19 @@ export const serverSettings = {
 /** Settings of one major that others do not know. */
 export function settingsOf(major: TestedMajor): Readonly<Record<string, string | number>> {
   // Each mirror keeps an origin on its target; before 18 there are as many as slots.
-  return { ...serverSettings, ...(major >= 18 ? { max_active_replication_origins: 400 } : {}) };
+  return {
+    ...serverSettings,
+    ...(major >= 18 ? { max_active_replication_origins: 400 } : {}),
+    ...(process.env.SLUICE_TEST_STREAMED === undefined ? {} : streamedSettings(major)),
+  };
+}
+
+/** Settings of a source that sends transactions before their commit: from 16 all of them, before that what is larger than a little. */
+export function streamedSettings(major: TestedMajor): Readonly<Record<string, string>> {
+  return {
+    logical_decoding_work_mem: '64kB',
+    ...(major >= 16 ? { debug_logical_replication_streaming: 'immediate' } : {}),
+  };
 }
 
 export interface ServerAddress {

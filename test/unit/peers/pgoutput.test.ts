@@ -135,9 +135,12 @@ test('a status update says exactly what is durable', () => {
 });
 
 test('hostile names of publications stay names', () => {
-  const options = { slot: 's', publication: `we"i'rd\\`, from: 0x1_0000_00ffn, binary: true };
+  const options = { slot: 's', publication: `we"i'rd\\`, from: 0x1_0000_00ffn, binary: true, streamed: false };
   expect(startStatement(options)).toBe(
     `START_REPLICATION SLOT "s" LOGICAL 1/FF (proto_version '1', publication_names '"we""i''rd\\"', binary 'true', messages 'true')`,
   );
   expect(startStatement({ ...options, binary: false })).toMatch(/"', messages 'true'\)$/);
+  expect(startStatement({ ...options, streamed: true })).toContain(
+    `(proto_version '2', streaming 'on', publication_names`,
+  );
 });
