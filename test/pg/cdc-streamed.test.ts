@@ -20,10 +20,11 @@ const tables = `create table t (id int primary key, v text, big text);
 // A source that sends what is larger than 64 kB at once, or everything.
 async function eager(major: SharedMajor, how: 'large' | 'all' = 'large'): Promise<TestDatabase> {
   const source = await testDatabase(major);
-  for (const [name, value] of Object.entries(streamedSettings(major))) {
-    if (how === 'large' && name.startsWith('debug')) continue;
+  const settings = Object.entries(streamedSettings(major)).map(([name, value]) =>
+    name.startsWith('debug') && how === 'large' ? ([name, 'buffered'] as const) : ([name, value] as const),
+  );
+  for (const [name, value] of settings)
     await source.exec(`alter database ${ident(source.database).text} set ${name} = '${value}'`);
-  }
   return source;
 }
 

@@ -80,6 +80,17 @@ export const logical = (prefix: string, content: string) =>
     Buffer.from(content),
   ]);
 
+// What is sent of a transaction before its commit: its blocks, in which messages have a number behind their tag, and its end.
+export const streamStart = (xid: number, first = true) =>
+  Buffer.concat([Buffer.from('S'), int32(xid), Buffer.from([first ? 1 : 0])]);
+export const streamStop = () => Buffer.from('E');
+export const streamCommit = (xid: number, lsn: bigint, end: bigint) =>
+  Buffer.concat([Buffer.from('c'), int32(xid), Buffer.from([0]), int64(lsn), int64(end), int64(1_000_000n)]);
+export const streamAbort = (xid: number, subxid: number) =>
+  Buffer.concat([Buffer.from('A'), int32(xid), int32(subxid)]);
+export const inBlock = (message: Buffer, xid: number) =>
+  Buffer.concat([message.subarray(0, 1), int32(xid), message.subarray(1)]);
+
 /** A message in XLogData in CopyData. */
 export function frame(message: Buffer): Buffer {
   return Buffer.concat([

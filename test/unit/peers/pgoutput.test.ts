@@ -125,6 +125,21 @@ describe('a stream of frames', () => {
   });
 });
 
+// https://www.postgresql.org/docs/18/protocol-logicalrep-message-formats.html
+test('blocks of open transactions, their commits and rollbacks are read', () => {
+  const read = (message: Buffer) => readMessage(message, 0, message.length);
+  expect(read(make.streamStart(0xffff_fff0 | 0, true))).toEqual({ kind: 'streamStart', xid: 0xffff_fff0, first: true });
+  expect(read(make.streamStart(7, false))).toEqual({ kind: 'streamStart', xid: 7, first: false });
+  expect(read(make.streamStop())).toEqual({ kind: 'streamStop' });
+  expect(read(make.streamCommit(7, 0x1_0000_0010n, 0x1_0000_0040n))).toEqual({
+    kind: 'streamCommit',
+    ...{ xid: 7, commitLsn: 0x1_0000_0010n, endLsn: 0x1_0000_0040n, committedAt: 1_000_000n },
+  });
+  expect(read(make.streamAbort(7, 9))).toEqual({ kind: 'streamAbort', xid: 7, subxid: 9 });
+  for (const message of [make.streamStart(7), make.streamCommit(7, 1n, 2n), make.streamAbort(7, 9)])
+    expect(() => readMessage(message.subarray(0, 4), 0, 4)).toThrow(/cut short/);
+});
+
 test('a status update says exactly what is durable', () => {
   const update = statusUpdate({ received: 0x2_0000_0010n, durable: 0x1_ffff_ffffn, ask: true });
   expect(update.readUInt32BE(1)).toBe(update.length - 1);
