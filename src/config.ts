@@ -47,7 +47,7 @@ export const environment = {
   SLUICE_DATA_DIR: {
     type: 'text',
     default: '.sluice',
-    doc: 'Folder for the embedded catalog and for secrets that were made.',
+    doc: 'Folder for the embedded catalog, for secrets that were made, and for what large transactions bring before their commit.',
   },
   SLUICE_CATALOG_URL: {
     type: 'text',

@@ -202,7 +202,7 @@ export class StreamedTransactions implements BlockSink, AsyncDisposable {
       try {
         // What cannot be kept whole is of no use.
         if (!open.broken) {
-          file ??= await this.#options.spill.open();
+          file ??= this.#options.spill.open();
           await file.write([bytes], position);
         }
       } catch (error) {
