@@ -28,10 +28,14 @@ export interface BlockSink {
   start(xid: number): void;
   /** A message of the block, in its frame: it has the number of its subtransaction behind the tag, but for an origin. */
   add(buffer: Buffer, start: number, end: number): void;
+  /** Its commit has come, and waits among the messages to be taken. */
+  commit(xid: number): void;
   /** `subxid` is `xid` where all of it was. */
   abort(xid: number, subxid: number): void;
   /** What is on its way to the disk: in memory still. */
   readonly waitingBytes: number;
+  /** As much waits that was committed as should: nothing more is to be read before some of it is taken. */
+  readonly behind: boolean;
   /** Called once: when less waits, and with the error when no more can be kept. */
   listen(listener: { readonly relieved: () => void; readonly failed: (error: SluiceError) => void }): void;
 }
@@ -222,8 +226,12 @@ export class ChangeStream implements AsyncDisposable {
       else blocks.add(part, at, end);
       return true;
     }
-    if (tag !== tags.streamStart && tag !== tags.streamAbort) return false;
+    if (tag !== tags.streamStart && tag !== tags.streamAbort && tag !== tags.streamCommit) return false;
     const message = readMessage(part, at + 30, end);
+    if (message.kind === 'streamCommit') {
+      blocks.commit(message.xid);
+      return false;
+    }
     if (message.kind === 'streamStart') {
       blocks.start(message.xid);
       this.#inBlock = true;
@@ -238,12 +246,12 @@ export class ChangeStream implements AsyncDisposable {
     this.#onChange();
   }
 
-  get #heldBytes(): number {
-    return this.#waitingBytes + (this.#blocks?.waitingBytes ?? 0);
+  #holds(bytes: number): boolean {
+    return this.#blocks?.behind === true || this.#waitingBytes + (this.#blocks?.waitingBytes ?? 0) >= bytes;
   }
 
   #relieve(): void {
-    if (!this.#full || this.#heldBytes >= mostWaitingBytes / 2 || this.#closing) return;
+    if (!this.#full || this.#closing || this.#holds(mostWaitingBytes / 2)) return;
     this.#full = false;
     if (this.#pacer === undefined) this.#openWindow();
   }
@@ -251,7 +259,7 @@ export class ChangeStream implements AsyncDisposable {
   // Paced: a window of reading as much as the socket holds, then a pause in which the server sends in bigger gulps.
   #pace(bytes: number): void {
     this.#windowBytes += bytes;
-    if (!this.#full && this.#heldBytes >= mostWaitingBytes) {
+    if (!this.#full && this.#holds(mostWaitingBytes)) {
       this.#full = true;
       this.#socket.pause();
     }

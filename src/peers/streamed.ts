@@ -13,6 +13,9 @@ const readBytes = 512 * 1024;
 const mostMemoryBytes = 8 * 1024 * 1024;
 // Each has a file, at most.
 const mostTransactions = 500;
+// Committed, and waiting for those before: there is no haste to have more here.
+const mostCommitted = 50;
+const mostCommittedBytes = 256 * 1024 * 1024;
 // After each the source describes every table anew, and each description is compared with the source's catalog.
 const mostAborts = 500;
 /** Bytes of the subtransaction's number, which a message of a block has behind its tag. */
@@ -40,6 +43,8 @@ interface Open {
   told: boolean;
   /** Something of it could not be kept: it must never be read. */
   broken: boolean;
+  /** Its commit has come, and that much of it was in the file then; null: it has not. */
+  committedBytes: number | null;
 }
 
 /** Streams of one session. Dispose throws away what was not finished: the source sends it again. */
@@ -51,6 +56,8 @@ export class StreamedTransactions implements BlockSink, AsyncDisposable {
   #current: Open | null = null;
   #memoryBytes = 0;
   #waitingBytes = 0;
+  #committed = 0;
+  #committedBytes = 0;
   #failure: SluiceError | null = null;
   #listener: Parameters<BlockSink['listen']>[0] | null = null;
 
@@ -67,17 +74,21 @@ export class StreamedTransactions implements BlockSink, AsyncDisposable {
     return this.#waitingBytes;
   }
 
+  get behind(): boolean {
+    return this.#committed >= mostCommitted || this.#committedBytes >= mostCommittedBytes;
+  }
+
   listen(listener: Parameters<BlockSink['listen']>[0]): void {
     this.#listener = listener;
   }
 
   start(xid: number): void {
     const known = this.#open.get(xid);
-    if (known === undefined && this.#open.size >= mostTransactions)
+    if (known === undefined && this.#open.size - this.#committed >= mostTransactions)
       this.#fail(tooMany(`transactions at once (${mostTransactions})`));
     const written = Promise.resolve(null);
     const parts = { buffer: null, filled: 0, fileBytes: 0, written, aborted: new Set<number>() };
-    this.#current = known ?? { xid, ...parts, told: false, broken: false };
+    this.#current = known ?? { xid, ...parts, told: false, broken: false, committedBytes: null };
     this.#open.set(xid, this.#current);
   }
 
@@ -101,6 +112,14 @@ export class StreamedTransactions implements BlockSink, AsyncDisposable {
     if (tag === tags.message) open.told = true;
     if (alone) this.#write(open, into);
     else open.filled = at + length;
+  }
+
+  commit(xid: number): void {
+    const open = this.#open.get(xid);
+    if (open === undefined) return;
+    open.committedBytes = open.fileBytes;
+    this.#committed++;
+    this.#committedBytes += open.committedBytes;
   }
 
   abort(xid: number, subxid: number): void {
@@ -131,8 +150,13 @@ export class StreamedTransactions implements BlockSink, AsyncDisposable {
     };
     check();
     this.#open.delete(commit.xid);
+    if (open.committedBytes !== null) {
+      this.#committed--;
+      this.#committedBytes -= open.committedBytes;
+    }
     const tail = open.buffer?.subarray(0, open.filled) ?? Buffer.alloc(0);
     this.#forgetBuffer(open);
+    this.#listener?.relieved();
     const { fileBytes, written, aborted } = open;
     const onEnd = () => void this.#read.delete(read);
     const read: CommittedStream = new CommittedStream({ commit, tail, fileBytes, written, aborted, check, onEnd });

@@ -127,6 +127,22 @@ test('many small ones together stay within a bound of memory, and none is lost',
   expect(w.failures).toEqual([]);
 });
 
+test('when much is committed and waits, nothing more is to come before some of it is read', async () => {
+  await using w = world();
+  for (let xid = 1; xid <= 600; xid++) {
+    w.block(xid, [row(`of ${xid}`), xid]);
+    w.kept.commit(xid);
+  }
+  expect(w.kept.behind).toBe(true);
+  for (let xid = 1; xid <= 600; xid++) {
+    expect(await messages(w.kept.finish(commit(xid)))).toEqual(whole(xid, row(`of ${xid}`)));
+    if (xid === 560) expect(w.kept.behind).toBe(false);
+  }
+  expect(w.failures).toEqual([]);
+  for (let xid = 1; xid <= 600; xid++) w.block(xid, [row('open'), xid]);
+  expect(w.failures).toEqual([expect.stringContaining('too many transactions')]);
+});
+
 test('a logical message of ours beside a savepoint that was rolled back cannot be told apart, others are no trouble', async () => {
   await using w = world();
   w.block(7, [make.logical('theirs', 'x'.repeat(1000)), 7], [row('a'), 7]);
