@@ -37,8 +37,8 @@ export class Spill {
 
   // One that has a name is of a process that was killed before it took it away, or is about to.
   #sweep(): void {
-    for (const name of readdirSync(this.folder)) {
-      if (name.startsWith(prefix)) rmSync(join(this.folder, name), { force: true });
+    for (const entry of readdirSync(this.folder, { withFileTypes: true })) {
+      if (entry.isFile() && entry.name.startsWith(prefix)) rmSync(join(this.folder, entry.name), { force: true });
     }
     this.#swept = true;
   }

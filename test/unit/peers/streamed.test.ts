@@ -1,6 +1,6 @@
 // Transactions that come before their commit: kept as they come, given back whole, without what was rolled back.
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -18,7 +18,7 @@ interface World extends AsyncDisposable {
 }
 
 function world(messagePrefix: string | null = 'ours'): World {
-  const folder = mkdtempSync(join(tmpdir(), 'sluice-spill-'));
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-kept-'));
   const kept = new StreamedTransactions({ spill: new Spill(folder), messagePrefix });
   const failures: string[] = [];
   kept.listen({ relieved: () => {}, failed: (error) => failures.push(error.message) });
@@ -114,6 +114,15 @@ test('values larger than any buffer come back as they were, in their place', asy
   const read = w.kept.finish(commit(7));
   expect(await messages(read)).toEqual(whole(7, ...rows));
   expect(readdirSync(w.folder)).toEqual([]);
+});
+
+test('what a kill left is swept away, and nothing else', async () => {
+  await using w = world();
+  for (const name of ['sluice-spill-1', 'mine']) writeFileSync(join(w.folder, name), 'x');
+  mkdirSync(join(w.folder, 'sluice-spill-folder'));
+  w.block(7, [row('a'.repeat(300_000)), 7]);
+  await w.kept.finish(commit(7)).close();
+  expect(readdirSync(w.folder).toSorted()).toEqual(['mine', 'sluice-spill-folder']);
 });
 
 test('many small ones together stay within a bound of memory, and none is lost', async () => {
