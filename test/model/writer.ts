@@ -162,7 +162,7 @@ export class Writer {
     if (kind < 89) return this.#orders(this.#chance.int(1, 4));
     if (kind < 93) return this.#wanders();
     if (kind < 94) return this.#truncate();
-    if (kind < 94.4) return this.#many();
+    if (kind < 95.6) return this.#many();
     return this.#mind();
   }
 
