@@ -157,7 +157,8 @@ function pair(sides: Sides, column: Met, others: Others): ShapeColumn {
     ...(before?.mark === undefined ? {} : { mark: before.mark }),
   };
   // A number that we never learn cannot be confused with another.
-  return { attnum: attnum ?? -there.attnum, name, type, target: there.attnum, targetType: there.type.text, ...known };
+  const types = { type, typeOid: sides.relation.columns[column.index]?.type ?? 0, targetType: there.type.text };
+  return { attnum: attnum ?? -there.attnum, name, ...types, target: there.attnum, ...known };
 }
 
 // What the target could not be told yet is told again later.
@@ -210,7 +211,7 @@ interface Typed {
 function checkType(sides: Sides, { column, before, there, isNow }: Typed): void {
   const { mirrored, now } = sides;
   const type = there.type.text;
-  if (sameType(column.type, type)) return;
+  if (sameType(column.type, type) || isRenamedType(before, sides.relation.columns[column.index]?.type)) return;
   // Not where the source has changed it: that may have changed the values that are there.
   if (before === undefined && holds(type, column.type)) return;
   // Sides that differed when they began were found fit then.
@@ -228,6 +229,14 @@ function checkType(sides: Sides, { column, before, there, isNow }: Typed): void 
       hint: `On the target run ALTER TABLE ${showTable(mirrored.to)} ALTER COLUMN ${name} TYPE ${column.type}; (with the same USING as on the source, if it had one)`,
     },
   );
+}
+
+// Those below are the server's own.
+const firstUsersOid = 16_384;
+
+/** Whether it is the type that the sides agreed on, whatever its name by now. @param oid on the source */
+export function isRenamedType(before: ShapeColumn | undefined, oid: number | undefined): boolean {
+  return before !== undefined && oid !== undefined && oid >= firstUsersOid && before.typeOid === oid;
 }
 
 /** Whether two sides' types are one: a type of one's own may lie in another schema on the other side. */

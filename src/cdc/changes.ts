@@ -2,7 +2,7 @@
 import type { MirroredTable } from '../mirror/work.ts';
 import type { ShapeColumn } from '../peers/shape.ts';
 import type { Column, Table } from '../pg/table.ts';
-import { sameType } from './agree.ts';
+import { isRenamedType, sameType } from './agree.ts';
 import type { SeenColumn } from './look.ts';
 import { isExcluded, type Met, type MetSides, type Placed } from './met.ts';
 import { isRewritten } from './rewritten.ts';
@@ -170,7 +170,7 @@ function retyped(sides: ChangeSides, { met, before, name }: Named, isNow: boolea
   const rewritten = isPresent && (sides.stored.node == null || sides.stored.node !== sides.now.node);
   const fetch = (why: Why): readonly ColumnChange[] =>
     rewritten ? [{ kind: 'fetch', name, source: present.name, why }] : [];
-  if (before.type === met.type) {
+  if (before.type === met.type || isRenamedType(before, sides.relation.columns[met.index]?.type)) {
     // What a person has changed on the target is for a person to judge.
     if (before.targetType !== there.type.text) return [];
     return isNow && isRewritten(sides, before.attnum) ? fetch('rewritten') : [];

@@ -5,6 +5,7 @@ import type { MirroredTable, MirrorWork } from '../mirror/work.ts';
 import { afterLoosening, alteredComposite, loosenedDomain } from '../peers/altered-types.ts';
 import { partitionTarget } from '../peers/ddl.ts';
 import type { DdlMessage, ToldEnum, ToldPartition, ToldTree, ToldType } from '../peers/ddl-message.ts';
+import { createSchema } from '../peers/ddl-types.ts';
 import { addedLabels, renamedLabels } from '../peers/enum-labels.ts';
 import { findTypes } from '../peers/inspect-schema.ts';
 import {
@@ -34,6 +35,8 @@ export interface DdlDone {
   readonly notes: readonly string[];
   /** Tables with rows that were never in the log: they must be read whole. */
   readonly reread: readonly MirroredTable[];
+  /** Types that have got another name, as showTable prints both. */
+  readonly renamed: ReadonlyMap<string, string>;
   /** Whether something is no partition any more. */
   readonly detached: boolean;
 }
@@ -62,6 +65,7 @@ class Following {
   readonly #statements: string[] = [];
   readonly #notes: string[] = [];
   readonly #reread: MirroredTable[] = [];
+  readonly #renamed = new Map<string, string>();
   #detached = false;
 
   constructor(deps: DdlDeps, message: DdlMessage) {
@@ -71,7 +75,8 @@ class Following {
 
   get done(): DdlDone {
     const what = this.#what.join(', ');
-    return { what, statements: this.#statements, notes: this.#notes, reread: this.#reread, detached: this.#detached };
+    const [statements, notes, reread] = [this.#statements, this.#notes, this.#reread];
+    return { what, statements, notes, reread, renamed: this.#renamed, detached: this.#detached };
   }
 
   async run(): Promise<void> {
@@ -144,9 +149,10 @@ class Following {
 
   async #labels(told: ToldEnum): Promise<void> {
     const { target } = this.#deps;
+    const [known] = await findKnownObjects(target, this.#deps.work, [`pg_type:${told.oid}`]);
     const there = this.#schemaThere(told.schema);
     const schemas = there === told.schema ? [there] : [told.schema, there];
-    const names = schemas.map((schema) => ({ schema, name: told.name }));
+    const names = known === undefined ? schemas.map((schema) => ({ schema, name: told.name })) : [known];
     const types = (await findTypes(target, names)).filter(({ labels }) => labels !== null);
     for (const type of types) {
       const enums = { schema: type.schema, name: type.name, source: told.labels };
@@ -165,12 +171,14 @@ class Following {
     if (was === undefined) return;
     const [, schema] = JSON.parse(was.key) as readonly string[];
     const to = { schema: told.schema === schema ? was.schema : this.#schemaThere(told.schema), name: told.name };
-    const steps = sameTable(was, to) ? [] : (renameStatements(was, { ...was, ...to }) ?? []);
-    if (steps.length === 0) return;
+    const moved = sameTable(was, to) ? [] : (renameStatements(was, { ...was, ...to }) ?? []);
+    if (moved.length === 0) return;
+    const steps = to.schema === was.schema ? moved : [createSchema(to.schema), ...moved];
     const error = await this.#try(steps);
     // Its name may be another's for a while: then it is made right with all that follows.
     if (error !== null) return;
     this.#what.push(`type ${showTable(was)} renamed to ${showTable(to)}`);
+    this.#renamed.set(showTable(was), showTable(to));
     const key = objectKey({ kind: 'type', schema: told.schema, name: told.name, table: '' });
     const drop = dropStatements({ ...was, ...to }, []).map(({ text }) => text);
     await rememberObject(target, work, { ...was, ...to, key, shown: showTable(told), drop });

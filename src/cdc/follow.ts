@@ -297,6 +297,7 @@ class Follower {
       this.#changed = true;
       for (const mirrored of done.reread) await this.#change(await relations.rereading(mirrored, xid), finalLsn);
       if (done.reread.length > 0) this.#gatherer.replace((table) => relations.reread(table));
+      if (done.renamed.size > 0) this.#gatherer.replace((table) => relations.withTypes(table, done.renamed));
       for (const note of done.notes) await report.note(note);
       this.#settler?.met(finalLsn);
       // Before 15 a walsender takes rows of what was a partition for its table's as long as it lives.

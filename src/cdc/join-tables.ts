@@ -162,7 +162,15 @@ async function makeNeeds({ work, target }: JoinDeps, database: DatabasePlan): Pr
   const early = database.objects.filter(
     ({ line, steps }) => line.stage === 'before' && line.state === 'waiting' && steps.length > 0,
   );
-  for (const { steps } of early) {
+  const known = await findKnownObjects(
+    target,
+    work,
+    early.map(({ id }) => id),
+  );
+  // What goes by another name there gets its own with all other objects.
+  const there = new Set(known.filter(({ kind }) => kind !== 'schema').map(({ id }) => id));
+  for (const { id, steps } of early) {
+    if (there.has(id)) continue;
     for (const step of steps) {
       try {
         await target.transaction(async () => {

@@ -279,7 +279,20 @@ export class RelationBook {
     return snapshotLsn === table.snapshotLsn ? null : { ...table, id: ++this.#ids, snapshotLsn };
   }
 
-  #forget({ from }: MirroredTable): void {
+  /** The same table with columns of types that have other names, or null: it has none. No relation of the stream says so. */
+  withTypes(table: AppliedTable, renamed: ReadonlyMap<string, string>): AppliedTable | null {
+    const columns = table.columns.map((column) => {
+      const element = column.type.replace(/(\[\])+$/, '');
+      const type = renamed.get(element);
+      return type === undefined ? column : { ...column, type: type + column.type.slice(element.length) };
+    });
+    if (columns.every((column, i) => column === table.columns[i])) return null;
+    this.#forget(table);
+    const key = columns.filter(({ name }) => table.key.some((each) => each.name === name));
+    return { ...table, id: ++this.#ids, columns, key };
+  }
+
+  #forget({ from }: Pick<MirroredTable, 'from'>): void {
     for (const [oid, last] of this.#last) if (sameTable(last.table.from, from)) this.#last.delete(oid);
   }
 

@@ -137,6 +137,7 @@ class Settling {
   async #rename(before: ReadonlyMap<string, KnownObject>, now: ReadonlyMap<string, Found>): Promise<boolean> {
     const schemas = new Map<string, string>();
     let any = false;
+    const left: KnownObject[] = [];
     const all = [...now.values()].toSorted((a, b) => Number(b.kind === 'schema') - Number(a.kind === 'schema'));
     const waiting: { readonly was: KnownObject; readonly is: Found; readonly from: string }[] = [];
     for (const is of all) {
@@ -149,13 +150,20 @@ class Settling {
       any = true;
       const answer = await this.#change(`${wordOf(known)} renamed to ${is.name}`, steps);
       if (answer === null && is.kind === 'schema') schemas.set(was.name, is.name);
+      // What needed the new one at once is there already, and the rest goes after it.
+      if (answer?.sqlstate === '42P06' && is.kind === 'schema') left.push(was);
       // Its name is another's that has still to be renamed.
-      if (answer !== null && takenStates.has(answer.sqlstate)) {
+      else if (answer !== null && takenStates.has(answer.sqlstate)) {
         const free = `sluice_renamed_${++this.#aside}`;
         const aside = renameStatements(was, { ...was, table: is.table, name: free });
         if (aside === null || (await this.#change(null, aside)) !== null) continue;
         waiting.push({ was: { ...was, name: free, table: is.table }, is, from: wordOf(known) });
       }
+    }
+    for (const was of left) {
+      const answer = await this.#change(`${wordOf(was)} dropped, from which all has moved`, was.drop.map(trusted));
+      if (answer !== null)
+        await this.#deps.report.noteOnce(`${wordOf(was)} stays on the target: ${answer.detail ?? answer.message}`);
     }
     for (const { was, is, from } of waiting) {
       await this.#change(`${from} renamed to ${is.name}`, renameStatements(was, is) ?? []);

@@ -78,7 +78,7 @@ begin
           from pg_event_trigger_ddl_commands() c join pg_type t on t.oid = c.objid and t.typtype = 'e'
           join pg_namespace n on n.oid = t.typnamespace
           where c.classid = 'pg_type'::regclass and c.command_tag = 'ALTER TYPE'),
-        'types', case when tg_tag in ('ALTER TYPE', 'ALTER DOMAIN') then (
+        'types', case when tg_tag in ('ALTER TYPE', 'ALTER DOMAIN', 'ALTER SCHEMA') then (
           select json_agg(json_build_object('oid', t.oid::bigint, 'schema', n.nspname, 'name', t.typname,
             'attributes', case when t.typtype = 'c' then (select coalesce(json_agg(json_build_object('number', a.attnum,
                 'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'collation', (
@@ -91,10 +91,12 @@ begin
               select coalesce(json_agg(json_build_object('name', k.conname, 'definition', pg_get_constraintdef(k.oid))), '[]')
               from pg_constraint k where k.contypid = t.oid and k.contype = 'c')) end))
           from pg_type t join pg_namespace n on n.oid = t.typnamespace left join pg_class l on l.oid = t.typrelid
-          where (t.typtype = 'd' or l.relkind = 'c') and t.oid in (
+          where (t.typtype in ('d', 'e', 'r') or l.relkind = 'c') and t.oid in (
             select c.objid from pg_event_trigger_ddl_commands() c where c.classid = 'pg_type'::regclass
             union all select k.reltype from pg_event_trigger_ddl_commands() c join pg_class k on k.oid = c.objid
               where c.classid = 'pg_class'::regclass
+            union all select k.oid from pg_event_trigger_ddl_commands() c join pg_type k on k.typnamespace = c.objid
+              where c.classid = 'pg_namespace'::regclass
             union all select k.contypid from pg_event_trigger_ddl_commands() c join pg_constraint k on k.oid = c.objid
               where c.classid = 'pg_constraint'::regclass)) end) into more;
     end if;

@@ -37,9 +37,10 @@ export interface ToldEnum extends TableName {
   readonly labels: readonly string[];
 }
 
-/** A composite or a domain, as it was at that place of the log. */
+/** A type that was altered or moved, as it was at that place of the log. */
 export interface ToldType extends TableName {
   readonly oid: number;
+  /** Of a composite. */
   readonly attributes: readonly Attribute[] | null;
   readonly domain: Loosened | null;
 }

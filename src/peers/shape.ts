@@ -11,6 +11,8 @@ export interface ShapeColumn {
   readonly name: string;
   /** As format_type prints it on the source, typmod included. */
   readonly type: string;
+  /** OID of its type on the source, which keeps it under another name; left out by older versions. */
+  readonly typeOid?: number;
   /** attnum on the target. */
   readonly target: number;
   readonly targetType: string;
@@ -68,7 +70,9 @@ export function shapeOf(mirrored: MirroredTable, source: Table, target: Table): 
     const there = target.columns.find((each) => each.name === column.name);
     if (there === undefined || mirrored.exclude.includes(column.name) || column.generated !== '') return [];
     const { attnum, name, type, notNull } = column;
-    return [{ attnum, name, type: type.text, target: there.attnum, targetType: there.type.text, notNull }];
+    return [
+      { attnum, name, type: type.text, typeOid: type.oid, target: there.attnum, targetType: there.type.text, notNull },
+    ];
   });
   const computed = shapeComputed(source, target);
   const excluded = source.columns.filter(({ name }) => mirrored.exclude.includes(name)).map(({ attnum }) => attnum);

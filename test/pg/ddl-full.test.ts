@@ -1,10 +1,15 @@
 // schema_changes = full: whatever is changed of the source's schema follows, in order with the rows.
 import { expect, test } from 'vitest';
 import { everything, quiet, quieted } from '../support/ddl-full.ts';
-import { following } from '../support/following.ts';
+import { type FollowingOptions, following } from '../support/following.ts';
 import { type TestDatabase, testDatabase } from '../support/servers.ts';
 
-async function full(source: TestDatabase, target: TestDatabase, tables: string, mirrored: readonly string[]) {
+async function full(
+  source: TestDatabase,
+  target: TestDatabase,
+  tables: string,
+  mirrored: FollowingOptions['mirrored'],
+) {
   const f = await following({
     ...{ source, target, tables, mirrored },
     options: { schema_changes: 'full' },
@@ -167,6 +172,39 @@ test.each(down)(
     await source.exec(
       `update x set p.kind = 'b' where id < 3; alter type "Place" drop attribute kind; update x set w = 'w'`,
     );
+    await quiet(f, running);
+    await running.stop();
+    expect(await everything(target)).toEqual(await everything(source));
+  },
+);
+
+test.each(down)(
+  'schemas and types that get other names follow, with labels and rows that come under the new ones, from PostgreSQL %i to %i',
+  async (from, to) => {
+    await using source = await testDatabase(from);
+    await using target = await testDatabase(to);
+    const f = await full(
+      source,
+      target,
+      `create table x (id int primary key); create schema s1; create type s1.mood as enum ('a', 'b');
+     create table s1.t (id int primary key, m s1.mood, v text); create function s1.one() returns int language sql as 'select 1'`,
+      ['x', { from: { schema: 's1', name: 't' }, to: { schema: 's1', name: 't' } }],
+    );
+    const running = f.start();
+    await source.exec("insert into s1.t values (1, 'a'); alter schema s1 rename to s2");
+    await source.exec("insert into s2.t values (2, 'a'); alter type s2.mood add value 'z'");
+    await source.exec(
+      "insert into s2.t values (3, 'z'); alter type s2.mood rename value 'z' to 'y'; insert into s2.t values (4, 'y')",
+    );
+    await quiet(f, running);
+    expect(await everything(target)).toEqual(await everything(source));
+    await source.exec("create schema s3; alter type s2.mood set schema s3; insert into s2.t values (5, 'y')");
+    await source.exec("alter type s3.mood add value 'q'");
+    await source.exec(`begin; alter schema s2 rename to s4; alter table s4.t rename to tt; alter table s4.tt rename column v to w;
+      alter type s3.mood rename to temper; insert into s4.tt values (6, 'q', 'w'); create table s4.u (id int primary key, m s3.temper[]);
+      insert into s4.u values (1, '{a,q}'); commit`);
+    await quiet(f, running);
+    await source.exec("update s4.tt set m = 'b' where id < 3");
     await quiet(f, running);
     await running.stop();
     expect(await everything(target)).toEqual(await everything(source));
