@@ -79,7 +79,7 @@ export async function readDependencies(db: Connection): Promise<Graph> {
 const classOf = (name: string) => trusted(`'pg_catalog.${name}'::pg_catalog.regclass::oid`);
 
 // An edge's ends are brought to what stands for them. Schemas come first anyway; inheritance and ownership of sequences are no
-// matter of the order here. https://www.postgresql.org/docs/18/catalog-pg-depend.html
+// matter of the order here, and neither is what keys, indexes and the server's own triggers behind foreign keys are of. https://www.postgresql.org/docs/18/catalog-pg-depend.html
 const selectEdges = sql`
   with element as materialized (
     select t.oid, coalesce(r.rngtypid, e.oid, t.oid) as stands_for
@@ -112,7 +112,11 @@ const selectEdges = sql`
     left join stand_in t on t.class = d.refclassid and t.id = d.refobjid
     where d.objid >= 16384 and d.refobjid >= 16384 and d.deptype in ('n', 'a', 'i')
       and d.refclassid <> ${classOf('pg_namespace')}
-      and not (d.classid = ${classOf('pg_class')} and d.refclassid = ${classOf('pg_class')})),
+      and not (d.classid = ${classOf('pg_class')} and d.refclassid in (${classOf('pg_class')}, ${classOf('pg_constraint')}))
+      and not (d.classid = ${classOf('pg_constraint')} and d.refclassid in (${classOf('pg_class')}, ${classOf('pg_constraint')})
+        and exists (select from pg_catalog.pg_constraint k where k.oid = d.objid and k.conrelid <> 0 and k.contype <> 't'))
+      and not (d.classid = ${classOf('pg_trigger')} and exists (select from pg_catalog.pg_trigger t
+        join pg_catalog.pg_constraint k on k.oid = t.tgconstraint where t.oid = d.objid and k.contype = 'f'))),
   owned as (
     select edge.from_class, edge.from_id, edge.to_class, edge.to_id, false as wide from edge
     union all
