@@ -9,7 +9,7 @@ export interface Slice {
   readonly tables: readonly MirroredTable[];
 }
 
-let tablesPerSlice = 500;
+let tablesPerSlice = 250;
 
 /** For tests, which have few tables. @returns what it was */
 export function sliceBy(tables: number): number {
