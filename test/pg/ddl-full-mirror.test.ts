@@ -13,7 +13,7 @@ test('all that was changed stands in the journal and in the list of tables, and 
   await using source = await testDatabase(14);
   await using target = await testDatabase(18);
   await source.exec(
-    "create table shop (id int primary key, name text); insert into shop select g, 'n' || g from generate_series(1, 50) g; create table old (id int primary key)",
+    "create table shop (id int primary key, name text, u int unique); insert into shop select g, 'n' || g, g from generate_series(1, 50) g; create table old (id int primary key)",
   );
   await using it = await running(source, target);
   await it.world.say("create mirror full_a from src to dst for all tables with (schema_changes = 'full')");
@@ -22,6 +22,8 @@ test('all that was changed stands in the journal and in the list of tables, and 
   );
   const status = async () => (await it.world.show('show mirrors')).map((row) => row.status).join();
   await until('both stream', async () => (await status()) === 'running,running');
+  // At once, before anybody has looked at the source again.
+  await source.exec('alter table shop drop constraint shop_u_key; insert into shop (id, u) values (51, 50)');
   await source.exec('create index shop_name on shop (name)');
   await source.exec(`create table "new one" (id serial primary key, v text); insert into "new one" (v) values (1), (2);
     create view names as select v from "new one"`);
@@ -38,8 +40,8 @@ test('all that was changed stands in the journal and in the list of tables, and 
     const [found] = await target.exec<{ there: boolean }>(`select to_regclass('public.shop_name') is not null
       and to_regclass('public.names') is not null and to_regclass('public.old') is null
       and to_regclass('other.shop_name') is not null and obj_description('other.shop'::regclass) = 'ours'
-      and (select count(*) from "new one") = 3 and (select count(*) from other.shop where x = 3) = 51
-      and (select count(*) from public.shop where x = 3) = 51 as there`);
+      and (select count(*) from "new one") = 3 and (select count(*) from other.shop where x = 3) = 52
+      and (select count(*) from public.shop where x = 3) = 52 as there`);
     return found?.there === true;
   });
   const journal = async () =>
