@@ -209,6 +209,8 @@ class Follower {
   }
 
   async #meet(stop: Extract<Stop, { readonly kind: 'relation' }>): Promise<void> {
+    const same = this.#applying === null ? null : await this.#deps.session.relations.same(stop.relation, stop);
+    if (same !== null) return this.#know(stop.relation, same);
     // The look at the target goes over the session that applies.
     await this.#applying;
     this.#throwFailure();

@@ -225,6 +225,23 @@ export class RelationBook {
     return binary && !binaryFits(agreed.relation, fitting, { source, target }) ? 'text' : table;
   }
 
+  /**
+   * As meet, where relation and source are what they were when it was met last; null: it must be met. Asks the source only, so that
+   * it may be called while changes are applied. What comes before its commit describes its tables each time anew.
+   */
+  async same(relation: Relation, { xid }: Pick<Place, 'xid'>): Promise<AppliedTable | null> {
+    const message = JSON.stringify(relation);
+    const before = this.#last.get(relation.oid);
+    const oid = before === undefined ? undefined : this.#shapes.get(showTable(before.table.from))?.oid;
+    if (before?.message !== message || oid === undefined) return null;
+    const { table: now, own } = await look(this.#deps.source, { oid, xid, relation });
+    const last = this.#last.get(relation.oid);
+    if (now === null || last?.message !== message || last.seen !== JSON.stringify([now, own])) return null;
+    const { from } = last.table;
+    if (this.#looks.isOpen(showTable(from)) || (!this.#full && !sameTable(now, from))) return null;
+    return last.table;
+  }
+
   /** What the sides were when they last agreed, by showTable of the source's name. */
   get shapes(): ReadonlyMap<string, Shape> {
     return this.#shapes;
