@@ -63,6 +63,7 @@ interface Running {
 // runner stops, and what another process took meanwhile stays with it.
 async function supervise(deps: SupervisorDeps, signal: AbortSignal): Promise<void> {
   await using owner = await connectOwner(deps.catalog, signal);
+  const inTurn = turns();
   const running = new Map<string, Running>();
   const restartAt = new Map<string, number>();
   const bell = new Bell();
@@ -88,7 +89,7 @@ async function supervise(deps: SupervisorDeps, signal: AbortSignal): Promise<voi
         restartAt.set(mirror.id, Date.now() + restartAfterMs);
       } finally {
         running.delete(mirror.id);
-        await unlock(owner, mirror.id);
+        await inTurn(() => unlock(owner, mirror.id));
         bell.ring();
       }
     });
@@ -97,10 +98,10 @@ async function supervise(deps: SupervisorDeps, signal: AbortSignal): Promise<voi
   while (!scope.signal.aborted) {
     const now = new Date();
     for (const [id, at] of restartAt) if (at <= now.getTime()) restartAt.delete(id);
-    for (const mirror of await answered(owner, liveMirrors(owner))) {
+    for (const mirror of await inTurn(() => answered(owner, liveMirrors(owner)))) {
       if (running.has(mirror.id) || !needsRunner(mirror, now)) continue;
       if (restartAt.has(mirror.id)) continue;
-      if (await answered(owner, tryLock(owner, mirror.id))) start(mirror);
+      if (await inTurn(() => answered(owner, tryLock(owner, mirror.id)))) start(mirror);
     }
     await bell.wait(restartAt.size > 0 ? restartAfterMs : lookEveryMs, scope.signal);
   }
@@ -134,6 +135,16 @@ async function answered<T>(owner: Connection, answer: Promise<T>): Promise<T> {
   } finally {
     clearTimeout(impatience);
   }
+}
+
+// Runners that end speak over the one connection as well, which is one at a time's.
+function turns(): <T>(work: () => Promise<T>) => Promise<T> {
+  let last: Promise<unknown> = Promise.resolve();
+  return (work) => {
+    const mine = last.then(work);
+    last = mine.catch(() => undefined);
+    return mine;
+  };
 }
 
 /** The key of a mirror's lock: 64 bits of a hash, so that it is unlike any other's. */
