@@ -89,6 +89,7 @@ describe.each([14, 18] as const)('on PostgreSQL %i', (major) => {
     expect(primaryKey).toEqual({
       constraint: 'pk_pkey',
       columns: ['a', 'b'],
+      immediate: true,
       include: ['c'],
       definition: 'PRIMARY KEY (a, b) INCLUDE (c)',
     });
