@@ -10,10 +10,13 @@ import { addedLabels, renamedLabels } from '../peers/enum-labels.ts';
 import { findTypes } from '../peers/inspect-schema.ts';
 import {
   findKnownObjects,
+  findKnownTable,
   forgetKnownObjects,
+  forgetKnownTable,
   type KnownObject,
   knownPartition,
   rememberObject,
+  renameKnownTable,
   wantLook,
 } from '../peers/known-objects.ts';
 import { dropStatements, renameStatements } from '../peers/schema/undo.ts';
@@ -27,6 +30,8 @@ export interface DdlDeps {
   readonly target: Connection;
   /** The mirrored table of that OID on the source. */
   readonly mirroredBy: (oid: number) => MirroredTable | undefined;
+  /** Whether the target has a table, with its partitions, as of a later place than the change's. */
+  readonly isAhead?: (mirrored: MirroredTable) => boolean;
 }
 
 export interface DdlDone {
@@ -51,6 +56,22 @@ export async function followDdl(deps: DdlDeps, message: DdlMessage): Promise<Ddl
   return following.done;
 }
 
+/** Partitions of a table as they were at a later place of the log. */
+export interface LaterTree {
+  readonly mirrored: MirroredTable;
+  readonly tree: ToldTree;
+  /** What a table of the source is called there; null: there is none of that OID. */
+  readonly nameOf: (oid: number) => Promise<TableName | null>;
+}
+
+/** Brings the target's partitions there, for a table that is about to be read whole as of that place. What leaves it keeps its rows. */
+export async function followTree(deps: DdlDeps, later: LaterTree): Promise<DdlDone> {
+  const nothing = { objects: [], trees: [], enums: [], types: [] };
+  const following = new Following(deps, { event: 'ddl_command_end', tag: 'ALTER TABLE', ...nothing });
+  await following.bring(later);
+  return following.done;
+}
+
 const neededByRows: ReadonlySet<string> = new Set([
   ...['primary key', 'unique constraint', 'exclusion constraint', 'check constraint', 'not-null constraint'],
   ...['foreign key', 'index', 'table'],
@@ -67,6 +88,8 @@ class Following {
   readonly #reread: MirroredTable[] = [];
   readonly #renamed = new Map<string, string>();
   #detached = false;
+  /** All rows of the table come anew after this. */
+  #later = false;
 
   constructor(deps: DdlDeps, message: DdlMessage) {
     this.#deps = deps;
@@ -94,8 +117,45 @@ class Following {
     }
     for (const tree of this.#message.trees) {
       const mirrored = this.#deps.mirroredBy(tree.root);
-      if (mirrored !== undefined) await this.#partitions(mirrored, tree);
+      if (mirrored === undefined) continue;
+      if (this.#deps.isAhead?.(mirrored)) this.#detached ||= this.#message.tag === 'ALTER TABLE';
+      else await this.#partitions(mirrored, tree);
     }
+  }
+
+  async bring({ mirrored, tree, nameOf }: LaterTree): Promise<void> {
+    const standing = await targetTree(this.#deps.target, mirrored.to);
+    if (standing === null) return;
+    this.#later = true;
+    for (const each of tree.partitions) {
+      const to = partitionTarget(mirrored, each);
+      const there = standing.find((one) => sameTable(one, to));
+      if (there !== undefined) await this.#makeWay(there, { told: each, tree, nameOf });
+    }
+    await this.#partitions(mirrored, tree);
+  }
+
+  // A partition of that name may have been another then, which was dropped or renamed: what is told of it comes later, and must
+  // not meet the one that bears its name now.
+  async #makeWay(
+    there: Standing,
+    { told, tree, nameOf }: Omit<LaterTree, 'mirrored'> & { readonly told: ToldPartition },
+  ): Promise<void> {
+    const { target, work } = this.#deps;
+    const was = await findKnownTable(target, work, there);
+    const oid = Number(was?.id.split(':')[1]);
+    if (was === null || oid === told.oid || tree.partitions.some((each) => each.oid === oid)) return;
+    const [parent, child] = [ident(there.parent.schema, there.parent.name), ident(there.schema, there.name)];
+    await this.#run(`partition ${showTable(there)} detached`, sql`alter table ${parent} detach partition ${child}`);
+    const now = await nameOf(oid);
+    const to = now === null ? null : { schema: this.#schemaThere(now.schema), name: now.name };
+    if (now === null || to === null || (await isAlone(target, to)) !== null) {
+      await this.#run(`table ${showTable(there)} dropped`, sql`drop table ${child}`);
+      return await forgetKnownTable(target, work, was);
+    }
+    await this.#rename(there, to);
+    await renameKnownTable(target, work, { from: { schema: there.schema, name: there.name }, to });
+    await rememberObject(target, work, knownPartition(oid, now, to));
   }
 
   // What stands on another goes before it.
@@ -293,6 +353,8 @@ class Following {
     if (found !== undefined) {
       // Mirrored until now, it has every row that the source's had there.
       if (this.#deps.mirroredBy(told.oid) === undefined) this.#rereadOnce(mirrored);
+      // The rows that it has here may be older than its bounds.
+      if (this.#later) await target.run(sql`delete from ${child}`);
       await this.#run(
         `partition ${showTable(to)} attached`,
         sql`alter table ${above} attach partition ${child} ${trusted(told.bound)}`,

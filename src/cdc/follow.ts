@@ -1,6 +1,7 @@
 // The loop: takes what the stream brings, applies it in whole transactions, and only then lets the source forget it.
 import { SluiceError, toSluiceError } from '../base/errors.ts';
 import { pause } from '../base/retry.ts';
+import type { MirroredTable } from '../mirror/work.ts';
 import type { Applied } from '../peers/apply.ts';
 import type { AppliedTable } from '../peers/apply-table.ts';
 import type { TableCounts } from '../peers/apply-walk.ts';
@@ -273,13 +274,18 @@ class Follower {
   }
 
   async #change(plan: TablePlan, lsn: Lsn): Promise<boolean> {
-    const { work, source, applier } = this.#deps.session;
-    const done = await applier.change((target) => reshape({ work, source, target }, plan), {
+    const { work, source, applier, relations } = this.#deps.session;
+    const mirroredBy = this.#settler === null ? undefined : (oid: number) => relations.mirroredBy(oid);
+    const done = await applier.change((target) => reshape({ work, source, target, mirroredBy }, plan), {
       table: showTable(plan.mirrored.from),
       lsn,
     });
     this.#changed = true;
-    if (done.recopied !== null) this.#deps.session.relations.recopied(plan.mirrored, done.recopied);
+    if (done.recopied !== null) {
+      relations.recopied(plan.mirrored, done.recopied);
+      // Rows of what is a partition by then are in the copy.
+      if (done.recopied.attached.length > 0) this.#gatherer.replace((table) => relations.reread(table));
+    }
     for (const note of done.notes) await this.#deps.session.report.note(note);
     return done.recopied !== null;
   }
@@ -294,8 +300,9 @@ class Follower {
       await this.#bringBefore();
       const message = readDdlMessage(content);
       const mirroredBy = (oid: number) => relations.mirroredBy(oid);
+      const isAhead = (mirrored: MirroredTable) => relations.isAhead(mirrored, finalLsn);
       const place = { table: '', lsn: finalLsn };
-      const done = await applier.change((target) => followDdl({ work, target, mirroredBy }, message), place);
+      const done = await applier.change((target) => followDdl({ work, target, mirroredBy, isAhead }, message), place);
       this.#changed = true;
       for (const mirrored of done.reread) await this.#change(await relations.rereading(mirrored, xid), finalLsn);
       if (done.reread.length > 0) this.#gatherer.replace((table) => relations.reread(table));

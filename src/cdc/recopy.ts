@@ -6,10 +6,11 @@ import { connectPeer } from '../peers/connect.ts';
 import { inspectTables } from '../peers/inspect.ts';
 import type { Relation } from '../peers/pgoutput.ts';
 import { createSlotWithSnapshot } from '../peers/slot.ts';
+import { readTree, type SeenTree } from '../peers/told-tree.ts';
 import type { Connection } from '../pg/client.ts';
 import { relayCopy } from '../pg/copy.ts';
 import type { Lsn } from '../pg/lsn.ts';
-import { ident, literal, names, sql, trusted } from '../pg/sql.ts';
+import { ident, join, literal, names, sql, trusted } from '../pg/sql.ts';
 import { showTable, type Table, type TableName } from '../pg/table.ts';
 import { look, type Seen, type SeenAttribute } from './look.ts';
 
@@ -22,6 +23,8 @@ export interface LaterTable {
   /** As the stream would say it there. */
   readonly relation: Relation;
   readonly types: readonly string[];
+  /** Null: it is not partitioned. */
+  readonly tree: SeenTree | null;
 }
 
 /**
@@ -54,6 +57,7 @@ export async function withLaterTable<T>(
   }
   // What TRUNCATE and ALTER TABLE write anew, an older snapshot does not see: none may come from here on, nor have come since.
   await source.run(sql`lock table ${only(table)}${named(table)} in access share mode`);
+  const tree = await readTree(source, of.oid);
   const present = await look(of.source, { oid: of.oid, xid: of.xid, relation: nothing });
   if (JSON.stringify([present.table, present.own]) !== JSON.stringify([now, own])) {
     throw new SluiceError(
@@ -64,7 +68,7 @@ export async function withLaterTable<T>(
   const plain = table.columns.filter((column) => column.generated === '');
   const columns = plain.map((column) => ({ name: column.name, key: false, type: column.type.oid, typmod: -1 }));
   const types = plain.map((column) => column.type.text);
-  return await use({ lsn, table, now, own, relation: { ...nothing, columns }, types }, source);
+  return await use({ lsn, table, now, own, relation: { ...nothing, columns }, types, tree }, source);
 }
 
 /** Empties the target's table, whoever refers to it. */
@@ -83,12 +87,20 @@ export async function copyAnew(
     readonly table: Table;
     readonly columns: readonly string[];
     readonly to: Table;
+    /** OIDs of the partitions that have rows for it: a query finds those, too, that were attached after its snapshot. */
+    readonly leaves?: readonly number[] | undefined;
   },
 ): Promise<number> {
   const { mirrored, table, to } = of;
   const rows = sql`${only(table)}${named(table)} as ${ident(mirrored.from.name)}`;
   // The newline ends a comment that the predicate may end with.
-  const where = mirrored.where === null ? sql`` : sql` where (${trusted(`${mirrored.where}\n`)})`;
+  const conditions = [
+    ...(mirrored.where === null ? [] : [sql`(${trusted(`${mirrored.where}\n`)})`]),
+    ...(of.leaves === undefined
+      ? []
+      : [sql`${ident(mirrored.from.name)}.tableoid = any(${literal(`{${of.leaves.join()}}`)}::pg_catalog.oid[])`]),
+  ];
+  const where = conditions.length === 0 ? sql`` : sql` where ${join(conditions, ' and ')}`;
   const list = names(of.columns);
   const relay = {
     ...db,

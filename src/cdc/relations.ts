@@ -282,12 +282,22 @@ export class RelationBook {
   }
 
   /** The table was read whole again. */
-  recopied(mirrored: MirroredTable, { lsn, shape }: Recopied): void {
+  recopied(mirrored: MirroredTable, { lsn, shape, attached }: Recopied): void {
+    for (const each of attached) {
+      const table = showTable(each.from);
+      this.#copied.set(table, { table, snapshotLsn: lsn, finished: true });
+      this.#forget(each);
+    }
     const name = showTable(mirrored.from);
     this.#shapes.set(name, shape);
     this.#looks.close(name);
     this.#forget(mirrored);
     this.#copied.set(name, { table: name, snapshotLsn: lsn, finished: true });
+  }
+
+  /** Whether the target has the table as of a place behind this one. */
+  isAhead({ from }: MirroredTable, place: Lsn): boolean {
+    return place < (this.#copied.get(showTable(from))?.snapshotLsn ?? 0n);
   }
 
   /** The same table once it was read whole again, or null: it is another. No relation of the stream says so. */

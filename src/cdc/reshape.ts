@@ -1,7 +1,7 @@
 // Makes the target's table fit the rows to come, inside the transaction that will bring them.
 import { SluiceError, toSluiceError } from '../base/errors.ts';
 import { applicationName, type MirroredTable, type MirrorWork } from '../mirror/work.ts';
-import { beginCopiedTable, finishCopiedTable } from '../peers/checkpoint.ts';
+import { beginCopiedTable, finishCopiedTable, moveCopiedTables } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
 import {
   addColumns,
@@ -16,13 +16,15 @@ import {
 import { type ColumnNames, fetchColumns } from '../peers/fetch-columns.ts';
 import { inspectTables } from '../peers/inspect.ts';
 import { databaseIdentity } from '../peers/origin.ts';
-import { type Shape, writeMemories } from '../peers/shape.ts';
+import { type Shape, type ShapeLeaf, writeMemories } from '../peers/shape.ts';
+import { leavesOf, nameThen } from '../peers/told-tree.ts';
 import type { Connection } from '../pg/client.ts';
 import { formatLsn, type Lsn } from '../pg/lsn.ts';
 import { ident, type Sql, sql, trusted } from '../pg/sql.ts';
 import { type Column, showTable, type Table, type TableName } from '../pg/table.ts';
 import { agree } from './agree.ts';
 import { type ColumnChange, planChanges } from './changes.ts';
+import { followTree } from './ddl.ts';
 import { place } from './met.ts';
 import { copyAnew, emptyTable, withLaterTable } from './recopy.ts';
 
@@ -45,6 +47,10 @@ export interface TablePlan {
 export interface Recopied {
   readonly lsn: Lsn;
   readonly shape: Shape;
+  /** Its partitions that hold rows; null: it is not partitioned. */
+  readonly leaves: readonly ShapeLeaf[] | null;
+  /** Its partitions that the mirror has as tables of their own until it comes to where they were attached. */
+  readonly attached: readonly MirroredTable[];
 }
 
 export interface Reshaped {
@@ -60,6 +66,8 @@ export interface ReshapeDeps {
   /** With an open transaction. */
   readonly target: Connection;
   readonly signal?: AbortSignal;
+  /** The mirrored table of that OID on the source; left out where partitions do not follow. */
+  readonly mirroredBy?: ((oid: number) => MirroredTable | undefined) | undefined;
 }
 
 /** Does it. @throws `wrong_state` with the statement to run, if the target refuses; its transaction is of no more use then */
@@ -87,24 +95,39 @@ async function reread(deps: ReshapeDeps, plan: TablePlan): Promise<Reshaped> {
   if (!(await mayReread(deps))) throw oneServer(mirrored);
   const of = { mirrored, oid: stored.oid, xid, source: deps.source };
   return await withLaterTable(work, of, async (later, source) => {
-    const { table, now, own, relation, types, lsn } = later;
+    const { table, now, own, relation, types, lsn, tree } = later;
     const at = { whole: true, follows: true, exact: true, past: true };
     const sides = { mirrored, relation, types, stored, now, own, source: table, ...at };
     const changes = planChanges({ ...sides, target: plan.target }, place(sides)).filter(
       (each) => each.kind !== 'fetch',
     );
+    // Rows may lie in partitions that come later in the log, and what it tells of them before that place is passed over.
+    const nameOf = (oid: number) => nameThen(source, oid);
+    const { mirroredBy } = deps;
+    const follows = tree !== null && mirroredBy !== undefined;
+    const grown = follows ? await followTree({ work, target, mirroredBy }, { mirrored, tree, nameOf }) : null;
+    const attached = follows ? tree.partitions.flatMap(({ oid }) => mirroredBy(oid) ?? []) : [];
     await emptyTable(target, plan.target);
     const done = await reshape(deps, { ...plan, source: table, changes, unclear: false });
     const [to] = await inspectTables(target, [mirrored.to], { sizes: false });
     if (to === undefined) throw new SluiceError('undefined_table', `table ${showTable(mirrored.to)} is gone`);
     const agreed = agree({ ...sides, target: to });
     const columns = relation.columns.map(({ name }) => name).filter((_, i) => !agreed.exclude.includes(`\0${i}`));
-    const rows = await copyAnew({ source, target }, { mirrored, table, columns, to });
+    const leaves = tree === null ? null : leavesOf(tree);
+    const oids = leaves?.map(({ oid }) => oid);
+    const rows = await copyAnew({ source, target }, { mirrored, table, columns, to, leaves: oids });
     await beginCopiedTable(target, work, { table: mirrored.from, snapshotLsn: lsn });
     await finishCopiedTable(target, work, mirrored.from);
-    await writeMemories(target, work, [{ table: showTable(mirrored.from), shape: agreed.shape }]);
+    await moveCopiedTables(target, work, { tables: attached.map(({ from }) => from), snapshotLsn: lsn });
+    const memory = { table: showTable(mirrored.from), shape: agreed.shape };
+    await writeMemories(target, work, [leaves === null ? memory : { ...memory, leaves }]);
     const told = `-- ${rows} rows read again from the source, as of ${formatLsn(lsn)}`;
-    return { ...done, statements: [...done.statements, told], recopied: { lsn, shape: agreed.shape } };
+    return {
+      what: [grown?.what ?? '', done.what].filter((each) => each !== '').join(', '),
+      statements: [...(grown?.statements ?? []), ...done.statements, told],
+      notes: [...(grown?.notes ?? []), ...done.notes],
+      recopied: { lsn, shape: agreed.shape, leaves, attached },
+    };
   });
 }
 

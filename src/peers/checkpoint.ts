@@ -212,6 +212,17 @@ export async function beginCopiedTable(
     on conflict (mirror_id, source_table) do update set snapshot_lsn = excluded.snapshot_lsn, finished = false, shape = null, leaves = null, plan = null`);
 }
 
+/** Tables whose rows came with another's copy have all commits before `snapshotLsn`. In the transaction of that copy. */
+export async function moveCopiedTables(
+  db: Connection,
+  owner: Owner,
+  at: { readonly tables: readonly TableName[]; readonly snapshotLsn: Lsn },
+): Promise<void> {
+  await db.run(sql`update ${ident(owner.target.metadataSchema)}.copied_tables
+    set snapshot_lsn = ${formatLsn(at.snapshotLsn)}::pg_lsn
+    where mirror_id = ${owner.id} and source_table = any(${at.tables.map(showTable)}::text[])`);
+}
+
 /** As beginCopiedTable, for many tables in two round trips. */
 export async function beginCopiedTables(
   db: Connection,

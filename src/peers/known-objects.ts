@@ -85,6 +85,20 @@ export async function findKnownObjects(
   return rows.map(({ object }) => object);
 }
 
+/** The one that stands for this table of the target. */
+export async function findKnownTable(db: Connection, owner: Owner, name: TableName): Promise<KnownObject | null> {
+  const [row] = await db.query<{ object: KnownObject }>(sql`select object from ${table(owner)}
+    where mirror_id = ${owner.id} and object->>'kind' = 'table' and object->>'schema' = ${name.schema}
+      and object->>'name' = ${name.name}`);
+  return row?.object ?? null;
+}
+
+/** A table of the target and all that belongs to it. */
+export async function forgetKnownTable(db: Connection, owner: Owner, { id, schema, name }: KnownObject): Promise<void> {
+  await db.run(sql`delete from ${table(owner)} where mirror_id = ${owner.id}
+    and (id = ${id} or object->>'table' = ${showTable({ schema, name })})`);
+}
+
 export async function forgetKnownObjects(db: Connection, owner: Owner, ids: readonly string[]): Promise<void> {
   if (ids.length === 0) return;
   await db.run(sql`delete from ${table(owner)} where mirror_id = ${owner.id} and id = any(${[...ids]}::text[])`);
