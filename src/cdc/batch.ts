@@ -297,6 +297,13 @@ export class Gatherer {
     });
   }
 
+  /** Whether what was received of the table so far has columns of other types than these. */
+  hasOtherTypes({ from, columns }: AppliedTable): boolean {
+    const now = new Map(columns.map(({ name, type }) => [name, type]));
+    const known = this.relationsOf(from).flatMap(({ oid }) => this.known(oid)?.columns ?? []);
+    return known.some(({ name, type }) => (now.get(name) ?? type) !== type);
+  }
+
   /** Takes the ended transactions; null if there are none. */
   take(): Batch | null {
     if (this.#endLsn === null || this.changes === 0) return null;
@@ -456,6 +463,7 @@ export class Gatherer {
       kind: 'truncate',
       tables: wholeTables(touched),
       restartIdentity: message.restartIdentity,
+      xid: this.#xid,
     };
     this.#tx.items.push({ relations: this.#relations, finalLsn: begin, truncate });
   }

@@ -33,3 +33,9 @@ export function decide(
   }
   return { kind: 'apply' };
 }
+
+/** The earlier of two moments to act; null: never. Pure. */
+export function least(a: number | null, b: number | null): number | null {
+  if (a === null || b === null) return a ?? b;
+  return Math.min(a, b);
+}

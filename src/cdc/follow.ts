@@ -15,15 +15,17 @@ import { type Lsn, laterLsn } from '../pg/lsn.ts';
 import { showTable, type TableName } from '../pg/table.ts';
 import { type Batch, Gatherer, type Stop } from './batch.ts';
 import { followDdl } from './ddl.ts';
-import { decide } from './decide.ts';
+import { decide, least } from './decide.ts';
 import { Intake } from './intake.ts';
-import type { Place, Unfit } from './relations.ts';
+import type { Followed, Positions } from './positions.ts';
+import { isUnfit, type Place } from './relations.ts';
 import { reshape, type TablePlan } from './reshape.ts';
 import type { Session } from './session.ts';
 import { lookAgainMs, Settler } from './settler.ts';
 import { addCounts, appliedBatch, type Times } from './tally.ts';
 import { tellSchemaChanges } from './told.ts';
 import type { Wake } from './wake.ts';
+import { toBeRead } from './written.ts';
 
 // Larger batches do not save more, and their bytes wait in memory.
 const mostChanges = 20_000;
@@ -39,19 +41,6 @@ const fillingEveryMs = 1_000;
 // Between a look at the source and the moment when the target has come to it.
 const settleEveryMs = 20;
 const fillingBytes = 8n * 1024n * 1024n;
-
-/** How following ended: it was told to stop, or must begin again: with values as text, with other tables, or with no transaction before its commit. */
-export type Followed = 'stopped' | 'text' | 'tables' | 'unstreamed';
-
-/** Where the stream is, for those who look on. */
-export interface Positions {
-  received: Lsn;
-  durable: Lsn;
-  /** End of the source's log when we last looked. */
-  sourceEnd: Lsn;
-  /** When the oldest transaction that is here and not durable was committed, by the source's clock; null: none is. */
-  oldestCommitAt: () => Date | null;
-}
 
 export interface FollowDeps {
   readonly session: Session;
@@ -141,6 +130,7 @@ class Follower {
         continue;
       }
       if (ended && this.#applying === null) return this.#end();
+      this.#readAgain();
       await this.#deps.wake.wait(least(this.#settle(), this.#idle() ?? decision.ms));
     }
     return 'stopped';
@@ -304,7 +294,10 @@ class Follower {
       const place = { table: '', lsn: finalLsn };
       const done = await applier.change((target) => followDdl({ work, target, mirroredBy, isAhead }, message), place);
       this.#changed = true;
-      for (const mirrored of done.reread) await this.#change(await relations.rereading(mirrored, xid), finalLsn);
+      for (const mirrored of done.reread) {
+        const plan = await relations.rereading(mirrored, xid, false);
+        if (plan !== null) await this.#change(plan, finalLsn);
+      }
       if (done.reread.length > 0) this.#gatherer.replace((table) => relations.reread(table));
       if (done.renamed.size > 0) this.#gatherer.replace((table) => relations.withTypes(table, done.renamed));
       for (const note of done.notes) await report.note(note);
@@ -347,7 +340,7 @@ class Follower {
       if (met === 'text') this.#ended = { restart: 'text' };
       if (met === null || met === 'text') continue;
       // A type that only got another name is no news to the stream: rows that follow, and some are here, go on as before.
-      if (this.#isOfOtherTypes(met)) this.#ended = { restart: 'tables' };
+      if (this.#gatherer.hasOtherTypes(met)) this.#ended = { restart: 'tables' };
       const name = showTable(met.from);
       const shape = relations.shapes.get(name);
       const remember = async (target: Connection) => {
@@ -362,10 +355,24 @@ class Follower {
     else await this.#tellChanges();
   }
 
-  #isOfOtherTypes({ from, columns }: AppliedTable): boolean {
-    const now = new Map(columns.map(({ name, type }) => [name, type]));
-    const known = this.#gatherer.relationsOf(from).flatMap(({ oid }) => this.#gatherer.known(oid)?.columns ?? []);
-    return known.some(({ name, type }) => (now.get(name) ?? type) !== type);
+  // Rows of a partition that was emptied by itself, which no stream tells.
+  #readAgain(): void {
+    const { watcher, relations, applier, report } = this.#deps.session;
+    if (this.#applying !== null || this.#ended !== undefined || this.#gatherer.isCut) return;
+    const written = watcher.written.next(Date.now());
+    if (written === null) return;
+    this.#work(async () => {
+      const from = Date.now();
+      const plan = await relations.rereading(written.mirrored, this.#gatherer.xid, this.#settler !== null);
+      if (plan === null) return watcher.written.read(written, { from, to: from + lookAgainMs });
+      await report.note(toBeRead(written));
+      await this.#change(plan, this.#deps.positions.durable);
+      await applier.settled();
+      await this.#tellChanges();
+      watcher.written.read(written, { from, to: Date.now() });
+      // What was received meanwhile may be in what was read: it comes again, and is known as such.
+      this.#ended ??= { restart: 'tables' };
+    });
   }
 
   #apply(): void {
@@ -399,6 +406,7 @@ class Follower {
     const applied = await this.#met(applier.apply(judged)); // 1. the target has it, crash or no crash
     const committedAt = new Date();
     addCounts(this.#counts, applied.tables);
+    for (const step of batch.steps) if (step.kind === 'truncate') this.#deps.session.watcher.truncated(step);
     if (applied.stagedAt !== null) this.#stagedAt = applied.stagedAt;
     if (batch.endLsn === null) return;
     this.#oldestApplied = null;
@@ -485,13 +493,4 @@ class Follower {
     this.#failure ??= { error: new SluiceError('internal', 'progress could not be reported', { cause: error }) };
     this.#deps.wake.ring();
   }
-}
-
-function least(a: number | null, b: number | null): number | null {
-  if (a === null || b === null) return a ?? b;
-  return Math.min(a, b);
-}
-
-function isUnfit(met: AppliedTable | Unfit | 'text' | null): met is Unfit {
-  return met !== null && met !== 'text' && 'plan' in met;
 }

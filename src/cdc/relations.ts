@@ -115,6 +115,10 @@ export interface Unfit {
   readonly plan: TablePlan;
 }
 
+export function isUnfit(met: AppliedTable | Unfit | 'text' | null): met is Unfit {
+  return met !== null && met !== 'text' && 'plan' in met;
+}
+
 interface Meeting {
   readonly message: string;
   readonly seen: string;
@@ -270,11 +274,15 @@ export class RelationBook {
     return await outdatedRelations(this.#deps.source, this.#deps.work.tables, this.#shapes);
   }
 
-  /** What is to be done where rows of a table came without the log. */
-  async rereading(mirrored: MirroredTable, xid: number): Promise<TablePlan> {
+  /**
+   * What is to be done where rows of a table came without the log.
+   * @returns null if it is not there under its name, and `mayMove`: the stream tells of its new name soon
+   */
+  async rereading(mirrored: MirroredTable, xid: number, mayMove: boolean): Promise<TablePlan | null> {
     const stored = this.#shapes.get(showTable(mirrored.from));
     const [source] = await inspectTables(this.#deps.source, [mirrored.from], { sizes: false });
     const [target] = await inspectTables(this.#deps.target, [mirrored.to], { sizes: false });
+    if (source === undefined && mayMove) return null;
     if (stored === undefined || source === undefined || target === undefined) {
       throw missingTable(mirrored, { source, target });
     }

@@ -15,7 +15,6 @@ import {
 } from '../peers/ddl-columns.ts';
 import { type ColumnNames, fetchColumns } from '../peers/fetch-columns.ts';
 import { inspectTables } from '../peers/inspect.ts';
-import { databaseIdentity } from '../peers/origin.ts';
 import { type Shape, type ShapeLeaf, writeMemories } from '../peers/shape.ts';
 import { leavesOf, nameThen } from '../peers/told-tree.ts';
 import type { Connection } from '../pg/client.ts';
@@ -27,6 +26,7 @@ import { type ColumnChange, planChanges } from './changes.ts';
 import { followTree } from './ddl.ts';
 import { place } from './met.ts';
 import { copyAnew, emptyTable, withLaterTable } from './recopy.ts';
+import { mayReadAgain } from './written.ts';
 
 /** What must be done to one table before rows of a relation can be written. */
 export interface TablePlan {
@@ -92,7 +92,7 @@ async function reread(deps: ReshapeDeps, plan: TablePlan): Promise<Reshaped> {
   const { work, target } = deps;
   const { mirrored, stored, xid } = plan;
   if (work.options.soft_delete) throw softDeleted(plan);
-  if (!(await mayReread(deps))) throw oneServer(mirrored);
+  if (!(await mayReadAgain(work, deps))) throw oneServer(mirrored);
   const of = { mirrored, oid: stored.oid, xid, source: deps.source };
   return await withLaterTable(work, of, async (later, source) => {
     const { table, now, own, relation, types, lsn, tree } = later;
@@ -101,6 +101,7 @@ async function reread(deps: ReshapeDeps, plan: TablePlan): Promise<Reshaped> {
     const changes = planChanges({ ...sides, target: plan.target }, place(sides)).filter(
       (each) => each.kind !== 'fetch',
     );
+    if (work.options.schema_changes === 'off' && changes.length > 0) throw notFollowed(mirrored, changes);
     // Rows may lie in partitions that come later in the log, and what it tells of them before that place is passed over.
     const nameOf = (oid: number) => nameThen(source, oid);
     const { mirroredBy } = deps;
@@ -131,12 +132,6 @@ async function reread(deps: ReshapeDeps, plan: TablePlan): Promise<Reshaped> {
   });
 }
 
-// A slot begins when every transaction of its server has ended, the one that waits for it too.
-async function mayReread({ work, source, target }: ReshapeDeps): Promise<boolean> {
-  const [there, here] = [await databaseIdentity(source), await databaseIdentity(target)];
-  return !work.options.soft_delete && (there === null || there.split('_')[0] !== here?.split('_')[0]);
-}
-
 function oneServer({ from, to }: MirroredTable): SluiceError {
   return new SluiceError(
     'wrong_state',
@@ -147,6 +142,13 @@ function oneServer({ from, to }: MirroredTable): SluiceError {
       hint: `On the target change ${showTable(to)} in the same way, with the rows that the source has; then RESUME MIRROR.`,
     },
   );
+}
+
+function notFollowed({ from, to }: MirroredTable, changes: readonly ColumnChange[]): SluiceError {
+  return new SluiceError('wrong_state', `${showTable(from)} must be read whole again, and has other columns now`, {
+    detail: `${changes.map(describe).join(', ')}: with schema_changes = off that does not follow.`,
+    hint: `On the target change ${showTable(to)} in the same way; then RESUME MIRROR.`,
+  });
 }
 
 // The rows that are marked are on the target only.
@@ -207,7 +209,7 @@ class Reshaping {
     const all = [...blind, ...passing];
     if (all.length === 0 || !(await hasRows(this.#deps.target, target))) return false;
     // Where they cannot be read again, what a wider type most likely holds must do.
-    return all.some((each) => !this.#widens(each)) || (await mayReread(this.#deps));
+    return all.some((each) => !this.#widens(each)) || (await mayReadAgain(this.#deps.work, this.#deps));
   }
 
   // A wider type holds the same values, unless somebody computed others for it.

@@ -11,12 +11,14 @@ import { syncSequences } from '../peers/sequences.ts';
 import { moveFreeSequences } from '../peers/sequences-free.ts';
 import { laterLsn, parseLsn } from '../pg/lsn.ts';
 import { sql } from '../pg/sql.ts';
-import { type Followed, follow, type Positions } from './follow.ts';
+import { follow } from './follow.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { followLabels } from './labels.ts';
+import type { Followed, Positions } from './positions.ts';
 import type { CdcReport } from './report.ts';
 import { openSession, type Session } from './session.ts';
 import { Wake } from './wake.ts';
+import type { Readings } from './written.ts';
 
 export interface CdcDeps {
   readonly work: MirrorWork;
@@ -42,13 +44,14 @@ export async function runCdc(given: CdcDeps, signal: AbortSignal): Promise<void>
   // Tables may join and leave while it runs.
   const deps = { ...given };
   let way: Way = { text: false, careful: false, spill: given.spill };
+  const readings: Readings = new Map();
   let compared = false;
   let lost = 0;
   while (!signal.aborted) {
     try {
       if (!compared) await followLabels(deps.work, { rename: false }, signal);
       compared = true;
-      const followed = await followOnce(deps, way, signal);
+      const followed = await followOnce(deps, { ...way, readings }, signal);
       lost = 0;
       if (followed === 'stopped') return;
       if (followed === 'text') way = { ...way, text: true };
@@ -86,7 +89,7 @@ interface Way {
 
 async function followOnce(
   deps: { -readonly [K in keyof CdcDeps]: CdcDeps[K] },
-  { text, careful, spill }: Way,
+  { text, careful, spill, readings }: Way & { readonly readings: Readings },
   signal: AbortSignal,
 ): Promise<Followed> {
   await using scope = new Scope(signal);
@@ -99,7 +102,7 @@ async function followOnce(
   let followed: Followed = 'stopped';
   try {
     const session = await openSession(
-      { ...deps, text, spill, onChange: () => wake.ring(), defer: (cleanup) => scope.defer(cleanup) },
+      { ...deps, text, spill, readings, onChange: () => wake.ring(), defer: (cleanup) => scope.defer(cleanup) },
       cut.signal,
     );
     signal.removeEventListener('abort', opening);
@@ -116,7 +119,7 @@ async function followOnce(
     });
     scope.run((stop) => watchPosition(session, positions, stop));
     scope.run((stop) => keepSequences(deps, { stop, wish: signal }));
-    scope.run((stop) => watchSource(deps, { session, positions }, stop));
+    scope.run((stop) => watchSource(deps, { session, positions, wake }, stop));
     await scope.join();
   } catch (error) {
     if (!signal.aborted) throw error;
@@ -178,7 +181,7 @@ async function keepSequences(deps: CdcDeps, signals: { stop: AbortSignal; wish: 
 // On connections of its own: it must not wait for a target transaction that a large source transaction keeps open.
 async function watchSource(
   { work, log }: CdcDeps,
-  { session, positions }: { readonly session: Session; readonly positions: Positions },
+  { session, positions, wake }: { readonly session: Session; readonly positions: Positions; readonly wake: Wake },
   signal: AbortSignal,
 ): Promise<void> {
   const { watcher } = session;
@@ -190,6 +193,8 @@ async function watchSource(
       await using source = await connectPeer(work.source, use, signal);
       await using target = await connectPeer(work.target, use, signal);
       await watcher.look({ source, target, reached: positions.durable });
+      // A table may have to be read again.
+      wake.ring();
     } catch (error) {
       const known = toSluiceError(error);
       if (signal.aborted) return;

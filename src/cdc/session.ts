@@ -34,6 +34,7 @@ import type { CdcReport } from './report.ts';
 import { agreeOnStart } from './start.ts';
 import { tellSchemaChanges } from './told.ts';
 import { Watcher } from './watch.ts';
+import type { Readings } from './written.ts';
 
 export interface Session {
   /** With the tables that it has by now. */
@@ -66,6 +67,7 @@ export interface SessionDeps {
   /** Where large transactions wait for their commit; null: on the source. */
   readonly spill: Spill | null;
   readonly onChange: () => void;
+  readonly readings: Readings;
   /** Gets what must be closed, last first. */
   readonly defer: (cleanup: () => unknown) => void;
 }
@@ -97,7 +99,8 @@ export async function openSession({ work: given, ...deps }: SessionDeps, signal:
   const copied = await readCopiedTables(applier.connection, work);
   const inspection = await inspectSides(work, { source, target: applier.connection });
   const remembered = await rememberAll({ work, source, target: applier.connection, inspection });
-  const watcher = new Watcher(work, remembered, (message) => report.note(message));
+  const { readings } = deps;
+  const watcher = new Watcher(work, remembered, { readings, note: (message) => report.note(message) });
   await watcher.look({ source, target: applier.connection, reached: checkpoint });
   const filters = await ownFilters(source, work);
   // The source decides about values in the form that people write them.

@@ -4,6 +4,7 @@ import { SluiceError, toSluiceError } from '../base/errors.ts';
 import { copyAgain } from '../mirror/remedy.ts';
 import type { MirroredTable, MirrorWork } from '../mirror/work.ts';
 import { markNames } from '../peers/apply-marks.ts';
+import type { TruncateStep } from '../peers/apply-walk.ts';
 import { partitionTarget } from '../peers/ddl.ts';
 import { type Publication, readPublication } from '../peers/publication.ts';
 import { showGrown, widenPublication } from '../peers/publication-columns.ts';
@@ -14,6 +15,7 @@ import { ident, sql } from '../pg/sql.ts';
 import { sameTable, showTable, type TableName } from '../pg/table.ts';
 import { isExcluded } from './met.ts';
 import { moved } from './relations.ts';
+import { type Readings, unreadable, type Written, WrittenPartitions } from './written.ts';
 
 export interface WatchSides {
   readonly source: Connection;
@@ -52,13 +54,20 @@ export class Watcher {
   /** As they were when the session began. */
   readonly #shapes = new Map<string, Shape>();
   readonly #emptied = new Map<number, Emptied>();
+  readonly #written: WrittenPartitions;
   /** An event trigger tells of tables and partitions that come, go or get other names. */
   readonly #full: boolean;
   /** Row filters of the publication when this began to look. */
   #filters: ReadonlyMap<string, string | null> | undefined;
 
-  constructor(work: MirrorWork, remembered: ReadonlyMap<string, Remembered>, note: (message: string) => Promise<void>) {
+  constructor(
+    work: MirrorWork,
+    remembered: ReadonlyMap<string, Remembered>,
+    deps: { readonly note: (message: string) => Promise<void>; readonly readings: Readings },
+  ) {
+    const { note } = deps;
     this.#work = work;
+    this.#written = new WrittenPartitions(work, deps.readings);
     this.#full = work.options.schema_changes === 'full';
     this.#note = note;
     for (const mirrored of work.tables) {
@@ -71,19 +80,32 @@ export class Watcher {
 
   /** Whether something was seen that needs another look soon. */
   get suspicious(): boolean {
-    return this.#emptied.size > 0;
+    return this.#emptied.size + this.#written.waiting.length > 0;
+  }
+
+  /** Partitions whose rows must be read again, and when the stream emptied a whole table. */
+  get written(): WrittenPartitions {
+    return this.#written;
+  }
+
+  /** The stream emptied whole tables. */
+  truncated({ tables, xid }: TruncateStep): void {
+    for (const { from } of tables) this.#written.truncated(showTable(from), xid);
   }
 
   /** @throws `wrong_state` with what to do, where the stream is silent about a difference */
   async look(sides: WatchSides): Promise<void> {
     for (let tries = 1; ; tries++) {
       try {
-        return await this.#look(sides);
+        await this.#look(sides);
+        break;
       } catch (error) {
         // A table that got another name between two questions looks as if the publication had let it go.
         if (!this.#full || toSluiceError(error).kind !== 'wrong_state' || tries === mostLooks) throw error;
       }
     }
+    const trouble = await this.#judgeWritten(sides);
+    if (trouble !== null) throw trouble;
   }
 
   async #look(sides: WatchSides): Promise<void> {
@@ -120,7 +142,8 @@ export class Watcher {
     for (const table of tables) {
       const mirrored = this.#tables.get(table.oid);
       if (mirrored === undefined || table.leaves === null) continue;
-      await this.#compareLeaves(sides, mirrored, { leaves: table.leaves, lsn, memories });
+      const byRoot = publication?.viaRoot === true && published.has(showTable(table));
+      await this.#compareLeaves(sides, mirrored, { leaves: table.leaves, lsn, memories, byRoot });
     }
     await this.#judgeEmptied(sides, tables, memories);
     await remember(sides.target, this.#work, [...memories.values()]);
@@ -140,7 +163,13 @@ export class Watcher {
   async #compareLeaves(
     { target }: WatchSides,
     mirrored: MirroredTable,
-    seen: { readonly leaves: readonly Leaf[]; readonly lsn: Lsn; readonly memories: Map<string, Memory> },
+    seen: {
+      readonly leaves: readonly Leaf[];
+      readonly lsn: Lsn;
+      readonly memories: Map<string, Memory>;
+      /** Whether rows of its partitions come under its own name, and TRUNCATE of one of them not at all. */
+      readonly byRoot: boolean;
+    },
   ): Promise<void> {
     const name = showTable(mirrored.from);
     const known = this.#leaves.get(name) ?? seen.leaves;
@@ -156,6 +185,11 @@ export class Watcher {
         refuseComeAndGone(mirrored, { gone, come }, there);
       }
     }
+    if (seen.byRoot && this.#work.options.truncate) {
+      const written = seen.leaves.filter((leaf) => !leaf.empty && wasWritten(known, leaf)).map(pick);
+      const all = seen.leaves.every((leaf) => leaf.node === null || wasWritten(known, leaf));
+      this.#written.saw({ mirrored, leaves: written, all, lsn: seen.lsn });
+    }
     const leaves = seen.leaves.map(({ oid, schema, name: leafName, node, empty }): ShapeLeaf => {
       const before = known.find((leaf) => leaf.oid === oid);
       const changed = before?.node !== node;
@@ -163,7 +197,8 @@ export class Watcher {
         this.#emptied.set(oid, { mirrored, leaf: { oid, schema, name: leafName, node }, lsn: seen.lsn });
       }
       // Its old file is remembered until the target is known to agree.
-      const kept = this.#emptied.has(oid) ? (before === undefined ? null : before.node) : node;
+      const waits = this.#emptied.has(oid) || this.#written.has(oid);
+      const kept = waits ? (before === undefined ? null : before.node) : node;
       return { oid, schema, name: leafName, node: kept };
     });
     const before = this.#leaves.get(name);
@@ -189,6 +224,8 @@ export class Watcher {
         });
       }
       this.#emptied.delete(oid);
+      // Filled again: of what was there before the target may have rows.
+      if (now !== undefined && !now.empty && this.#knows(mirrored, oid)) continue;
       const name = showTable(mirrored.from);
       const leaves = (this.#leaves.get(name) ?? []).map((each) =>
         each.oid === oid ? { ...each, node: now?.node ?? null } : each,
@@ -196,6 +233,30 @@ export class Watcher {
       this.#leaves.set(name, leaves);
       memories.set(name, { table: name, leaves });
     }
+  }
+
+  // Whether a file of it was seen before.
+  #knows({ from }: MirroredTable, oid: number): boolean {
+    return this.#leaves.get(showTable(from))?.some((each) => each.oid === oid && each.node !== null) ?? false;
+  }
+
+  async #judgeWritten(sides: WatchSides): Promise<SluiceError | null> {
+    for (const written of this.#written.waiting) {
+      if (sides.reached < written.lsn) continue;
+      const verdict = await this.#written.judge(written, sides);
+      if (verdict.kind === 'stale') continue;
+      await this.#accept(sides.target, written);
+      // Said once: whoever resumes the mirror has seen to it.
+      if (verdict.kind === 'trouble') return unreadable(this.#work, written);
+    }
+    return null;
+  }
+
+  async #accept(target: Connection, { mirrored, leaves: accepted }: Written): Promise<void> {
+    const table = showTable(mirrored.from);
+    const leaves = (this.#leaves.get(table) ?? []).map((each) => accepted.find(({ oid }) => oid === each.oid) ?? each);
+    this.#leaves.set(table, leaves);
+    await remember(target, this.#work, [{ table, leaves }]);
   }
 
   // A partition with rows (that are not marked as deleted), if it is one of the root's.
@@ -206,6 +267,12 @@ export class Watcher {
     const rows = await target.query(sql`select 1 as one from ${ident(leaf.schema, leaf.name)}${live} limit 1`);
     return rows.length > 0;
   }
+}
+
+// One without a file of which we know none: nobody can tell.
+function wasWritten(known: readonly ShapeLeaf[], { oid, node }: ShapeLeaf): boolean {
+  const before = known.find((each) => each.oid === oid)?.node ?? null;
+  return node !== null && before !== null && before !== node;
 }
 
 const pick = ({ oid, schema, name, node }: ShapeLeaf): ShapeLeaf => ({ oid, schema, name, node });

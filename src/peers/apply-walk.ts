@@ -33,6 +33,8 @@ export interface TruncateStep {
   readonly kind: 'truncate';
   readonly tables: readonly AppliedTable[];
   readonly restartIdentity: boolean;
+  /** Number of the source's transaction. */
+  readonly xid: number;
 }
 
 export type Step = ChangesStep | TruncateStep;

@@ -391,6 +391,9 @@ test('a filter that is changed in the publication stops the mirror', async () =>
 });
 
 async function watcherOf(w: World, work: MirrorWork) {
-  const watcher = new Watcher(work, await readRemembered(w.to.connection, work), async () => {});
+  const watcher = new Watcher(work, await readRemembered(w.to.connection, work), {
+    note: async () => {},
+    readings: new Map(),
+  });
   return { watch: () => watcher.look({ source: w.from.connection, target: w.to.connection, reached: 0n }) };
 }

@@ -1,0 +1,15 @@
+// How far a mirror's stream has come, and how it ended.
+import type { Lsn } from '../pg/lsn.ts';
+
+/** Where the stream is, for those who look on. */
+export interface Positions {
+  received: Lsn;
+  durable: Lsn;
+  /** End of the source's log when we last looked. */
+  sourceEnd: Lsn;
+  /** When the oldest transaction that is here and not durable was committed, by the source's clock; null: none is. */
+  oldestCommitAt: () => Date | null;
+}
+
+/** How following ended: it was told to stop, or must begin again: with values as text, with other tables, or with no transaction before its commit. */
+export type Followed = 'stopped' | 'text' | 'tables' | 'unstreamed';
