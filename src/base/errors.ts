@@ -96,6 +96,8 @@ export interface ErrorDetails {
   /** A more exact SQLSTATE than the kind's own; five characters. */
   readonly sqlstate?: string | undefined;
   readonly cause?: unknown;
+  /** Which server said it, for kind `upstream` in the server's own words. */
+  readonly server?: string | undefined;
   /** All fields of a server's answer, for kind `upstream`. */
   readonly fields?: ServerErrorFields | undefined;
 }
@@ -106,6 +108,7 @@ export class SluiceError extends Error {
   readonly detail: string | undefined;
   readonly hint: string | undefined;
   readonly position: number | undefined;
+  readonly server: string | undefined;
   readonly fields: ServerErrorFields | undefined;
 
   constructor(kind: ErrorKind, message: string, details: ErrorDetails = {}) {
@@ -116,6 +119,7 @@ export class SluiceError extends Error {
     this.detail = details.detail ?? details.fields?.detail;
     this.hint = details.hint ?? details.fields?.hint;
     this.position = details.position;
+    this.server = details.server;
     this.fields = details.fields;
   }
 
@@ -153,6 +157,12 @@ const socketCodes: ReadonlySet<string> = new Set([
 
 function hasCode(error: unknown): error is { readonly code: string; readonly message: string } {
   return typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string';
+}
+
+/** The same error, with the server that said it; any but a server's own answer is left as it is. */
+export function saidBy(error: SluiceError, server: string | undefined): SluiceError {
+  if (error.kind !== 'upstream' || error.fields === undefined || server === undefined) return error;
+  return new SluiceError('upstream', error.message, { fields: error.fields, cause: error.cause, server });
 }
 
 /**

@@ -12,6 +12,7 @@ import { inspectTables } from '../peers/inspect.ts';
 import type { Relation } from '../peers/pgoutput.ts';
 import { type FilterWish, ownFilter, type RowFilter } from '../peers/row-filter.ts';
 import type { Shape } from '../peers/shape.ts';
+import { meansTheSame, type Versions } from '../pg/binary-form.ts';
 import type { Connection } from '../pg/client.ts';
 import type { Lsn } from '../pg/lsn.ts';
 import { sql } from '../pg/sql.ts';
@@ -68,14 +69,15 @@ function byName(tables: readonly Table[]): ReadonlyMap<string, Table> {
 }
 
 /** Whether the whole stream may carry binary values: each mirrored column has one binary form on both sides. */
-export function mayBeBinary(work: MirrorWork, { sides }: Inspection): boolean {
+export function mayBeBinary(work: MirrorWork, { sides }: Inspection, versions: Versions): boolean {
   return work.tables.every((mirrored) => {
     const { source, target } = sides.get(showTable(mirrored.from)) ?? {};
     if (source === undefined || target === undefined) return false;
     return source.columns.every((column) => {
       if (mirrored.exclude.includes(column.name) || column.generated !== '') return true;
       const there = target.columns.find((each) => each.name === column.name);
-      return column.type.binarySafe && there?.type.binarySafe === true && there.type.text === column.type.text;
+      const safe = column.type.binarySafe && there?.type.binarySafe === true;
+      return safe && there.type.text === column.type.text && meansTheSame(column.type, versions);
     });
   });
 }
@@ -83,6 +85,7 @@ export function mayBeBinary(work: MirrorWork, { sides }: Inspection): boolean {
 export interface RelationsDeps {
   readonly work: MirrorWork;
   readonly binary: boolean;
+  readonly versions: Versions;
   readonly inspection: Inspection;
   readonly copied: ReadonlyMap<string, CopiedTable>;
   /** What the sides were when they last agreed, by showTable of the source's name. */
@@ -226,7 +229,9 @@ export class RelationBook {
       marks: markNames(this.#deps.work.options),
     });
     this.#last.set(relation.oid, { message, seen, table });
-    return binary && !binaryFits(agreed.relation, fitting, { source, target }) ? 'text' : table;
+    return binary && !binaryFits(agreed.relation, fitting, { source, target, versions: this.#deps.versions })
+      ? 'text'
+      : table;
   }
 
   /**
@@ -366,7 +371,11 @@ export class RelationBook {
     const unclear = placed.sure === 'two ways';
     if (changes.length === 0 && !unclear) return null;
     const { mirrored, source, target } = sides;
-    if (this.#deps.binary && changes.some((change) => 'type' in change && !isTravelling(change, source))) return 'text';
+    if (
+      this.#deps.binary &&
+      changes.some((change) => 'type' in change && !isTravelling(change, source, this.#deps.versions))
+    )
+      return 'text';
     const names = source.primaryKey?.columns ?? source.identityColumns ?? [];
     const key = names.flatMap((name): ColumnNames[] => {
       const attnum = source.columns.find((each) => each.name === name)?.attnum;
@@ -439,9 +448,13 @@ function isSameMoment(source: Table, now: Seen): boolean {
 }
 
 // Whether a column to come has a binary form that the target reads alike.
-function isTravelling(change: ColumnChange & { readonly type: WantedType }, source: Table): boolean {
+function isTravelling(
+  change: ColumnChange & { readonly type: WantedType },
+  source: Table,
+  versions: Versions,
+): boolean {
   const { oid } = change.type;
-  return source.columns.some((each) => each.type.oid === oid && each.type.binarySafe);
+  return source.columns.some(({ type }) => type.oid === oid && type.binarySafe && meansTheSame(type, versions));
 }
 
 function missingTable(mirrored: MirroredTable, sides: Sides | undefined): SluiceError {

@@ -81,7 +81,11 @@ export async function openSession({ work: given, ...deps }: SessionDeps, signal:
   defer(() => source.close());
   const from = await databaseIdentity(source);
   const origin = from === null ? null : originName(given.id, from);
-  const applier = await Applier.open({ work: given, origin, note: (message) => report.noteOnce(message) }, signal);
+  const { version } = await source.one<{ version: number }>(
+    sql`select pg_catalog.current_setting('server_version_num')::int as version`,
+  );
+  const noteOnce = (message: string) => report.noteOnce(message);
+  const applier = await Applier.open({ work: given, origin, note: noteOnce, sourceVersion: version }, signal);
   defer(() => applier[Symbol.asyncDispose]());
   await endWalsender(source, slot, signal);
   const streaming = { application: applicationName('stream', given), replication: 'database' } as const;
@@ -103,11 +107,9 @@ export async function openSession({ work: given, ...deps }: SessionDeps, signal:
   const watcher = new Watcher(work, remembered, { readings, note: (message) => report.note(message) });
   await watcher.look({ source, target: applier.connection, reached: checkpoint });
   const filters = await ownFilters(source, work);
+  const versions = [version, applier.version] as const;
   // The source decides about values in the form that people write them.
-  const binary = !deps.text && filters.size === 0 && mayBeBinary(work, inspection);
-  const { version } = await source.one<{ version: number }>(
-    sql`select pg_catalog.current_setting('server_version_num')::int as version`,
-  );
+  const binary = !deps.text && filters.size === 0 && mayBeBinary(work, inspection, versions);
   const { onChange, spill } = deps;
   const messagePrefix = work.options.schema_changes === 'full' ? ddlPrefix(work.id) : null;
   const streamed = spill === null ? null : new StreamedTransactions({ spill, messagePrefix });
@@ -124,6 +126,7 @@ export async function openSession({ work: given, ...deps }: SessionDeps, signal:
   const byRoot = new Set(published?.viaRoot ? published.tables.map(showTable) : []);
   const relations = new RelationBook({
     byRoot,
+    versions,
     work,
     binary,
     inspection,

@@ -1,7 +1,7 @@
 // Many frames in one go on a connection: written as fast as the server takes them, answered by counts of rows.
 import type { Socket } from 'node:net';
 import type pg from 'pg';
-import { SluiceError, toSluiceError } from '../base/errors.ts';
+import { SluiceError, saidBy, toSluiceError } from '../base/errors.ts';
 import type { Connection } from '../pg/client.ts';
 import { FrameWriter } from './apply-frames.ts';
 import { reuseFrame } from './staging-copy.ts';
@@ -35,7 +35,8 @@ export function runPipeline(
 ): Promise<readonly number[]> {
   return new Promise((resolve, reject) => {
     const { lost } = connection;
-    const query = new Pipeline(frames, { resolve, reject, lost, onDone });
+    const { server } = connection;
+    const query = new Pipeline(frames, { resolve, reject, lost, onDone, server });
     connection.client.query(query as unknown as pg.Submittable);
   });
 }
@@ -45,6 +46,7 @@ interface Outcome {
   reject(error: PipelineError): void;
   readonly lost: AbortSignal;
   readonly onDone: ((command: number) => void) | undefined;
+  readonly server: string | undefined;
 }
 
 /** What pg calls back while it is the connection's query. */
@@ -76,7 +78,7 @@ class Pipeline {
     const lost = known.kind === 'internal' && this.#outcome.lost.aborted;
     const told = lost
       ? new SluiceError('connection_lost', 'the connection to the target was lost', { cause: error })
-      : known;
+      : saidBy(known, this.#outcome.server);
     this.#outcome.reject(new PipelineError(told, this.#counts.length));
   }
 

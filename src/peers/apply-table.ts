@@ -1,6 +1,8 @@
 // How changes of one source relation reach one target table: which columns, by which key; refused before a row that does not fit.
+
 import { SluiceError } from '../base/errors.ts';
 import type { MirroredTable } from '../mirror/work.ts';
+import { meansTheSame, type Versions } from '../pg/binary-form.ts';
 import type { Lsn } from '../pg/lsn.ts';
 import { type Column, sameTable, showTable, type Table, type TableName } from '../pg/table.ts';
 import { type Marks, marksOf } from './apply-marks.ts';
@@ -194,13 +196,13 @@ export function showName(name: string): string {
 export function binaryFits(
   relation: Relation,
   mirrored: MirroredTable,
-  sides: { source: Table; target: Table },
+  sides: { readonly source: Table; readonly target: Table; readonly versions: Versions },
 ): boolean {
   return relation.columns.every((column) => {
     if (mirrored.exclude.includes(column.name)) return true;
     const here = targetColumn(sides.target, column.name);
     const there = sides.source.columns.find((each) => each.name === column.name);
-    if (here === undefined || !here.type.binarySafe) return false;
+    if (here === undefined || !here.type.binarySafe || !meansTheSame(here.type, sides.versions)) return false;
     if (column.type === here.type.oid && here.type.builtin) return true;
     return there?.type.oid === column.type && there.type.binarySafe && there.type.text === here.type.text;
   });

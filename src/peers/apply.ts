@@ -2,9 +2,9 @@
 
 import { SluiceError, toSluiceError } from '../base/errors.ts';
 import type { Conflict } from '../mirror/conflict.ts';
-import { copyAgain } from '../mirror/remedy.ts';
 import type { MirrorWork } from '../mirror/work.ts';
 import { applicationName } from '../mirror/work.ts';
+import type { Versions } from '../pg/binary-form.ts';
 import type { Connection } from '../pg/client.ts';
 import type { Lsn } from '../pg/lsn.ts';
 import { type Sql, sql, trusted } from '../pg/sql.ts';
@@ -17,6 +17,7 @@ import { createStaging, showKey } from './apply-sql.ts';
 import { Statements } from './apply-statements.ts';
 import type { AppliedTable } from './apply-table.ts';
 import { eachChange, noCounts, type Piece, type TableCounts } from './apply-walk.ts';
+import { conflictHint, refusedHint, words } from './apply-words.ts';
 import { endLeftovers, moveCheckpoint } from './checkpoint.ts';
 import { connectPeer } from './connect.ts';
 import { setUpOrigin } from './origin.ts';
@@ -41,6 +42,8 @@ export interface ApplierDeps {
   /** What the rows are marked with, so that they are not sent back; null: the source could not be identified. */
   readonly origin: string | null;
   readonly note: (message: string) => Promise<void>;
+  /** server_version_num of the source. */
+  readonly sourceVersion: number;
 }
 
 /** What became of a piece. */
@@ -60,6 +63,7 @@ export class Applier implements AsyncDisposable {
   readonly #staging = new Set<AppliedTable>();
   readonly #dirty = new Set<AppliedTable>();
   readonly #remembered = new WeakSet<AppliedTable>();
+  readonly #versions: Versions;
   #mayStage = true;
   #stagedAt: number | null = null;
   #conflict: Conflict | null = null;
@@ -68,22 +72,33 @@ export class Applier implements AsyncDisposable {
   #open = false;
   #savepoint = false;
   #checkpoint: Lsn = 0n;
+  #busySince: number | null = null;
 
-  private constructor(db: Connection, work: MirrorWork, checked: boolean) {
+  private constructor(
+    db: Connection,
+    work: MirrorWork,
+    of: { readonly versions: Versions; readonly checked: boolean },
+  ) {
     this.#db = db;
     this.#work = work;
-    this.#checked = checked;
+    this.#versions = of.versions;
+    this.#checked = of.checked;
   }
 
   /** Connects and sets the session up. @throws as connectPeer */
-  static async open({ work, origin, note }: ApplierDeps, signal: AbortSignal): Promise<Applier> {
+  static async open(deps: ApplierDeps, signal: AbortSignal): Promise<Applier> {
+    const { work, origin, note } = deps;
     const db = await connectPeer(work.target, { application: applicationName('apply', work) }, signal);
     try {
       // A session whose end the server has not seen may still commit, and holds the origin.
       await endLeftovers(db, work, ['apply']);
       const unmarked = origin === null ? 'our role may not ask the source who it is' : await setUpOrigin(db, origin);
       if (unmarked !== null) await note(`${unmarkedNote}: ${unmarked}`);
-      return new Applier(db, work, !(await setUp(db, note)));
+      const { version } = await db.one<{ version: number }>(
+        sql`select pg_catalog.current_setting('server_version_num')::int as version`,
+      );
+      const checked = !(await setUp(db, note));
+      return new Applier(db, work, { versions: [deps.sourceVersion, version], checked });
     } catch (error) {
       db.destroy();
       throw error;
@@ -93,6 +108,16 @@ export class Applier implements AsyncDisposable {
   /** Aborted when the session is gone. */
   get lost(): AbortSignal {
     return this.#db.lost;
+  }
+
+  /** server_version_num of the target. */
+  get version(): number {
+    return this.#versions[1];
+  }
+
+  /** Since when the target has had something to do (ms); null: nothing. */
+  get busySince(): number | null {
+    return this.#busySince;
   }
 
   /** After a `conflict`: what did not fit; null: the error was another. */
@@ -118,6 +143,7 @@ export class Applier implements AsyncDisposable {
    */
   async apply(piece: Piece): Promise<Applied> {
     this.#stagedAt = null;
+    this.#busySince = Date.now();
     try {
       const tables = await this.#apply(piece);
       const mergedAt = Date.now();
@@ -132,6 +158,8 @@ export class Applier implements AsyncDisposable {
     } catch (error) {
       this.#db.destroy();
       throw error;
+    } finally {
+      this.#busySince = null;
     }
   }
 
@@ -143,6 +171,7 @@ export class Applier implements AsyncDisposable {
     work: (db: Connection) => Promise<T>,
     of: { readonly table: string; readonly lsn: Lsn },
   ): Promise<T> {
+    this.#busySince = Date.now();
     try {
       if (!this.#open) await this.#db.run(sql`begin`);
       this.#open = true;
@@ -154,6 +183,8 @@ export class Applier implements AsyncDisposable {
     } catch (error) {
       this.#db.destroy();
       throw error;
+    } finally {
+      this.#busySince = null;
     }
   }
 
@@ -337,7 +368,9 @@ export class Applier implements AsyncDisposable {
     } catch (error) {
       if (!(error instanceof PipelineError)) throw error;
       const failed = ordered[error.done - begins];
-      if (failed === undefined || this.lost.aborted) throw error.error;
+      // Of a session that was ended, the row is not the reason.
+      const isEnded = error.error.sqlstate.startsWith('57P');
+      if (failed === undefined || this.lost.aborted || isEnded) throw error.error;
       throw await this.#refused(failed, error.error);
     }
     const wrong = ordered.find(({ counted }, i) => counted && done[i + begins] !== 1);
@@ -354,13 +387,13 @@ export class Applier implements AsyncDisposable {
       return new SluiceError('conflict', `${what} failed on the target: ${error.message}`, {
         detail: error.detail,
         sqlstate: error.sqlstate,
-        hint: conflictHint(this.#work.name, failed.table),
+        hint: conflictHint(this.#work.name, failed.table.to),
         cause: error,
       });
     }
     return new SluiceError(error.kind, `${what} failed on the target: ${error.message}`, {
       detail: error.detail,
-      hint: error.hint ?? 'Nothing of the source transaction was applied. Mend the target, then RESUME MIRROR.',
+      hint: error.hint ?? refusedHint(error, this.#versions),
       fields: error.fields,
       cause: error,
     });
@@ -374,7 +407,7 @@ export class Applier implements AsyncDisposable {
       'conflict',
       `${what} found ${rows === 0 ? 'no such row' : `${rows} such rows`} on the target`,
       {
-        hint: conflictHint(this.#work.name, wrong.table),
+        hint: conflictHint(this.#work.name, wrong.table.to),
       },
     );
   }
@@ -405,12 +438,6 @@ export class Applier implements AsyncDisposable {
 
 const unmarkedNote =
   'what is applied is not marked with a replication origin on the target: a mirror back would send it to the source again';
-
-const words = { insert: 'insert into', update: 'update of', delete: 'delete from', truncate: 'truncate of' } as const;
-
-function conflictHint(mirror: string, table: AppliedTable): string {
-  return `Something else wrote to ${showTable(table.to)} on the target. Mend the row and RESUME MIRROR ${mirror}. Where more is amiss: ${copyAgain(mirror)}`;
-}
 
 function cellValue(buffer: Buffer, at: number, binary: boolean): Buffer | string | null {
   if (buffer[at] === cells.null || buffer[at] === cells.unchanged) return null;

@@ -93,7 +93,7 @@ interface Seen {
 async function attempt(what: Attempt, signal?: AbortSignal): Promise<PeerLink & AsyncDisposable> {
   const seen: Seen = {};
   try {
-    const connection = await Connection.open(attemptConfig(what, seen), signal);
+    const connection = await Connection.open(attemptConfig(what, seen), signal, serverName(what.peer));
     const stream = rawStream(connection);
     return {
       connection,
@@ -178,6 +178,11 @@ function tunnelSocket(peer: PeerConfig, ssh: NonNullable<PeerConfig['ssh']>, see
     seen.fingerprint = text;
   };
   return socketOver((signal) => openTunnel({ ssh, to: peer, onFingerprint }, signal));
+}
+
+/** What errors of a peer's connections are said to come from. */
+export function serverName(peer: PeerConfig): string {
+  return `${place(peer)}, database ${peer.database}`;
 }
 
 function place(peer: PeerConfig): string {

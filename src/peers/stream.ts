@@ -1,6 +1,6 @@
 // A slot's stream of changes, pulled: frames as they were received, paced while there is a backlog, in bounded memory.
 import type { Socket } from 'node:net';
-import { SluiceError, toSluiceError } from '../base/errors.ts';
+import { SluiceError, saidBy, toSluiceError } from '../base/errors.ts';
 import type { Connection } from '../pg/client.ts';
 import { formatLsn, type Lsn, laterLsn } from '../pg/lsn.ts';
 import { quoteName } from '../pg/sql.ts';
@@ -180,8 +180,9 @@ export class ChangeStream implements AsyncDisposable {
       client.query(startStatement({ ...options, streamed: options.blocks !== null })).then(
         () => this.#fail(new SluiceError('connection_lost', 'the source ended the replication stream')),
         (error: unknown) => {
-          reject(this.#connection.lost.aborted ? this.#lostError() : toSluiceError(error));
-          this.#fail(toSluiceError(error));
+          const known = saidBy(toSluiceError(error), this.#connection.server);
+          reject(this.#connection.lost.aborted ? this.#lostError() : known);
+          this.#fail(known);
         },
       );
     });

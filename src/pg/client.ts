@@ -1,6 +1,6 @@
 // One connection to a PostgreSQL server, with every setting that changes what a value looks like pinned.
 import pg from 'pg';
-import { SluiceError, toSluiceError } from '../base/errors.ts';
+import { SluiceError, saidBy, toSluiceError } from '../base/errors.ts';
 import { guardClient } from './guard.ts';
 import type { Sql } from './sql.ts';
 
@@ -55,10 +55,12 @@ export interface QueryResult<Row> {
 export class Connection implements AsyncDisposable {
   readonly #client: pg.Client;
   readonly #lost = new AbortController();
+  readonly #server: string | undefined;
   #closing = false;
 
-  private constructor(client: pg.Client) {
+  private constructor(client: pg.Client, server: string | undefined) {
     this.#client = client;
+    this.#server = server;
     client.on('error', (error) => this.#lose(error));
     client.on('end', () => this.#lose(new Error('connection closed')));
   }
@@ -66,13 +68,14 @@ export class Connection implements AsyncDisposable {
   /**
    * Connects and pins the settings.
    * @param signal aborting it breaks the connection off, also while it is being made and later while a query runs
+   * @param server what its errors are said to come from
    * @throws `login_refused`, `unreachable`, `upstream`
    */
-  static async open(config: ClientConfig, signal?: AbortSignal): Promise<Connection> {
+  static async open(config: ClientConfig, signal?: AbortSignal, server?: string): Promise<Connection> {
     if (signal?.aborted) throw new SluiceError('stopped', 'stopped');
     const client = new pg.Client({ connectionTimeoutMillis: 15_000, keepAlive: true, ...config, types: textTypes });
     guardClient(client);
-    const connection = new Connection(client);
+    const connection = new Connection(client, server);
     const abort = () => connection.destroy();
     signal?.addEventListener('abort', abort, { once: true });
     try {
@@ -91,6 +94,11 @@ export class Connection implements AsyncDisposable {
   /** The pg client below, for COPY, pipelines and raw frames. */
   get client(): pg.Client {
     return this.#client;
+  }
+
+  /** What its errors are said to come from. */
+  get server(): string | undefined {
+    return this.#server;
   }
 
   /** Aborted when the connection is gone, whoever closed it. */
@@ -174,7 +182,7 @@ export class Connection implements AsyncDisposable {
     if (known.kind === 'internal' && this.lost.aborted) {
       return new SluiceError('connection_lost', 'the connection to the server was lost', { cause: error });
     }
-    return known;
+    return saidBy(known, this.#server);
   }
 }
 

@@ -1,6 +1,6 @@
 // COPY from one server into another: the frames of CopyData go from socket to socket as they come, unread, with back-pressure.
 import type { Duplex } from 'node:stream';
-import { SluiceError, toSluiceError } from '../base/errors.ts';
+import { SluiceError, saidBy, toSluiceError } from '../base/errors.ts';
 import type { Connection } from './client.ts';
 import type { Sql } from './sql.ts';
 
@@ -164,7 +164,7 @@ function startRelay(relay: CopyRelay, outcome: Outcome): void {
           }),
         );
     },
-    failed: outcome.reject,
+    failed: (error) => outcome.reject(saidBy(error, relay.target.server)),
   });
 
   const source = new CopyQuery(relay.sourceSql.text, 'source', {
@@ -186,7 +186,7 @@ function startRelay(relay: CopyRelay, outcome: Outcome): void {
       sent = rows;
       to?.write(copyDone);
     },
-    failed: outcome.reject,
+    failed: (error) => outcome.reject(saidBy(error, relay.source.server)),
   });
   relay.target.client.query(target);
   relay.source.client.query(source);

@@ -24,6 +24,7 @@ import type { CopyLimits } from '../mirror/copy-tally.ts';
 import { copyLimits, followsOtherwise, throttleOf } from '../mirror/options.ts';
 import type { MirrorWork } from '../mirror/work.ts';
 import type { Bell } from './bell.ts';
+import { withSide } from './said.ts';
 import { lookOf, type StepName, situation, troubleOf } from './situation.ts';
 import type { runStep } from './steps.ts';
 
@@ -127,8 +128,9 @@ class Runner {
     attempt.run((stop) => this.#watch(mirror, { attempt, step }, stop));
     const started = Date.now();
     let failure: unknown;
+    let work: MirrorWork | null = null;
     try {
-      const work = await this.#work(mirror);
+      work = await this.#work(mirror);
       if (attempt.signal.aborted) return;
       log.debug({ step }, 'step begins');
       const context = this.#context(mirror, work, attempt);
@@ -144,7 +146,7 @@ class Runner {
     if (failure === undefined) return;
     if (stopped) return log.debug({ err: toSluiceError(failure) }, 'step was stopped');
     if (Date.now() - started > recoveredAfterMs) this.#failures = 0;
-    await this.#fail(failure);
+    await this.#fail(withSide(toSluiceError(failure), work));
   }
 
   #limit(limits: CopyLimits): void {

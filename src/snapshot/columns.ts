@@ -1,7 +1,9 @@
 // Which columns of a table are copied and in which format. Pure.
+
 import { SluiceError } from '../base/errors.ts';
 import type { MirroredTable } from '../mirror/work.ts';
 import { holdsNames } from '../peers/inspect-types.ts';
+import { meansTheSame, type Versions } from '../pg/binary-form.ts';
 import { type Column, showTable, type Table } from '../pg/table.ts';
 import { holds } from '../pg/wider.ts';
 
@@ -60,10 +62,7 @@ export function copiedColumns(
   return { names, computed, format: binary ? 'binary' : 'text', enums: [...enums], naming };
 }
 
-const intervals: ReadonlySet<number> = new Set([1186, 1187]);
-
-function sameBinaryForm(source: Column, target: Column, versions: readonly [number, number]): boolean {
+function sameBinaryForm(source: Column, target: Column, versions: Versions): boolean {
   if (!source.type.binarySafe || !target.type.binarySafe || source.type.text !== target.type.text) return false;
-  // Infinite intervals came with 17; an older server would read their bytes as a finite value.
-  return !(intervals.has(source.type.oid) && versions[0] >= 170_000 && versions[1] < 170_000);
+  return meansTheSame(source.type, versions);
 }

@@ -360,3 +360,23 @@ test('with sync_interval changes wait to be gathered, and without it one is ther
   expect(gathered.transactions).toBe(2);
   await slow.stop();
 });
+
+test('a value that the target’s older version does not have is told as such', async () => {
+  await using source = await testDatabase(18);
+  await using target = await testDatabase(14);
+  const f = await following({
+    source,
+    target,
+    tables: 'create domain span as interval; create table x (id int primary key, i span)',
+    mirrored: ['x'],
+  });
+  const running = f.start();
+  await source.exec(`insert into x values (1, '-infinity')`);
+  await expect(running.done).rejects.toMatchObject({
+    message: expect.stringMatching(/^insert into public\.x \(id\) = \(1\) failed on the target: /),
+    hint: expect.stringMatching(
+      /^PostgreSQL 14 of the target may lack this value, which PostgreSQL 18 of the source has/,
+    ),
+    retry: 'person',
+  });
+});

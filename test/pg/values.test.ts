@@ -48,13 +48,20 @@ test.each(
   const [keyed, bag] = [`values_${what}`, `all_${what}`];
   // As text, the built-in types go along.
   const tables = what === 'own' ? [keyed, bag, 'values_builtin', 'all_builtin'] : [keyed, bag];
-  const f = await following({ source, target, tables: valuesDefinition, mirrored: tables });
+  // Their bytes mean something else before 17.
+  const types = Object.keys(builtinValues);
+  const textual =
+    what === 'builtin' && from > to ? types.filter((type) => /interval|posint|price|word/.test(type)) : [];
+  const columns = textual.map((type) => `drop c${types.indexOf(type)}`).join(', ');
+  const dropped = textual.length === 0 ? '' : `; alter table ${keyed} ${columns}; alter table ${bag} ${columns}`;
+  const builtin = Object.fromEntries(Object.entries(builtinValues).filter(([type]) => !textual.includes(type)));
+  const f = await following({ source, target, tables: valuesDefinition + dropped, mirrored: tables });
   const running = f.start();
   const write = async (id: number, rest: string) => {
     const inserts = tables
       .filter((each) => each.startsWith('values'))
       .map((each) => {
-        const values = each === 'values_own' ? ownValues : builtinValues;
+        const values = each === 'values_own' ? ownValues : builtin;
         return `${insertValues(each, values, id)}; insert into ${each.replace('values', 'all')} select * from ${each} where id >= ${id}`;
       });
     await source.exec(`begin; ${inserts.join('; ')}; ${rest}; commit`);

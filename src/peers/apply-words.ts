@@ -1,0 +1,28 @@
+// What people are told of a row that the target does not take. Pure.
+import type { SluiceError } from '../base/errors.ts';
+import { copyAgain } from '../mirror/remedy.ts';
+import type { Versions } from '../pg/binary-form.ts';
+import { showTable, type TableName } from '../pg/table.ts';
+
+/** What was done with a row. */
+export const words = {
+  insert: 'insert into',
+  update: 'update of',
+  delete: 'delete from',
+  truncate: 'truncate of',
+} as const;
+
+/** Where the target's rows are not what the stream says. */
+export function conflictHint(mirror: string, table: TableName): string {
+  return `Something else wrote to ${showTable(table)} on the target. Mend the row and RESUME MIRROR ${mirror}. Where more is amiss: ${copyAgain(mirror)}`;
+}
+
+/** Where the target does not take a row. */
+export function refusedHint(error: SluiceError, versions: Versions): string {
+  if (error.retry === 'backoff') return 'Nothing of the source transaction was applied. It is tried again by itself.';
+  const [newer, older] = versions.map((version) => Math.floor(version / 10_000)) as [number, number];
+  // data_exception: what the target's type does not take.
+  if (error.sqlstate.startsWith('22') && older < newer)
+    return `PostgreSQL ${older} of the target may lack this value, which PostgreSQL ${newer} of the source has: then nothing on the target lets it in. Change it on the source, or leave its column out, and copy again (DROP MIRROR, CREATE MIRROR … WITH (resync = true)); or mirror to PostgreSQL ${newer}.`;
+  return 'Nothing of the source transaction was applied. Mend the target, then RESUME MIRROR.';
+}
