@@ -53,6 +53,8 @@ export interface CdcReport {
   /** Once: the target has passed the snapshots of all tables. Awaited. */
   consistent(): Promise<void>;
   note(message: string): Promise<void>;
+  /** Whom an apply waits for at this moment; nothing: it goes on. */
+  waits(lines: readonly string[]): Promise<void>;
   /** As note, but not again while the journal has it: for what is the same at every beginning. */
   noteOnce(message: string): Promise<void>;
   /** A change of the schema that the target has. Awaited; may be called again with the same one. */

@@ -17,6 +17,7 @@ import { followLabels } from './labels.ts';
 import type { Followed, Positions } from './positions.ts';
 import type { CdcReport } from './report.ts';
 import { openSession, type Session } from './session.ts';
+import { tellWaits } from './waits.ts';
 import { Wake } from './wake.ts';
 import type { Readings } from './written.ts';
 
@@ -117,6 +118,7 @@ async function followOnce(
       if (followed === 'unstreamed') await tellUnstreamed(deps, session.streamed?.failure ?? null);
       scope.stop();
     });
+    scope.run((stop) => tellWaits(session, deps.log, stop));
     scope.run((stop) => watchPosition(session, positions, stop));
     scope.run((stop) => keepSequences(deps, { stop, wish: signal }));
     scope.run((stop) => watchSource(deps, { session, positions, wake }, stop));

@@ -17,7 +17,6 @@ export interface ProgressFacts {
   readonly percent: number | null;
   readonly ends_at: string | null;
   readonly phase: string;
-  readonly waits_for: readonly string[] | null;
 }
 
 export interface WalFacts {
@@ -47,8 +46,11 @@ export async function progressRows(db: Connection, mirror: string, stands: boole
   const parts = await db.query<{ facts: PartFacts }>(sql`select pg_catalog.to_json(f) as facts
     from (select * from sluice.parts where mirror = ${mirror} and state = 'copying'
       order by source_table, part limit ${mostParts}) f`);
+  const waits = await db.query<{ line: string }>(
+    sql`select waits_for as line from sluice.waits where mirror = ${mirror}`,
+  );
   return [
-    ...(progress?.facts.waits_for ?? []).map((line): [string, string] => ['waits for', line]),
+    ...waits.map(({ line }): [string, string] => ['waits for', line]),
     ...(progress === undefined ? [] : progressLines(progress.facts, stands)),
     ...(wal === undefined ? [] : [['log held back', walLine(wal.facts, stands)] as [string, string]]),
     ...(stands ? [] : parts).map(({ facts }): [string, string] => [

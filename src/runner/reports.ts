@@ -89,6 +89,9 @@ export function cdcReport(
     async note(message: string): Promise<void> {
       progress.note(message);
     },
+    async waits(lines: readonly string[]): Promise<void> {
+      progress.waits(lines);
+    },
     async noteOnce(message: string): Promise<void> {
       progress.note(message, { once: true });
     },

@@ -124,6 +124,7 @@ export async function following(options: FollowingOptions): Promise<Following> {
         conflict: async (conflict) => void conflicts.push(conflict),
         consistent: async () => void followed.consistent++,
         note: async (message) => void notes.push(message),
+        waits: async () => {},
         noteOnce: async (message) => void notes.push(message),
         objects: async (lines) => {
           for (const line of lines) objects.set(objectKey(line), line);

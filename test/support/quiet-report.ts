@@ -10,6 +10,7 @@ export const quietReport: CdcReport = {
   consistent: quiet,
   note: quiet,
   noteOnce: quiet,
+  waits: quiet,
   changed: quiet,
   objects: quiet,
   gone: quiet,

@@ -23,7 +23,6 @@ const progress: ProgressFacts = {
   percent: 37,
   ends_at: '18:45:00 +00:00',
   phase: 'snapshotting',
-  waits_for: null,
 };
 
 test('a copy tells how far it is, how fast, and when all is done, indexes included', () => {
