@@ -59,6 +59,7 @@ export function agree(given: Sides): Agreement {
   // Where changes are not followed, telling is all that can be done.
   const told = given.follows || !isNow ? [] : rewrittenNames(sides);
   if (told.length > 0) notes.push(mayDiffer(sides, told));
+  if (!given.follows && isNow) notes.push(...newComputed(sides));
   const isAgreed = isNow && (sides.past || !given.follows || !hasRewritten(sides));
   const shape = isAgreed ? withFiles(same, seenFiles(now)) : same;
   const exclude = left.map((index) => `\0${index}`);
@@ -82,6 +83,19 @@ function rewrittenNames(sides: Sides): readonly string[] {
 function mayDiffer({ mirrored }: Sides, columns: readonly string[]): string {
   const [from, to] = [showTable(mirrored.from), showTable(mirrored.to)];
   return `${from} was written anew on the source with a change of ${columns.join(', ')}; if that computed new values, ${to} does not have them: make the same change there`;
+}
+
+// No row brings a generated column, so that nothing fails without it. An older version has not remembered which there were.
+function newComputed({ stored, mirrored, source, target }: Sides): readonly string[] {
+  const { computed } = stored;
+  if (computed === undefined) return [];
+  const [from, to] = [showTable(mirrored.from), showTable(mirrored.to)];
+  return source.columns.flatMap(({ attnum, name, generated }) => {
+    const isNew = generated !== '' && !isExcluded({ stored, mirrored }, attnum, name);
+    if (!isNew || computed.some((each) => each.attnum === attnum)) return [];
+    if (target.columns.some((each) => each.name === name)) return [];
+    return `${from} on the source has a new generated column ${showName(name)}, which does not follow with schema_changes = off; to have it, on the target run ALTER TABLE ${to} ${addColumn(name, source)};`;
+  });
 }
 
 // What goes with a table's columns: names of its key, what both sides compute, what is left out.

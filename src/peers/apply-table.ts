@@ -180,6 +180,8 @@ export function addColumn(name: string, source: Table): string {
   const column = source.columns.find((each) => each.name === name);
   const parts = [`ADD COLUMN ${showName(name)} ${column?.type.text ?? '…'}`];
   if (column?.default != null && column.generated === '') parts.push(`DEFAULT ${column.default}`);
+  if (column?.default != null && column.generated !== '')
+    parts.push(`GENERATED ALWAYS AS (${column.default}) ${column.generated === 's' ? 'STORED' : 'VIRTUAL'}`);
   if (column?.notNull) parts.push('NOT NULL');
   if (column !== undefined && column.identity !== '') {
     parts.push(`GENERATED ${column.identity === 'a' ? 'ALWAYS' : 'BY DEFAULT'} AS IDENTITY`);

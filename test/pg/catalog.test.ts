@@ -85,7 +85,9 @@ test('the reader sees every view and no table, and may change nothing', async ()
     ...['peer_slot_size', 'qrep_partitions', 'qrep_runs'].map((name) => `peerdb_stats.${name}`),
     ...['batches', 'changes', 'conflicts', 'errors', 'journal'].map((name) => `sluice.${name}`),
     ...['mirrors', 'objects', 'parts', 'peers'].map((name) => `sluice.${name}`),
-    ...['progress', 'schema_changes', 'script', 'slots', 'tables', 'users', 'waits', 'wal'].map((name) => `sluice.${name}`),
+    ...['progress', 'schema_changes', 'script', 'slots', 'tables', 'users', 'waits', 'wal'].map(
+      (name) => `sluice.${name}`,
+    ),
   ]);
   for (const { schema, name } of views)
     expect(await reader.query(sql`select * from ${ident(schema, name)}`)).toEqual([]);

@@ -361,6 +361,33 @@ test('with sync_interval changes wait to be gathered, and without it one is ther
   await slow.stop();
 });
 
+test('a generated column that does not follow is told of once', async () => {
+  await using source = await testDatabase(18);
+  await using target = await testDatabase(14);
+  const options = { schema_changes: 'off' };
+  const f = await following({
+    source,
+    target,
+    tables: 'create table x (id int primary key)',
+    mirrored: ['x'],
+    options,
+  });
+  const running = f.start();
+  await source.exec('insert into x values (1)');
+  await f.settle();
+  await source.exec('alter table x add g int generated always as (id * 2) stored; insert into x values (2)');
+  await f.settle();
+  await running.stop();
+  const again = f.start();
+  await source.exec('insert into x values (3)');
+  await f.settle();
+  await again.stop();
+  expect(f.notes.filter((note) => note.includes('generated column'))).toEqual([
+    'public.x on the source has a new generated column g, which does not follow with schema_changes = off; to have it, on the target run ALTER TABLE public.x ADD COLUMN g integer GENERATED ALWAYS AS ((id * 2)) STORED;',
+  ]);
+  expect((await f.rows('x')).target).toEqual(['(1)', '(2)', '(3)']);
+});
+
 test('a value that the target’s older version does not have is told as such', async () => {
   await using source = await testDatabase(18);
   await using target = await testDatabase(14);
