@@ -356,7 +356,8 @@ export class RelationBook {
       }
       const again = last !== undefined || this.#reshaped || tries > 0;
       const { source, target } = await this.#sides(mirrored, now, again || !sameTable(now, mirrored.from));
-      if (source === undefined || isSameMoment(source, now) || tries === mostLooks) {
+      // It may have got another name between the two.
+      if ((source !== undefined && isSameMoment(source, now)) || tries === mostLooks) {
         return { now, types, own, lsn, last, seen, source, target };
       }
     }
