@@ -49,10 +49,13 @@ const cases: Readonly<Record<string, readonly string[]>> = {
   'while another column gets another name': [`${anew}; alter table $ rename d to e`, more],
 };
 
-test.each([
+// The other direction when there is time.
+const ways = [
   { from: 14, to: 18, viaRoot: true },
   { from: 18, to: 14, viaRoot: false },
-] as const)(
+] as const;
+
+test.each(process.env.SLUICE_LONG_TESTS === '1' ? ways : ways.slice(0, 1))(
   'values that ALTER TABLE computes anew under their type are the same on both sides (from $from to $to, partitions by their root: $viaRoot)',
   async ({ from, to, viaRoot }) => {
     await using source = await testDatabase(from);

@@ -48,6 +48,13 @@ test('a server outlives the death of its embedded catalog, and ends its clients 
   }
   process.kill(pid, 'SIGKILL');
   await until('it is gone', () => !isAlive(pid));
+  // Its processes notice that one after another; until then one of them may be asked, and say so.
+  await until('the catalog answers again', async () => {
+    await using again = await client(server.port, config.password);
+    await again.query('show mirrors');
+    await again.query('select 1 from sluice.journal');
+    return true;
+  });
   await using after = await client(server.port, config.password);
   expect((await after.query('show mirrors')).rows).toEqual([]);
   expect((await after.query('select count(*)::int as n from sluice.journal')).rows).toEqual([{ n: 0 }]);
