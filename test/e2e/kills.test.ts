@@ -14,7 +14,7 @@ import { untilLate } from '../support/wait.ts';
 import { type Cutter, wireCutter } from '../support/wire-cutter.ts';
 
 const asked = Number(process.env.SLUICE_KILLS ?? 0);
-const kills = asked || 2;
+const kills = asked || 1;
 
 interface Side extends AsyncDisposable {
   readonly own: OwnServer;

@@ -4,7 +4,7 @@ import { type ModelResult, runModel } from '../model/run.ts';
 
 // `SLUICE_MODEL_COLUMNS=1`: columns change, too. `SLUICE_MODEL_SEEDS=7` or `100-140`, `SLUICE_MODEL_SECONDS`: how long each of them writes.
 const [first = 1, last = first] = (process.env.SLUICE_MODEL_SEEDS ?? '1-2').split('-').map(Number);
-const seconds = Number(process.env.SLUICE_MODEL_SECONDS ?? 8);
+const seconds = Number(process.env.SLUICE_MODEL_SECONDS ?? 6);
 const runs = Array.from({ length: last - first + 1 }, (_, i) => first + i).map((seed) => ({
   seed,
   from: seed % 2 === 1 ? (14 as const) : (18 as const),
