@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 // The command line: one command, one exit code. The only process.exit.
 import { readFileSync } from 'node:fs';
-import { setFlagsFromString } from 'node:v8';
 import { Command } from 'commander';
 import { toSluiceError } from './base/errors.ts';
+import { boundHeap } from './base/heap.ts';
 import { createLog } from './base/log.ts';
 import { type Config, describeEnvironment, readConfig } from './config.ts';
 import { type RunningServer, startServer } from './server.ts';
@@ -30,9 +30,7 @@ try {
 
 /** Runs until SIGTERM or SIGINT; a second signal does not wait. */
 async function start(): Promise<void> {
-  // Rows pass in buffers outside of the heap, and what lives in it is small: without a bound it is let grow to several times that
-  // before it is swept (a copy of 500 tables held 25 MB and took 190).
-  setFlagsFromString('--heap-growing-percent=40');
+  boundHeap();
   const config = readConfig();
   const log = createLog({ level: config.logLevel, format: config.logFormat });
   const stopping = new Promise<NodeJS.Signals>((resolve) => {

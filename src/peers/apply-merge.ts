@@ -21,8 +21,8 @@ import type { Statements } from './apply-statements.ts';
 import type { AppliedColumn, AppliedTable } from './apply-table.ts';
 import type { Piece, TableCounts } from './apply-walk.ts';
 import { cellEnd, cells } from './pgoutput.ts';
-import { type NetEffect, netEffect, type RawChange, type Row, type TableEffect } from './staging.ts';
-import { type CopyRow, copyFrames } from './staging-copy.ts';
+import { leadInsert, type NetEffect, netEffect, type RawChange, type Row, type TableEffect } from './staging.ts';
+import { CopyRows, copyFrames } from './staging-copy.ts';
 
 /** A command of a merge: how many rows it must touch, or null if any number is right. */
 export interface Expected {
@@ -95,31 +95,32 @@ function* tableFrames(effect: TableEffect, merge: Merge): Generator<Buffer> {
     yield* changeFrames(effect.few, merge);
     return;
   }
-  const plan = table.identity === 'key' ? planKeys(effect) : planRows(effect);
+  const plan = planOf(effect);
   const { statements, expected } = merge;
   const writer = new FrameWriter();
   const direct = isDirect(table, plan);
-  const stagedRows = direct ? plan.staged : [...plan.staged, ...plan.inserts, ...plan.gone];
+  const staged = direct ? [plan.staged] : [plan.staged, plan.inserts, plan.gone];
+  const stagedRows = staged.reduce((sum, rows) => sum + rows.length, 0);
   const run = (key: string, text: () => string, rows: number | null) => {
     statements.run(writer, `${key}${table.id}`, text);
     expected.push({ table, rows });
   };
-  if (stagedRows.length > 0) {
+  if (stagedRows > 0) {
     if (merge.dirty.has(table)) run('truncate', () => truncateStaging(table), null);
     merge.dirty.add(table);
     statements.run(writer, `stage${table.id}`, () => copyToStaging(table));
-    expected.push({ table, rows: stagedRows.length, stages: true });
+    expected.push({ table, rows: stagedRows, stages: true });
     yield writer.take();
-    yield* copyFrames(table, stagedRows);
+    yield* copyFrames(table, staged, true);
     writer.copyDone();
   }
   const { deleted } = table.marks;
   // Which of them was last is not staged, and where rows stay it matters.
-  if (deleted !== null && stagedRows.length > 1 && table.identity === 'key' && mayLookDifferent(table)) {
+  if (deleted !== null && stagedRows > 1 && table.identity === 'key' && mayLookDifferent(table)) {
     run('twice', () => stagedTwice(table), 0);
   }
   // Nested loops over the target's key do not depend on how large the target is; without such an index the planner decides.
-  const planned = stagedRows.length > 0 && !(table.indexed && table.identity === 'key');
+  const planned = stagedRows > 0 && !(table.indexed && table.identity === 'key');
   if (planned) run('hash', () => `select set_config('enable_hashjoin', 'on', true)`, null);
   if (plan.deletes > 0) {
     const text = () => (table.identity === 'key' ? deleteStaged(table) : deleteStagedRows(table));
@@ -144,10 +145,7 @@ function* tableFrames(effect: TableEffect, merge: Merge): Generator<Buffer> {
   if (plan.inserts.length > 0 && direct) {
     run('copy', () => copyToTarget(table), plan.inserts.length);
     yield writer.take();
-    yield* copyFrames(
-      table,
-      plan.inserts.map((row) => ({ ...row, lead: [] })),
-    );
+    yield* copyFrames(table, [plan.inserts], false);
     writer.copyDone();
   }
   if (writer.length > 0) yield writer.take();
@@ -171,22 +169,28 @@ interface UpdateGroup {
 
 interface Plan {
   /** Deletes and updates. */
-  readonly staged: CopyRow[];
-  readonly inserts: CopyRow[];
+  readonly staged: CopyRows;
+  readonly inserts: CopyRows;
   insertTimes: number;
   /** Rows that came and went, where those stay. */
-  readonly gone: CopyRow[];
+  readonly gone: CopyRows;
   goneTimes: number;
   deletes: number;
   readonly updates: readonly UpdateGroup[];
 }
 
-const leadInsert = [stagedInsert, 1];
 const leadGone = [stagedGone, 1];
 const leadDelete = [stagedDelete, 1];
 
 function emptyPlan(): Plan & { readonly updates: UpdateGroup[] } {
-  return { staged: [], inserts: [], insertTimes: 0, gone: [], goneTimes: 0, deletes: 0, updates: [] };
+  const rows = { staged: new CopyRows(), inserts: new CopyRows(), gone: new CopyRows() };
+  return { ...rows, insertTimes: 0, goneTimes: 0, deletes: 0, updates: [] };
+}
+
+function planOf(effect: TableEffect): Plan {
+  const { table, inserted } = effect;
+  if (inserted !== null) return { ...emptyPlan(), inserts: inserted, insertTimes: inserted.length };
+  return table.identity === 'key' ? planKeys(effect) : planRows(effect);
 }
 
 function planKeys({ table, keys }: TableEffect): Plan {
@@ -202,22 +206,22 @@ function planKeys({ table, keys }: TableEffect): Plan {
       plan.updates.push(found.group);
     }
     found.group.rows++;
-    plan.staged.push({ buffer, row, lead: found.lead });
+    plan.staged.push(buffer, row, found.lead);
   };
   for (const entry of keys.values()) {
     const { buffer, row, last } = entry;
     if (buffer === null) {
       if (!entry.before && last !== null) {
         plan.goneTimes++;
-        plan.gone.push({ ...last, lead: leadGone });
+        plan.gone.push(last.buffer, last.row, leadGone);
       } else if (entry.before && last !== null) update(last, true);
       else if (entry.before) {
         plan.deletes++;
-        plan.staged.push({ buffer: entry.keyBuffer, row: entry.keyRow, lead: leadDelete });
+        plan.staged.push(entry.keyBuffer, entry.keyRow, leadDelete);
       }
     } else if (!entry.before) {
       plan.insertTimes++;
-      plan.inserts.push({ buffer, row, lead: leadInsert });
+      plan.inserts.push(buffer, row, leadInsert);
     } else update({ buffer, row }, false);
   }
   return plan;
@@ -256,14 +260,14 @@ function planRows({ table, rows }: TableEffect): Plan {
     const passed = table.marks.deleted === null ? 0 : gone - Math.max(0, -delta);
     if (passed > 0) {
       plan.goneTimes += passed;
-      plan.gone.push({ buffer, row, lead: [stagedGone, passed] });
+      plan.gone.push(buffer, row, [stagedGone, passed]);
     }
     if (delta < 0) {
       plan.deletes -= delta;
-      plan.staged.push({ buffer, row, lead: [stagedDelete, -delta] });
+      plan.staged.push(buffer, row, [stagedDelete, -delta]);
     } else if (delta > 0) {
       plan.insertTimes += delta;
-      plan.inserts.push({ buffer, row, lead: [stagedInsert, delta] });
+      plan.inserts.push(buffer, row, [stagedInsert, delta]);
     }
   }
   return plan;

@@ -7,32 +7,50 @@ const fileHeader = Buffer.from('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0', 'latin1');
 const fileTrailer = Buffer.from([0xff, 0xff]);
 const frameBytes = 64 * 1024;
 const frameHeader = 5;
+const noLead: readonly number[] = [];
 
-export interface CopyRow {
-  readonly buffer: Buffer;
-  readonly row: RowAt;
+/** Rows where they were received, in three lists: an object for each of millions would keep the sweeper busy. */
+export class CopyRows {
+  readonly buffers: Buffer[] = [];
+  readonly rows: RowAt[] = [];
   /** First columns that are ours: staged rows say what is to be done with them. */
-  readonly lead: readonly number[];
+  readonly leads: (readonly number[])[] = [];
+
+  get length(): number {
+    return this.rows.length;
+  }
+
+  push(buffer: Buffer, row: RowAt, lead: readonly number[]): void {
+    this.buffers.push(buffer);
+    this.rows.push(row);
+    this.leads.push(lead);
+  }
 }
 
-/** CopyData frames for rows of a table: lead columns as int4, then the mirrored columns in order. */
-export function* copyFrames(table: AppliedTable, rows: Iterable<CopyRow>): Generator<Buffer> {
+/** CopyData frames for rows of a table: lead columns (if they are wanted) as int4, then the mirrored columns in order. */
+export function* copyFrames(table: AppliedTable, lists: readonly CopyRows[], leading: boolean): Generator<Buffer> {
+  const { columns } = table;
   let frame = newFrame(frameBytes);
   let at = frameHeader + fileHeader.copy(frame, frameHeader);
-  for (const row of rows) {
-    let end = writeRow(table, row, { frame, at });
-    if (end < 0) {
-      if (at > frameHeader) yield closeFrame(frame, at);
-      frame = newFrame(frameBytes);
-      at = frameHeader;
-      end = writeRow(table, row, { frame, at });
-      // A row longer than a frame gets one of its own.
-      for (let room = frameBytes * 4; end < 0; room *= 4) {
-        frame = newFrame(room);
-        end = writeRow(table, row, { frame, at });
+  for (const { buffers, rows, leads } of lists) {
+    for (let i = 0; i < rows.length; i++) {
+      const buffer = buffers[i]!;
+      const row = rows[i]!;
+      const lead = leading ? leads[i]! : noLead;
+      let end = writeRow(columns, buffer, row, lead, frame, at);
+      if (end < 0) {
+        if (at > frameHeader) yield closeFrame(frame, at);
+        frame = newFrame(frameBytes);
+        at = frameHeader;
+        end = writeRow(columns, buffer, row, lead, frame, at);
+        // A row longer than a frame gets one of its own.
+        for (let room = frameBytes * 4; end < 0; room *= 4) {
+          frame = newFrame(room);
+          end = writeRow(columns, buffer, row, lead, frame, at);
+        }
       }
+      at = end;
     }
-    at = end;
   }
   if (at + fileTrailer.length > frame.length) {
     yield closeFrame(frame, at);
@@ -64,19 +82,24 @@ function closeFrame(frame: Buffer, end: number): Buffer {
   return frame.subarray(0, end);
 }
 
-// Gives where the row ends, or -1 if it does not fit.
-function writeRow(table: AppliedTable, { buffer, row, lead }: CopyRow, to: { frame: Buffer; at: number }): number {
-  const { frame } = to;
-  const { columns } = table;
-  let out = to.at;
+// Gives where the row ends, or -1 if it does not fit. Called for each of millions: no object is made for a call.
+function writeRow(
+  columns: readonly { readonly index: number }[],
+  buffer: Buffer,
+  row: RowAt,
+  lead: readonly number[],
+  frame: Buffer,
+  start: number,
+): number {
+  let out = start;
   const room = frame.length;
   if (out + 2 + lead.length * 8 > room) return -1;
   const count = lead.length + columns.length;
   frame[out++] = count >> 8;
   frame[out++] = count & 0xff;
-  for (const value of lead) {
+  for (let i = 0; i < lead.length; i++) {
     frame.writeUInt32BE(4, out);
-    frame.writeInt32BE(value, out + 4);
+    frame.writeInt32BE(lead[i]!, out + 4);
     out += 8;
   }
   let at = row + 2;
@@ -96,7 +119,9 @@ function writeRow(table: AppliedTable, { buffer, row, lead }: CopyRow, to: { fra
     }
     const length = readLength(buffer, at + 1) + 4;
     if (out + length > room) return -1;
-    copyBytes(buffer, at + 1, { frame, out, length });
+    // A call into the runtime costs more than a few bytes by hand.
+    if (length > 24) buffer.copy(frame, out, at + 1, at + 1 + length);
+    else for (let byte = 0; byte < length; byte++) frame[out + byte] = buffer[at + 1 + byte]!;
     out += length;
     at += length + 1;
   }
@@ -106,15 +131,4 @@ function writeRow(table: AppliedTable, { buffer, row, lead }: CopyRow, to: { fra
 function skip(buffer: Buffer, at: number): number {
   const kind = buffer[at];
   return kind === cells.null || kind === cells.unchanged ? at + 1 : at + 5 + readLength(buffer, at + 1);
-}
-
-// A call into the runtime costs more than a few bytes by hand.
-function copyBytes(
-  from: Buffer,
-  at: number,
-  to: { readonly frame: Buffer; readonly out: number; readonly length: number },
-) {
-  const { frame, out, length } = to;
-  if (length > 24) from.copy(frame, out, at, at + length);
-  else for (let i = 0; i < length; i++) frame[out + i] = from[at + i]!;
 }

@@ -1,7 +1,12 @@
 // The net effect of many changes: per table and key, what was there before and what is there after.
+import { stagedInsert } from './apply-sql.ts';
 import type { AppliedTable } from './apply-table.ts';
 import { type ChangesStep, eachChange, noCounts, type TableCounts } from './apply-walk.ts';
 import { type Change, cellEnd, cells, type RowAt, rowEnd } from './pgoutput.ts';
+import { CopyRows } from './staging-copy.ts';
+
+/** Before a row that is inserted once. */
+export const leadInsert: readonly number[] = [stagedInsert, 1];
 
 /** What a key's row was before and is after. */
 export interface KeyEffect {
@@ -37,6 +42,8 @@ export interface TableEffect {
   readonly table: AppliedTable;
   readonly keys: Map<string | number, KeyEffect>;
   readonly rows: Map<string, RowEffect>;
+  /** The rows that came, as long as nothing but inserts did: then no two are the same, and none is looked for. Null: something else came. */
+  inserted: CopyRows | null;
   /** All changes in their order, as long as they are few: then a COPY and a merge cost more than they save. */
   few: RawChange[] | null;
 }
@@ -61,7 +68,7 @@ export function netEffect(step: ChangesStep, counts: Map<AppliedTable, TableCoun
   eachChange(step, ({ table, change, buffer, bytes }) => {
     let effect = last?.table === table ? last : tables.get(table);
     if (effect === undefined) {
-      effect = { table, keys: new Map(), rows: new Map(), few: [] };
+      effect = { table, keys: new Map(), rows: new Map(), inserted: new CopyRows(), few: [] };
       tables.set(table, effect);
     }
     last = effect;
@@ -69,9 +76,19 @@ export function netEffect(step: ChangesStep, counts: Map<AppliedTable, TableCoun
       effect.few = null;
     }
     count(counts, table, change).bytes += bytes;
-    if (!add(effect, change, buffer)) inOrder = true;
+    if (effect.inserted !== null && change.kind === 'insert') effect.inserted.push(buffer, change.row, leadInsert);
+    else if (!(lookInto(effect) && add(effect, change, buffer))) inOrder = true;
   });
   return { tables, inOrder };
+}
+
+// From here on rows are looked for: those that came, too.
+function lookInto(effect: TableEffect): boolean {
+  const { inserted } = effect;
+  if (inserted === null) return true;
+  effect.inserted = null;
+  const { buffers, rows } = inserted;
+  return rows.every((row, i) => add(effect, { kind: 'insert', relation: 0, row }, buffers[i]!));
 }
 
 /** Counts a change of a table; gives what was counted of it. */

@@ -4,7 +4,7 @@ import { SluiceError, saidBy, toSluiceError } from '../base/errors.ts';
 import type { Connection } from '../pg/client.ts';
 import { formatLsn, type Lsn, laterLsn } from '../pg/lsn.ts';
 import { quoteName } from '../pg/sql.ts';
-import { readMessage, tags } from './pgoutput.ts';
+import { readLength, readMessage, tags } from './pgoutput.ts';
 import { FrameGatherer } from './stream-frames.ts';
 
 export interface StreamOptions {
@@ -26,7 +26,10 @@ export interface StreamOptions {
  */
 export interface BlockSink {
   start(xid: number): void;
-  /** A message of the block, in its frame: it has the number of its subtransaction behind the tag, but for an origin. */
+  /**
+   * Messages of the block, in their frames: each has the number of its subtransaction behind the tag, but for an origin.
+   * The bytes are the sink's, to change them where they lie.
+   */
   add(buffer: Buffer, start: number, end: number): void;
   /** Its commit has come, and waits among the messages to be taken. */
   commit(xid: number): void;
@@ -197,15 +200,19 @@ export class ChangeStream implements AsyncDisposable {
   }
 
   #receive(part: Buffer): void {
-    // Messages of blocks go elsewhere; runs of others are kept as they lie.
+    // Messages of blocks go elsewhere; runs of either are kept as they lie.
     let runStart = 0;
     for (let at = 0; at < part.length; ) {
-      const end = at + part.readUInt32BE(at + 1) + 1;
+      const end = at + readLength(part, at + 1) + 1;
       // CopyData: 'd' and length, then XLogData: 'w' and three fields of 8 bytes, or keepalive: 'k', end of WAL, time, reply wanted
       const kind = part[at + 5];
       if (kind === 0x77) {
-        if (this.#blocks !== null && this.#goesToBlock(this.#blocks, part, { at, end })) {
+        if (this.#blocks !== null && !this.#inBlock && this.#isOfBlocks(this.#blocks, part, { at, end })) {
           this.#keep(part, runStart, at);
+          runStart = end;
+        } else if (this.#inBlock && part[at + 30] === tags.streamStop) {
+          this.#blocks?.add(part, runStart, at);
+          this.#inBlock = false;
           runStart = end;
         }
       } else if (kind === 0x6b) {
@@ -214,19 +221,21 @@ export class ChangeStream implements AsyncDisposable {
         if (part[at + 22] === 1) this.#sendStatus(false);
         // Keepalives are few, and their place among the messages matters: they go the same way. One within a block says nothing
         // of that transaction, which comes whole again as long as its commit is not behind what we said is durable.
+        if (this.#inBlock) {
+          this.#blocks?.add(part, runStart, at);
+          this.#keep(part, at, end);
+          runStart = end;
+        }
       }
       at = end;
     }
-    this.#keep(part, runStart, part.length);
+    if (this.#inBlock) this.#blocks?.add(part, runStart, part.length);
+    else this.#keep(part, runStart, part.length);
   }
 
-  #goesToBlock(blocks: BlockSink, part: Buffer, { at, end }: { readonly at: number; readonly end: number }): boolean {
+  // What begins a block or ends a transaction that came in blocks. A commit goes the way of all messages as well.
+  #isOfBlocks(blocks: BlockSink, part: Buffer, { at, end }: { readonly at: number; readonly end: number }): boolean {
     const tag = part[at + 30];
-    if (this.#inBlock) {
-      if (tag === tags.streamStop) this.#inBlock = false;
-      else blocks.add(part, at, end);
-      return true;
-    }
     if (tag !== tags.streamStart && tag !== tags.streamAbort && tag !== tags.streamCommit) return false;
     const message = readMessage(part, at + 30, end);
     if (message.kind === 'streamCommit') {

@@ -96,22 +96,23 @@ export class StreamedTransactions implements BlockSink, AsyncDisposable {
     const open = this.#current;
     if (open === null) return;
     if (this.#failure !== null) open.broken = true;
-    if (open.broken) return;
-    const tag = buffer[start + messageOffset];
-    // An origin is the transaction's own.
-    const cut = tag === tags.origin ? 0 : xidBytes;
-    const length = end - start - cut;
-    const alone = length > mostBufferBytes;
-    const into = alone ? this.#alone(open, length) : this.#roomFor(open, length);
-    // One copy: what stands before the message's content is written anew.
-    const at = open.filled;
-    buffer.copy(into, at, start + cut, end);
-    writeHead(into, at, { length, tag: tag ?? 0 });
-    into.writeUInt32BE(cut === 0 ? open.xid : buffer.readUInt32BE(start + messageOffset + 1), at + xidOffset);
-    if (tag === tags.message && !this.#matters(into, at, at + length)) return;
-    if (tag === tags.message) open.told = true;
-    if (alone) this.#write(open, into);
-    else open.filled = at + length;
+    let run = -1;
+    let last = -1;
+    for (let at = start; at < end && !open.broken; ) {
+      const next = at + readLength(buffer, at + 1) + 1;
+      const tag = buffer[at + messageOffset];
+      if (tag === tags.origin || tag === tags.message) {
+        this.#addRun(open, buffer, { run, last, end: at });
+        run = -1;
+        this.#addSingle(open, buffer, { at, next, tag });
+      } else {
+        if (run < 0) run = at;
+        last = at;
+        shift(buffer, at);
+      }
+      at = next;
+    }
+    this.#addRun(open, buffer, { run, last, end });
   }
 
   commit(xid: number): void {
@@ -170,16 +171,49 @@ export class StreamedTransactions implements BlockSink, AsyncDisposable {
     await Promise.all(this.#closing);
   }
 
+  // Shifted frames: each but the last has the four bytes before the next one for its own.
+  #addRun(open: Open, buffer: Buffer, of: { readonly run: number; readonly last: number; readonly end: number }): void {
+    const { run, last, end } = of;
+    if (run < 0 || open.broken) return;
+    const start = run + xidBytes;
+    buffer.writeUInt32BE(end - last - xidBytes - 1, last + xidBytes + 1);
+    const length = end - start;
+    if (length > mostBufferBytes) {
+      this.#flush(open);
+      this.#write(open, Buffer.from(buffer.subarray(start, end)));
+      return;
+    }
+    const into = this.#roomFor(open, length);
+    open.filled += buffer.copy(into, open.filled, start, end);
+  }
+
+  // An origin, which is the transaction's own and has no number, or a logical message, most of which are nobody's.
+  #addSingle(
+    open: Open,
+    buffer: Buffer,
+    { at, next, tag }: { readonly at: number; readonly next: number; readonly tag: number },
+  ): void {
+    const cut = tag === tags.origin ? 0 : xidBytes;
+    const length = next - at - cut;
+    const frame = Buffer.allocUnsafeSlow(length);
+    buffer.copy(frame, 0, at + cut, next);
+    writeHead(frame, 0, { length, tag });
+    frame.writeUInt32BE(cut === 0 ? open.xid : buffer.readUInt32BE(at + messageOffset + 1), xidOffset);
+    if (tag === tags.message && !this.#matters(frame, 0, length)) return;
+    if (tag === tags.message) open.told = true;
+    if (length > mostBufferBytes) {
+      this.#flush(open);
+      this.#write(open, frame);
+    } else {
+      const into = this.#roomFor(open, length);
+      open.filled += frame.copy(into, open.filled);
+    }
+  }
+
   // Ours go on; others are nobody's, and may be large.
   #matters(buffer: Buffer, start: number, end: number): boolean {
     const { transactional, prefix } = readMessage(buffer, start + messageOffset, end) as LogicalMessage;
     return transactional && prefix === this.#options.messagePrefix;
-  }
-
-  // A frame that is larger than a buffer has one of its own, behind all that came before.
-  #alone(open: Open, length: number): Buffer {
-    this.#flush(open);
-    return Buffer.allocUnsafeSlow(length);
   }
 
   #roomFor(open: Open, length: number): Buffer {
@@ -351,6 +385,18 @@ function without(aborted: ReadonlySet<number>, chunk: Buffer): Buffer {
     at = end;
   }
   return chunk.subarray(0, kept);
+}
+
+// Makes a frame of a block an ordinary one where it lies, as most of what comes is such frames: it begins four bytes later, its tag
+// stands where the number's last byte was. Its length stays, so that it ends where the next one, shifted as well, begins; what
+// stands behind its message is read by nobody.
+function shift(buffer: Buffer, at: number): void {
+  const to = at + xidBytes;
+  for (let i = 0; i < xidBytes; i++) buffer[to + xidOffset + i] = buffer[at + messageOffset + 1 + i]!;
+  buffer[to + messageOffset] = buffer[at + messageOffset]!;
+  for (let i = 4; i > 0; i--) buffer[to + i] = buffer[at + i]!;
+  buffer[to] = 0x64;
+  buffer[to + 5] = 0x77;
 }
 
 // CopyData: 'd' and length; XLogData: 'w' and three fields of 8 bytes, which nobody reads again; then the message's tag.

@@ -1,5 +1,6 @@
 // Which engine does a phase's work, and which phase comes after it: the only place that knows that cdc follows snapshot.
 import { SluiceError, toSluiceError } from '../base/errors.ts';
+import { heapFor } from '../base/heap.ts';
 import type { Log } from '../base/log.ts';
 import type { Spill } from '../base/spill.ts';
 import type { Throttle } from '../base/throttle.ts';
@@ -87,12 +88,14 @@ async function claim({ work, pool }: StepContext, signal: AbortSignal): Promise<
 }
 
 async function prepare(context: StepContext, signal: AbortSignal): Promise<void> {
+  using _heap = heapFor('copying');
   await claim(context, signal);
   await prepareTarget(deps(context), signal);
   if (!signal.aborted) await context.move(context.work.options.do_initial_copy ? 'snapshotting' : 'catching_up');
 }
 
 async function snapshot(context: StepContext, signal: AbortSignal): Promise<void> {
+  using _heap = heapFor('copying');
   await claim(context, signal);
   await runSnapshot(deps(context), signal);
   if (signal.aborted) return;
@@ -102,6 +105,7 @@ async function snapshot(context: StepContext, signal: AbortSignal): Promise<void
 }
 
 async function finish(context: StepContext, signal: AbortSignal): Promise<void> {
+  using _heap = heapFor('copying');
   await claim(context, signal);
   await finishSnapshot(deps(context), signal);
   // Whoever sees the next phase sees the ledger as it is.
@@ -113,6 +117,7 @@ async function finish(context: StepContext, signal: AbortSignal): Promise<void> 
 
 async function follow(context: StepContext, signal: AbortSignal): Promise<void> {
   const { work, log, mirror, spill } = context;
+  using _heap = heapFor('following');
   await claim(context, signal);
   let consistent = mirror.phase === 'streaming';
   const report = cdcReport(context, async () => {
@@ -125,6 +130,7 @@ async function follow(context: StepContext, signal: AbortSignal): Promise<void> 
 
 // What RETRY asked for: of the ledger, all that is not on the target.
 async function objects(context: StepContext, signal: AbortSignal): Promise<void> {
+  using _heap = heapFor('copying');
   const { work, mirror, pool, progress } = context;
   await claim(context, signal);
   await progress.flush();

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { Spill } from '../../../src/base/spill.ts';
-import { readLength, readMessage, type StreamCommit } from '../../../src/peers/pgoutput.ts';
+import { readChange, readLength, readMessage, rowEnd, type StreamCommit, tags } from '../../../src/peers/pgoutput.ts';
 import { type CommittedStream, StreamedTransactions } from '../../../src/peers/streamed.ts';
 import * as make from '../cdc/messages.ts';
 
@@ -26,11 +26,12 @@ function world(messagePrefix: string | null = 'ours'): World {
     ...{ folder, kept, failures },
     block: (xid, ...messages) => {
       kept.start(xid);
-      for (const [message, subxid] of messages) {
-        const frame = make.frame(make.inBlock(message, subxid));
-        // As it lies among others.
-        const chunk = Buffer.concat([Buffer.from('before'), frame, Buffer.from('behind')]);
-        kept.add(chunk, 6, 6 + frame.length);
+      const frames = messages.map(([message, subxid]) => make.frame(make.inBlock(message, subxid)));
+      // As they lie among others, first all but one together.
+      for (const run of [Buffer.concat(frames.slice(0, -1)), frames.at(-1) ?? Buffer.alloc(0)]) {
+        const chunk = Buffer.concat([Buffer.from('before'), run, Buffer.from('behind')]);
+        kept.add(chunk, 6, 6 + run.length);
+        expect(chunk.subarray(0, 6).toString() + chunk.subarray(6 + run.length).toString()).toBe('beforebehind');
         chunk.fill(0);
       }
     },
@@ -58,11 +59,38 @@ async function messages(read: CommittedStream): Promise<readonly string[]> {
     for (let at = 0; at < chunk.length; ) {
       const end = at + readLength(chunk, at + 1) + 1;
       expect([chunk[at], chunk[at + 5]]).toEqual([0x64, 0x77]);
-      found.push(shown(chunk.subarray(at + 30, end)));
+      const message = chunk.subarray(at + 30, end);
+      const length = lengthOf(message);
+      // Something may stand behind it that nobody reads.
+      expect([0, 4]).toContain(message.length - length);
+      found.push(shown(message.subarray(0, length)));
       at = end;
     }
   }
   return found;
+}
+
+function lengthOf(message: Buffer): number {
+  const nameEnd = (at: number) => message.indexOf(0, at) + 1;
+  switch (message[0]) {
+    case tags.insert:
+    case tags.update:
+    case tags.delete: {
+      const change = readChange(message, 0);
+      return rowEnd(message, change.kind === 'delete' ? change.old : change.row);
+    }
+    case tags.truncate:
+      return 6 + 4 * message.readUInt32BE(1);
+    case tags.type:
+      return nameEnd(nameEnd(5));
+    case tags.relation: {
+      let at = nameEnd(nameEnd(5)) + 3;
+      for (let left = message.readUInt16BE(at - 2); left > 0; left--) at = nameEnd(at + 1) + 8;
+      return at;
+    }
+    default:
+      return message.length;
+  }
 }
 
 const row = (value: string) => make.insert(1, [value]);
