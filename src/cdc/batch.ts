@@ -1,6 +1,6 @@
 // Gathers the stream into whole source transactions. Pure: bytes and times in, pieces out.
 import type { AppliedTable } from '../peers/apply-table.ts';
-import { messageOffset, type Piece, type Relations, type TruncateStep, walData } from '../peers/apply-walk.ts';
+import { messageOffset, type Relations, type TruncateStep, walData } from '../peers/apply-walk.ts';
 import {
   type LogicalMessage,
   type Origin,
@@ -15,64 +15,7 @@ import {
 import { type Lsn, laterLsn } from '../pg/lsn.ts';
 import { sameTable, type TableName } from '../pg/table.ts';
 import { empty, type Gathered, merge, steps, wholeTables } from './gathered.ts';
-
-export interface BatchLimits {
-  /** In one target transaction at most, unless one source transaction is larger. */
-  readonly changes: number;
-  /** In one piece of such a transaction. */
-  readonly piece: number;
-  /** In memory, for either. */
-  readonly bytes: number;
-}
-
-/** Whole transactions that were gathered, or the next piece of one that is too large for memory. */
-export interface Batch extends Piece {
-  readonly startLsn: Lsn;
-  /** Ended transactions. */
-  readonly transactions: number;
-  readonly receivedAt: Date;
-  /** Of the first and of the last transaction, by the source's clock. */
-  readonly oldestCommitAt: Date | null;
-  readonly sourceCommittedAt: Date | null;
-}
-
-/** Why gathering stopped before the end of the bytes. */
-export type Stop =
-  /** A relation that we have not met, or that changed: tell with `know`, then go on. */
-  | {
-      readonly kind: 'relation';
-      readonly relation: Relation;
-      readonly xid: number;
-      /** Commit position of the transaction around it. */
-      readonly finalLsn: Lsn;
-      readonly at: number;
-    }
-  /** A change of the schema, in the words of the source's event trigger. */
-  | {
-      readonly kind: 'ddl';
-      readonly content: Buffer;
-      readonly xid: number;
-      /** Commit position of the transaction around it. */
-      readonly finalLsn: Lsn;
-      readonly at: number;
-    }
-  /** A transaction that came before its commit: what was kept of it comes here, as if it came only now. */
-  | { readonly kind: 'streamed'; readonly commit: StreamCommit; readonly at: number }
-  /** A batch is full: take it, then go on. */
-  | { readonly kind: 'full'; readonly at: number };
-
-/** What `gather` needs to know beside the bytes. */
-export interface GathererOptions {
-  readonly limits: BatchLimits;
-  /** The target's checkpoint: transactions that end there or before are on it already. */
-  readonly checkpoint: Lsn;
-  /** Whether TRUNCATE follows. */
-  readonly truncate: boolean;
-  /** Whether a transaction that was brought to the source by that origin is left out: it came from our target. */
-  readonly isEcho: (origin: string) => boolean;
-  /** Prefix of the messages that tell of changes of the schema; null: none do. */
-  readonly ddlPrefix?: string | null;
-}
+import type { Batch, GathererOptions, Stop } from './stops.ts';
 
 interface Ended {
   readonly tx: Gathered;
@@ -96,6 +39,8 @@ export class Gatherer {
   #echo = false;
   /** Number of the open transaction, or of the last. */
   #xid = 0;
+  /** What relations were before a transaction that may be abandoned. */
+  #known: { readonly relations: Relations; readonly messages: Map<number, string> } | null = null;
   /** A piece of the open transaction was taken: the target's transaction waits for the rest. */
   #cut = false;
   #transactions = 0;
@@ -262,6 +207,41 @@ export class Gatherer {
     }
     this.#keep(chunk, spanStart, next);
     return null;
+  }
+
+  /**
+   * From here on comes what a transaction does that is still open on the source, until `confirm` or `abandon`. `atLeast`: its commit
+   * is behind that, and behind the snapshot of every table that it touches.
+   */
+  beginAhead(xid: number, atLeast: Lsn, now: number): void {
+    this.#xid = xid;
+    this.#begin = atLeast;
+    this.#echo = false;
+    this.#clear(atLeast);
+    this.#begunAt = now;
+    this.#known = { relations: this.#relations, messages: new Map(this.#messages) };
+    // Others that wait may be of an earlier place.
+    this.#tx.items.push({ relations: this.#relations, finalLsn: atLeast, truncate: null });
+  }
+
+  /** It was committed, and the rest of it comes as of any other. */
+  confirm({ commitLsn, committedAt }: StreamCommit): void {
+    this.#begin = commitLsn;
+    this.#beginTime = committedAt;
+    this.#oldest ??= committedAt;
+    this.#receivedAt ??= this.#begunAt;
+    this.#startLsn ??= commitLsn;
+    this.#known = null;
+  }
+
+  /** Forgets what came of it, and what relations were to it. What was taken of it must be undone. */
+  abandon(): void {
+    this.#relations = this.#known?.relations ?? this.#relations;
+    this.#messages = this.#known?.messages ?? this.#messages;
+    this.#known = null;
+    this.#clear(0n);
+    this.#begin = null;
+    this.#cut = false;
   }
 
   /** Says what a relation is to us: a table to apply to, or nothing. Holds for what is gathered after it. */

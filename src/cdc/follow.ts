@@ -1,27 +1,25 @@
 // The loop: takes what the stream brings, applies it in whole transactions, and only then lets the source forget it.
 import { SluiceError, toSluiceError } from '../base/errors.ts';
 import { pause } from '../base/retry.ts';
-import type { MirroredTable } from '../mirror/work.ts';
 import type { Applied } from '../peers/apply.ts';
 import type { AppliedTable } from '../peers/apply-table.ts';
 import type { TableCounts } from '../peers/apply-walk.ts';
 import { ddlPrefix } from '../peers/ddl-capture.ts';
-import { readDdlMessage } from '../peers/ddl-message.ts';
 import type { Relation } from '../peers/pgoutput.ts';
 import { judgeSteps } from '../peers/row-filter.ts';
 import { remember, writeMemories } from '../peers/shape.ts';
 import type { Connection } from '../pg/client.ts';
 import { type Lsn, laterLsn } from '../pg/lsn.ts';
-import { showTable, type TableName } from '../pg/table.ts';
-import { type Batch, Gatherer, type Stop } from './batch.ts';
-import { followDdl } from './ddl.ts';
+import { showTable } from '../pg/table.ts';
+import { Ahead } from './ahead.ts';
+import { Gatherer } from './batch.ts';
 import { decide, least } from './decide.ts';
+import { Fitter } from './fitter.ts';
 import { Intake } from './intake.ts';
 import type { Followed, Positions } from './positions.ts';
-import { isUnfit, type Place } from './relations.ts';
-import { reshape, type TablePlan } from './reshape.ts';
 import type { Session } from './session.ts';
 import { lookAgainMs, Settler } from './settler.ts';
+import type { Batch, Stop } from './stops.ts';
 import { addCounts, appliedBatch, type Times } from './tally.ts';
 import { tellSchemaChanges } from './told.ts';
 import type { Wake } from './wake.ts';
@@ -33,14 +31,14 @@ const leastPiece = 1_000;
 const mostBytes = 4 * 1024 * 1024;
 // Log between us and the source's end that is more than a few transactions on their way.
 const backlogBytes = 256n * 1024n;
-// Changes of one table before one row of it.
-const mostReshapes = 8;
 // An idle source's position is written down that often; more often while others fill the log that is kept for us.
 const idleEveryMs = 10_000;
 const fillingEveryMs = 1_000;
 // Between a look at the source and the moment when the target has come to it.
 const settleEveryMs = 20;
 const fillingBytes = 8n * 1024n * 1024n;
+// What is on its way to the target, where others wait for it to be undone.
+const mostUndoneMs = 2_000;
 
 export interface FollowDeps {
   readonly session: Session;
@@ -48,6 +46,8 @@ export interface FollowDeps {
   readonly positions: Positions;
   /** Each source transaction by itself. */
   readonly careful: boolean;
+  /** Nothing is applied before its commit until then (ms). */
+  readonly aheadAfter: number;
 }
 
 /** Follows until the signal is aborted. @throws whatever ends the stream or the target; all that came whole before is applied first */
@@ -69,11 +69,15 @@ class Follower {
   readonly #deps: FollowDeps;
   readonly #gatherer: Gatherer;
   readonly #intake: Intake;
+  readonly #ahead: Ahead;
+  readonly #fitter: Fitter;
   readonly #counts = new Map<AppliedTable, TableCounts>();
   #applying: Promise<void> | null = null;
   #failure: { readonly error: unknown } | undefined;
+  /** What was applied before its commit would not end. */
+  #cutOff = false;
   /** Why nothing more is read. */
-  #ended: { readonly error: unknown } | { readonly restart: 'text' | 'tables' } | undefined;
+  #ended: { readonly error: unknown } | { readonly restart: 'text' | 'tables' | 'ordered' } | undefined;
   #full = false;
   #consistent = false;
   #advancedAt = 0;
@@ -81,11 +85,6 @@ class Follower {
   #oldestApplied: Date | null = null;
   /** Of the batch on its way, whose earlier pieces may have gone there. */
   #stagedAt: number | null = null;
-  /** Behind the transaction that ends there the stream must begin again. */
-  #restartAt: Lsn | null = null;
-  /** The schema was changed in the target's transaction, or in one before, and the journal does not know. */
-  #changed = false;
-
   readonly #settler: Settler | null;
   readonly #signal: AbortSignal;
 
@@ -101,6 +100,17 @@ class Follower {
     const limits = { changes, piece: Math.max(leastPiece, changes), bytes: mostBytes };
     const ddl = settler === null ? null : ddlPrefix(work.id);
     this.#gatherer = new Gatherer({ limits, checkpoint, truncate, isEcho: deps.session.isEcho, ddlPrefix: ddl });
+    const notBefore = deps.careful ? Number.POSITIVE_INFINITY : deps.aheadAfter;
+    const parts = { session: deps.session, gatherer: this.#gatherer };
+    this.#ahead = new Ahead({ ...parts, intake: this.#intake, notBefore });
+    this.#fitter = new Fitter({
+      ...{ ...parts, settler },
+      bringBefore: () => this.#bringBefore(),
+      know: (relation, met) => this.#know(relation, met),
+      fail: (error) => {
+        this.#failure = { error };
+      },
+    });
   }
 
   async run(signal: AbortSignal): Promise<Followed> {
@@ -112,7 +122,8 @@ class Follower {
       await this.#read();
       this.#throwFailure();
       // What was received since may be of tables that were none of ours: it comes again.
-      if (this.#isOther()) return 'tables';
+      const other = this.#isOther();
+      if (other !== null) return other;
       const ended = this.#ended !== undefined;
       const behind = this.#isBehind();
       stream.busy = this.#applying !== null || behind;
@@ -131,7 +142,9 @@ class Follower {
       }
       if (ended && this.#applying === null) return this.#end();
       this.#readAgain();
-      await this.#deps.wake.wait(least(this.#settle(), this.#idle() ?? decision.ms));
+      const left = this.#applying === null ? this.#ahead.leftMs(Date.now()) : null;
+      if (left === 0) await this.#abandon();
+      else await this.#deps.wake.wait(least(least(this.#settle(), left), this.#idle() ?? decision.ms));
     }
     return 'stopped';
   }
@@ -149,9 +162,15 @@ class Follower {
 
   #throwFailure(): void {
     if (this.#failure !== undefined) {
+      const { error } = this.#failure;
+      // It may never be committed, or be told of others that are: then it is done in its turn, or fails there.
+      if (this.#isTooEarly() && (this.#cutOff || toSluiceError(error).kind !== 'connection_lost')) {
+        this.#ended = { restart: 'ordered' };
+        return;
+      }
       // Rows of what was detached a moment ago may have come under a wrong name; to a new walsender they are what they are.
-      const stale = this.#restartAt !== null && this.#deps.positions.durable > this.#deps.session.checkpoint;
-      if (!stale) throw this.#failure.error;
+      const stale = this.#fitter.restartAt !== null && this.#deps.positions.durable > this.#deps.session.checkpoint;
+      if (!stale) throw error;
       this.#ended = { restart: 'tables' };
       return;
     }
@@ -162,14 +181,21 @@ class Follower {
 
   #end(): Followed {
     const ended = this.#ended;
-    if (ended === undefined || !('error' in ended)) return 'text';
+    if (ended === undefined || !('error' in ended)) return ended?.restart ?? 'text';
     const why = this.#deps.session.streamed?.failure ?? null;
     if (why === null || ended.error !== why) throw ended.error;
     return 'unstreamed';
   }
 
-  #isOther(): boolean {
-    return this.#ended !== undefined && 'restart' in this.#ended && this.#ended.restart === 'tables';
+  // What is applied is not known to be committed.
+  #isTooEarly(): boolean {
+    return this.#ahead.isOn && this.#gatherer.isCut;
+  }
+
+  // Why what was received is of no use; null: it is.
+  #isOther(): 'tables' | 'ordered' | null {
+    const why = this.#ended !== undefined && 'restart' in this.#ended ? this.#ended.restart : null;
+    return why === 'text' ? null : why;
   }
 
   // There was more a while ago than has come by now: a backlog, even if it comes slowly.
@@ -180,9 +206,19 @@ class Follower {
   // Takes what is there, until a batch is full.
   async #read(): Promise<void> {
     try {
-      while (!this.#full && this.#ended === undefined) {
+      while (this.#ended === undefined && this.#failure === undefined) {
+        // Others do not wait until the target has taken what is too early.
+        if (this.#full && this.#intake.lookBehind() !== 'disturbed') return;
+        if (this.#full) await this.#abandon();
         const reading = await this.#intake.next();
-        if (reading === undefined) return;
+        if (reading === undefined) {
+          if (!this.#ahead.begin(Date.now())) return;
+          continue;
+        }
+        if (reading === 'disturbed' || (reading === 'committed' && !(await this.#ahead.confirm())))
+          await this.#abandon();
+        if (typeof reading === 'string') continue;
+        this.#ahead.read(Date.now());
         const stop = this.#gatherer.gather(reading.chunk, reading.at, Date.now());
         if (stop === null) {
           this.#intake.done();
@@ -191,6 +227,7 @@ class Follower {
         reading.at = stop.at;
         if (stop.kind === 'full') this.#full = true;
         else if (stop.kind === 'streamed') this.#intake.insert(stop.commit);
+        else if (this.#ahead.isOn) await this.#meetAhead(stop);
         else if (stop.kind === 'ddl') await this.#ddl(stop);
         else await this.#meet(stop);
       }
@@ -199,50 +236,48 @@ class Follower {
     }
   }
 
+  async #meetAhead(stop: Extract<Stop, { readonly kind: 'relation' | 'ddl' }>): Promise<void> {
+    const ready = async () => void (await this.#applying);
+    const met = stop.kind === 'relation' ? await this.#ahead.meet(stop.relation, ready) : null;
+    if (met === null) await this.#abandon();
+    else if (stop.kind === 'relation') this.#gatherer.know(stop.relation, met);
+  }
+
+  // What was applied before its commit is undone; it waits for that from here on.
+  async #abandon(): Promise<void> {
+    if (this.#gatherer.isCut) {
+      await this.#undone();
+      if (this.#failure !== undefined) return;
+      await this.#deps.session.applier.undo();
+      this.#counts.clear();
+      this.#stagedAt = null;
+    }
+    this.#full = false;
+    this.#ahead.abandon(Date.now());
+  }
+
+  // Its piece that is on its way may wait for somebody on the target; others must not wait for it.
+  async #undone(): Promise<void> {
+    if (this.#applying === null) return;
+    const patience = new AbortController();
+    const over = pause(mostUndoneMs, patience.signal)
+      .then(() => true)
+      .catch(() => false);
+    this.#cutOff = await Promise.race([this.#applying.then(() => false), over]);
+    patience.abort();
+    if (this.#cutOff) this.#deps.session.applier.destroy();
+    await this.#applying;
+  }
+
   async #meet(stop: Extract<Stop, { readonly kind: 'relation' }>): Promise<void> {
     const same = this.#applying === null ? null : await this.#deps.session.relations.same(stop.relation, stop);
     if (same !== null) return this.#know(stop.relation, same);
     // The look at the target goes over the session that applies.
     await this.#applying;
     this.#throwFailure();
-    if (this.#isOther()) return;
-    const met = await this.#fit(stop.relation, stop, (plan) => this.#reshape(plan, stop.finalLsn));
+    if (this.#isOther() !== null) return;
+    const met = await this.#fitter.fit(stop.relation, stop, (plan) => this.#fitter.reshape(plan, stop.finalLsn));
     this.#know(stop.relation, met);
-  }
-
-  // Changes the target until it takes rows of the relation.
-  async #fit(
-    relation: Relation,
-    at: Pick<Place, 'xid' | 'finalLsn' | 'exact'>,
-    change: (plan: TablePlan) => Promise<boolean>,
-  ): Promise<AppliedTable | null | 'text'> {
-    const { relations } = this.#deps.session;
-    let met = await relations.meet(relation, { ...at, reshaped: false, settled: false });
-    let before = '';
-    let recopied: TableName | null = null;
-    for (let tries = 1; isUnfit(met); tries++) {
-      try {
-        if (await change(met.plan)) recopied = met.plan.mirrored.from;
-        // The source may have gone on meanwhile; but what could not be done once is not tried for ever.
-        const asked = JSON.stringify(met.plan.changes);
-        const settled = (asked === before && !met.plan.unclear) || tries === mostReshapes;
-        before = asked;
-        met = await relations.meet(relation, { ...at, reshaped: true, settled });
-      } catch (error) {
-        // The target's transaction stands open with half of a source transaction: nothing more may be applied.
-        this.#failure = { error };
-        throw error;
-      }
-    }
-    // The copy is of a later moment than what other partitions, each a relation of its own, were met for.
-    for (const other of recopied === null ? [] : this.#gatherer.relationsOf(recopied)) {
-      if (other.oid === relation.oid) continue;
-      const again = await relations.meet(other, { ...at, exact: false, reshaped: true, settled: true });
-      if (isUnfit(again))
-        throw new SluiceError('internal', 'a table that was copied anew does not fit what is before it');
-      this.#know(other, again);
-    }
-    return met;
   }
 
   #know(relation: Relation, met: AppliedTable | 'text' | null): void {
@@ -250,71 +285,29 @@ class Follower {
     else this.#gatherer.know(relation, met);
   }
 
-  // All that is before the change goes to the target first: whole transactions by themselves, so that they stay if it fails.
-  // True: the table was read whole again.
-  async #reshape(plan: TablePlan, lsn: Lsn): Promise<boolean> {
-    await this.#bringBefore();
-    return await this.#change(plan, lsn);
-  }
-
+  // All that is before a change goes to the target first: whole transactions by themselves, so that they stay if it fails.
   async #bringBefore(): Promise<void> {
     const whole = this.#gatherer.take();
     if (whole !== null) await this.#applyBatch(whole);
     await this.#applyBatch(this.#gatherer.takeCut());
   }
 
-  async #change(plan: TablePlan, lsn: Lsn): Promise<boolean> {
-    const { work, source, applier, relations } = this.#deps.session;
-    const mirroredBy = this.#settler === null ? undefined : (oid: number) => relations.mirroredBy(oid);
-    const done = await applier.change((target) => reshape({ work, source, target, mirroredBy }, plan), {
-      table: showTable(plan.mirrored.from),
-      lsn,
-    });
-    this.#changed = true;
-    if (done.recopied !== null) {
-      relations.recopied(plan.mirrored, done.recopied);
-      // Rows of what is a partition by then are in the copy.
-      if (done.recopied.attached.length > 0) this.#gatherer.replace((table) => relations.reread(table));
-    }
-    for (const note of done.notes) await this.#deps.session.report.note(note);
-    return done.recopied !== null;
-  }
-
   // A change of the schema at its place among the rows.
-  async #ddl({ content, finalLsn, xid }: Extract<Stop, { readonly kind: 'ddl' }>): Promise<void> {
+  async #ddl(stop: Extract<Stop, { readonly kind: 'ddl' }>): Promise<void> {
     await this.#applying;
     this.#throwFailure();
-    if (this.#isOther()) return;
-    const { work, applier, relations, report } = this.#deps.session;
-    try {
-      await this.#bringBefore();
-      const message = readDdlMessage(content);
-      const mirroredBy = (oid: number) => relations.mirroredBy(oid);
-      const isAhead = (mirrored: MirroredTable) => relations.isAhead(mirrored, finalLsn);
-      const place = { table: '', lsn: finalLsn };
-      const done = await applier.change((target) => followDdl({ work, target, mirroredBy, isAhead }, message), place);
-      this.#changed = true;
-      for (const mirrored of done.reread) {
-        const plan = await relations.rereading(mirrored, xid, false);
-        if (plan !== null) await this.#change(plan, finalLsn);
-      }
-      if (done.reread.length > 0) this.#gatherer.replace((table) => relations.reread(table));
-      if (done.renamed.size > 0) this.#gatherer.replace((table) => relations.withTypes(table, done.renamed));
-      for (const note of done.notes) await report.note(note);
-      this.#settler?.met(finalLsn);
-      // Before 15 a walsender takes rows of what was a partition for its table's as long as it lives.
-      if (done.detached && this.#deps.session.version < 150_000) this.#restartAt = finalLsn;
-    } catch (error) {
-      // As where a row does not fit: the target's transaction stands open.
-      this.#failure = { error };
-      throw error;
-    }
+    if (this.#isOther() === null) await this.#fitter.ddl(stop);
+  }
+
+  // Nothing is on its way to the target, and no transaction stands open there, or may have to be undone.
+  #isBetween(): boolean {
+    return this.#applying === null && this.#ended === undefined && !this.#gatherer.isCut && !this.#ahead.isOn;
   }
 
   // What follows from changes of the schema when their rows are there; gives the time until it should be looked at again.
   #settle(): number | null {
     const settler = this.#settler;
-    if (settler === null || this.#applying !== null || this.#ended !== undefined || this.#gatherer.isCut) return null;
+    if (settler === null || !this.#isBetween()) return null;
     const { positions, session } = this.#deps;
     const next = settler.next(laterLsn(positions.durable, this.#gatherer.idleLsn ?? 0n));
     if (next === 'nothing') return null;
@@ -336,7 +329,7 @@ class Follower {
     const { durable } = this.#deps.positions;
     const at = { xid: this.#gatherer.xid, finalLsn: laterLsn(durable, settler.lsn), exact: true };
     for (const relation of await relations.outdated()) {
-      const met = await this.#fit(relation, at, (plan) => this.#change(plan, settler.lsn));
+      const met = await this.#fitter.fit(relation, at, (plan) => this.#fitter.change(plan, settler.lsn));
       if (met === 'text') this.#ended = { restart: 'text' };
       if (met === null || met === 'text') continue;
       // A type that only got another name is no news to the stream: rows that follow, and some are here, go on as before.
@@ -358,7 +351,7 @@ class Follower {
   // Rows of a partition that was emptied by itself, which no stream tells.
   #readAgain(): void {
     const { watcher, relations, applier, report } = this.#deps.session;
-    if (this.#applying !== null || this.#ended !== undefined || this.#gatherer.isCut) return;
+    if (!this.#isBetween()) return;
     const written = watcher.written.next(Date.now());
     if (written === null) return;
     this.#work(async () => {
@@ -366,7 +359,7 @@ class Follower {
       const plan = await relations.rereading(written.mirrored, this.#gatherer.xid, this.#settler !== null);
       if (plan === null) return watcher.written.read(written, { from, to: from + lookAgainMs });
       await report.note(toBeRead(written));
-      await this.#change(plan, this.#deps.positions.durable);
+      await this.#fitter.change(plan, this.#deps.positions.durable);
       await applier.settled();
       await this.#tellChanges();
       watcher.written.read(written, { from, to: Date.now() });
@@ -411,8 +404,8 @@ class Follower {
     if (batch.endLsn === null) return;
     this.#oldestApplied = null;
     await this.#reached(batch.endLsn); // 2. only now may the source forget
-    if (this.#changed) await this.#tellChanges();
-    if (this.#restartAt !== null && batch.endLsn > this.#restartAt) this.#ended ??= { restart: 'tables' };
+    if (this.#fitter.changed) await this.#tellChanges();
+    if (this.#fitter.restartAt !== null && batch.endLsn > this.#fitter.restartAt) this.#ended ??= { restart: 'tables' };
     await this.#agree(batch.startLsn);
     const stagedAt = this.#stagedAt === null ? null : new Date(this.#stagedAt);
     const times = { stagedAt, mergedAt: new Date(applied.mergedAt), committedAt, acknowledgedAt: new Date() };
@@ -436,7 +429,8 @@ class Follower {
       return await applying;
     } catch (error) {
       const { applier, report } = this.#deps.session;
-      if (applier.conflict !== null) await report.conflict(applier.conflict, toSluiceError(error).message);
+      if (applier.conflict !== null && !this.#isTooEarly())
+        await report.conflict(applier.conflict, toSluiceError(error).message);
       throw error;
     }
   }
@@ -445,7 +439,7 @@ class Follower {
   async #tellChanges(): Promise<void> {
     const { applier, work, report } = this.#deps.session;
     await tellSchemaChanges(applier.connection, work, report);
-    this.#changed = false;
+    this.#fitter.changed = false;
   }
 
   async #reached(lsn: Lsn): Promise<void> {

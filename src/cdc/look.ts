@@ -58,14 +58,15 @@ const mostWaitMs = 3_000;
  * Looks at a table of the source as a transaction of the stream has left it, or later, and at what the types of a relation's
  * columns are called. One round trip where the transaction is visible already.
  * @param xid of the transaction, as pgoutput says it (32 bits)
+ * @param open it has not ended: what is there without it must do
  */
 export async function look(
   source: Connection,
-  { oid, xid, relation }: { readonly oid: number; readonly xid: number; readonly relation: Relation },
+  { open, ...what }: LookedFor & { readonly open?: boolean | undefined },
 ): Promise<Look> {
-  const until = Date.now() + mostWaitMs;
+  const until = Date.now() + (open === true ? 0 : mostWaitMs);
   for (let pauseMs = 1; ; pauseMs = Math.min(50, pauseMs * 2)) {
-    const seen = await lookOnce(source, { oid, xid, relation });
+    const seen = await lookOnce(source, what);
     if (seen.visible || Date.now() >= until) return seen;
     await delay(pauseMs);
   }
@@ -81,10 +82,13 @@ const below = trusted(`c.relkind = 'p' and exists (with recursive tree(oid) as (
     select i.inhrelid from tree join pg_catalog.pg_inherits i on i.inhparent = tree.oid)
   select from tree join pg_catalog.pg_attribute l on l.attrelid = tree.oid where l.attname = a.attname and l.atthasmissing)`);
 
-async function lookOnce(
-  source: Connection,
-  { oid, xid, relation }: { readonly oid: number; readonly xid: number; readonly relation: Relation },
-): Promise<Look> {
+interface LookedFor {
+  readonly oid: number;
+  readonly xid: number;
+  readonly relation: Relation;
+}
+
+async function lookOnce(source: Connection, { oid, xid, relation }: LookedFor): Promise<Look> {
   const types = relation.columns.map((column) => column.type);
   const typmods = relation.columns.map((column) => column.typmod);
   // https://www.postgresql.org/docs/18/functions-info.html#FUNCTIONS-INFO-SNAPSHOT: the snapshot is this statement's own. The

@@ -11,5 +11,8 @@ export interface Positions {
   oldestCommitAt: () => Date | null;
 }
 
-/** How following ended: it was told to stop, or must begin again: with values as text, with other tables, or with no transaction before its commit. */
-export type Followed = 'stopped' | 'text' | 'tables' | 'unstreamed';
+/**
+ * How following ended: it was told to stop, or must begin again: with values as text, with other tables, with no transaction before
+ * its commit (`unstreamed`: sent, `ordered`: applied).
+ */
+export type Followed = 'stopped' | 'text' | 'tables' | 'unstreamed' | 'ordered';

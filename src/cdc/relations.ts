@@ -111,6 +111,8 @@ export interface Place {
   readonly settled: boolean;
   /** The relation is what the source has at that place, and now. */
   readonly exact?: boolean;
+  /** The transaction has not ended: what it did to its tables cannot be seen. */
+  readonly open?: boolean;
 }
 
 /** Something has to be done to the target first; then the relation is to be met again. */
@@ -133,9 +135,9 @@ export class RelationBook {
   readonly #deps: RelationsDeps;
   readonly #names = new Map<string, MirroredTable>();
   readonly #oids = new Map<number, MirroredTable>();
-  readonly #shapes: Map<string, Shape>;
+  #shapes: Map<string, Shape>;
   readonly #copied: Map<string, CopiedTable>;
-  readonly #last = new Map<number, Meeting>();
+  #last = new Map<number, Meeting>();
   readonly #looks = new Looks();
   #ids = 0;
   /** The target is not as it was inspected when the session began. */
@@ -238,17 +240,26 @@ export class RelationBook {
    * As meet, where relation and source are what they were when it was met last; null: it must be met. Asks the source only, so that
    * it may be called while changes are applied. What comes before its commit describes its tables each time anew.
    */
-  async same(relation: Relation, { xid }: Pick<Place, 'xid'>): Promise<AppliedTable | null> {
+  async same(relation: Relation, { xid, open }: Pick<Place, 'xid' | 'open'>): Promise<AppliedTable | null> {
     const message = JSON.stringify(relation);
     const before = this.#last.get(relation.oid);
     const oid = before === undefined ? undefined : this.#shapes.get(showTable(before.table.from))?.oid;
     if (before?.message !== message || oid === undefined) return null;
-    const { table: now, own } = await look(this.#deps.source, { oid, xid, relation });
+    const { table: now, own } = await look(this.#deps.source, { oid, xid, relation, open });
     const last = this.#last.get(relation.oid);
     if (now === null || last?.message !== message || last.seen !== JSON.stringify([now, own])) return null;
     const { from } = last.table;
     if (this.#looks.isOpen(showTable(from)) || (!this.#full && !sameTable(now, from))) return null;
     return last.table;
+  }
+
+  /** Gives a function that forgets what was met since. */
+  save(): () => void {
+    const [shapes, last] = [new Map(this.#shapes), new Map(this.#last)];
+    return () => {
+      this.#shapes = shapes;
+      this.#last = last;
+    };
   }
 
   /** What the sides were when they last agreed, by showTable of the source's name. */
@@ -344,7 +355,7 @@ export class RelationBook {
     const { relation, stored, at } = of;
     const last = this.#last.get(relation.oid);
     for (let tries = 0; ; tries++) {
-      const looked = await look(this.#deps.source, { oid: stored.oid, xid: at.xid, relation });
+      const looked = await look(this.#deps.source, { oid: stored.oid, xid: at.xid, relation, open: at.open });
       const { table: now, types, own, lsn } = looked;
       // It was dropped, and its rows with it.
       if (now === null && this.#full) return null;

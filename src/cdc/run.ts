@@ -32,6 +32,8 @@ export interface CdcDeps {
 const positionEveryMs = 1_000;
 const sequencesEveryMs = 10_000;
 const watchEveryMs = 10_000;
+// What failed before its commit is done in its turn, and so are others for that long.
+const orderedMs = 300_000;
 /** The most that stopping waits for the sequences' last values. */
 const lastSequencesMs = 3_000;
 
@@ -44,7 +46,7 @@ const lastSequencesMs = 3_000;
 export async function runCdc(given: CdcDeps, signal: AbortSignal): Promise<void> {
   // Tables may join and leave while it runs.
   const deps = { ...given };
-  let way: Way = { text: false, careful: false, spill: given.spill };
+  let way: Way = { text: false, careful: false, spill: given.spill, aheadAfter: 0 };
   const readings: Readings = new Map();
   let compared = false;
   let lost = 0;
@@ -57,6 +59,7 @@ export async function runCdc(given: CdcDeps, signal: AbortSignal): Promise<void>
       if (followed === 'stopped') return;
       if (followed === 'text') way = { ...way, text: true };
       if (followed === 'unstreamed') way = { ...way, spill: null };
+      if (followed === 'ordered') way = { ...way, aheadAfter: Date.now() + orderedMs };
     } catch (error) {
       const known = toSluiceError(error);
       if (signal.aborted && known.kind !== 'fenced') return;
@@ -86,11 +89,13 @@ interface Way {
   readonly careful: boolean;
   /** As in the deps, until there is no room. */
   readonly spill: Spill | null;
+  /** Nothing is applied before its commit until then (ms). */
+  readonly aheadAfter: number;
 }
 
 async function followOnce(
   deps: { -readonly [K in keyof CdcDeps]: CdcDeps[K] },
-  { text, careful, spill, readings }: Way & { readonly readings: Readings },
+  { text, careful, spill, aheadAfter, readings }: Way & { readonly readings: Readings },
   signal: AbortSignal,
 ): Promise<Followed> {
   await using scope = new Scope(signal);
@@ -114,7 +119,7 @@ async function followOnce(
       oldestCommitAt: () => null,
     };
     scope.run(async (stop) => {
-      followed = await follow({ session, wake, positions, careful }, stop);
+      followed = await follow({ session, wake, positions, careful, aheadAfter }, stop);
       if (followed === 'unstreamed') await tellUnstreamed(deps, session.streamed?.failure ?? null);
       scope.stop();
     });

@@ -112,7 +112,7 @@ export async function openSession({ work: given, ...deps }: SessionDeps, signal:
   const binary = !deps.text && filters.size === 0 && mayBeBinary(work, inspection, versions);
   const { onChange, spill } = deps;
   const messagePrefix = work.options.schema_changes === 'full' ? ddlPrefix(work.id) : null;
-  const streamed = spill === null ? null : new StreamedTransactions({ spill, messagePrefix });
+  const streamed = spill === null ? null : new StreamedTransactions({ spill, messagePrefix, onKept: onChange });
   if (streamed !== null) defer(() => streamed[Symbol.asyncDispose]());
   const where = { slot, publication: work.publication.name, from: checkpoint };
   const stream = await ChangeStream.start(repl, { ...where, binary, blocks: streamed, onChange });

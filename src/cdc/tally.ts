@@ -3,8 +3,8 @@ import type { AppliedTable } from '../peers/apply-table.ts';
 import type { TableCounts } from '../peers/apply-walk.ts';
 import type { Lsn } from '../pg/lsn.ts';
 import { showTable } from '../pg/table.ts';
-import type { Batch } from './batch.ts';
 import type { AppliedBatch, TableChanges } from './report.ts';
+import type { Batch } from './stops.ts';
 
 export type Times = Pick<AppliedBatch, 'stagedAt' | 'mergedAt' | 'committedAt' | 'acknowledgedAt'>;
 

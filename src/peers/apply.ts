@@ -13,6 +13,7 @@ import { FrameWriter } from './apply-frames.ts';
 import { asExpected, type Expected, mergeFrames, pieceEffects } from './apply-merge.ts';
 import { identityCells, type Ordered, orderedFrames } from './apply-order.ts';
 import { PipelineError, runPipeline } from './apply-pipeline.ts';
+import { setUpSession } from './apply-session.ts';
 import { createStaging, showKey } from './apply-sql.ts';
 import { Statements } from './apply-statements.ts';
 import type { AppliedTable } from './apply-table.ts';
@@ -63,6 +64,8 @@ export class Applier implements AsyncDisposable {
   readonly #staging = new Set<AppliedTable>();
   readonly #dirty = new Set<AppliedTable>();
   readonly #remembered = new WeakSet<AppliedTable>();
+  /** In the open transaction. */
+  readonly #rememberedNow = new Set<AppliedTable>();
   readonly #versions: Versions;
   #mayStage = true;
   #stagedAt: number | null = null;
@@ -97,7 +100,7 @@ export class Applier implements AsyncDisposable {
       const { version } = await db.one<{ version: number }>(
         sql`select pg_catalog.current_setting('server_version_num')::int as version`,
       );
-      const checked = !(await setUp(db, note));
+      const checked = !(await setUpSession(db, note));
       return new Applier(db, work, { versions: [deps.sourceVersion, version], checked });
     } catch (error) {
       db.destroy();
@@ -188,6 +191,25 @@ export class Applier implements AsyncDisposable {
     }
   }
 
+  /** Undoes all that was applied since the last commit. */
+  async undo(): Promise<void> {
+    await this.#db.run(sql`rollback`);
+    await this.#forgetStatements();
+    // Some may have been made in what was rolled back.
+    await this.#db.run(sql`discard temp`);
+    this.#staging.clear();
+    this.#dirty.clear();
+    for (const table of this.#rememberedNow) this.#remembered.delete(table);
+    this.#rememberedNow.clear();
+    this.#open = false;
+    this.#savepoint = false;
+  }
+
+  /** Gives the session up at once, whatever it does. */
+  destroy(): void {
+    this.#db.destroy();
+  }
+
   /** Ends what `change` did where no rows come with it: the checkpoint stays. */
   async settled(): Promise<void> {
     try {
@@ -219,6 +241,7 @@ export class Applier implements AsyncDisposable {
       for (const table of step.relations.values()) {
         if (table === null || table.agreed === null || this.#remembered.has(table)) continue;
         this.#remembered.add(table);
+        this.#rememberedNow.add(table);
         const name = showTable(table.from);
         // The last that was met knows most: there may be several, each for a partition.
         if ((memories.get(name)?.id ?? 0) < table.id) memories.set(name, { id: table.id, shape: table.agreed });
@@ -238,6 +261,7 @@ export class Applier implements AsyncDisposable {
     this.#open = false;
     this.#savepoint = false;
     this.#dirty.clear();
+    this.#rememberedNow.clear();
   }
 
   async #apply(piece: Piece): Promise<Map<AppliedTable, TableCounts>> {
@@ -256,14 +280,9 @@ export class Applier implements AsyncDisposable {
   // A statement of the source may write rows that refer to each other, and a transaction of it may look at foreign keys late:
   // then neither order nor each row by itself satisfies them. Begins as if nothing had been tried.
   async #together(piece: Piece): Promise<Map<AppliedTable, TableCounts>> {
-    await this.#db.run(sql`rollback`);
-    await this.#forgetStatements();
-    // Some may have been made in what was rolled back.
-    await this.#db.run(sql`discard temp`);
-    this.#staging.clear();
+    await this.undo();
     await this.#db.run(sql`begin`);
     this.#open = true;
-    this.#savepoint = false;
     await this.#db.run(sql`set constraints all deferred`);
     return (await this.#bySets(piece, 'all')) ?? (await this.#inOrder(piece));
   }
@@ -463,27 +482,5 @@ function countTruncates(counts: Map<AppliedTable, TableCounts>, tables: readonly
     const counted = counts.get(table) ?? noCounts();
     counted.truncates++;
     counts.set(table, counted);
-  }
-}
-
-/** @returns whether triggers and foreign keys are switched off */
-async function setUp(db: Connection, note: ApplierDeps['note']): Promise<boolean> {
-  // Acknowledged must mean durable, whatever the role's setting; a synchronous standby is waited for where it is set up.
-  await db.run(sql`select pg_catalog.set_config('synchronous_commit',
-    case pg_catalog.current_setting('synchronous_commit') when 'off' then 'local'
-      else pg_catalog.current_setting('synchronous_commit') end, false)`);
-  // A merge looks each staged row up by the target's key; see apply-merge.
-  for (const setting of ['enable_hashjoin', 'enable_mergejoin']) {
-    await db.run(sql`select pg_catalog.set_config(${setting}, 'off', false)`);
-  }
-  try {
-    await db.run(sql`set session_replication_role = replica`);
-    return true;
-  } catch (error) {
-    if (toSluiceError(error).sqlstate !== '42501') throw error;
-    await note(
-      'the target does not grant session_replication_role: its triggers and foreign keys are at work while changes are applied',
-    );
-    return false;
   }
 }

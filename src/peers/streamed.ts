@@ -4,11 +4,12 @@ import type { Spill, SpillFile } from '../base/spill.ts';
 import { messageOffset } from './apply-walk.ts';
 import { type LogicalMessage, readLength, readMessage, type StreamCommit, tags } from './pgoutput.ts';
 import type { BlockSink } from './stream.ts';
+import { shift, writeHead, xidBytes, xidOffset } from './streamed-frames.ts';
+import { CommittedStream, type Kept, OpenStream } from './streamed-read.ts';
 
-// What is written at once, and read at once.
+// What is written at once.
 const leastBufferBytes = 8 * 1024;
 const mostBufferBytes = 256 * 1024;
-const readBytes = 512 * 1024;
 // Of all that wait in memory; then the largest goes to the disk.
 const mostMemoryBytes = 8 * 1024 * 1024;
 // Each has a file, at most.
@@ -18,15 +19,13 @@ const mostCommitted = 50;
 const mostCommittedBytes = 256 * 1024 * 1024;
 // After each the source describes every table anew, and each description is compared with the source's catalog.
 const mostAborts = 500;
-/** Bytes of the subtransaction's number, which a message of a block has behind its tag. */
-const xidBytes = 4;
-// Where we keep it instead: in the time at which the frame was sent.
-const xidOffset = 22;
 
 export interface StreamedOptions {
   readonly spill: Spill;
   /** Of logical messages that matter; null: none do. */
   readonly messagePrefix: string | null;
+  /** More of a transaction has come to the disk. Must not throw. */
+  readonly onKept?: () => void;
 }
 
 interface Open {
@@ -41,6 +40,10 @@ interface Open {
   readonly aborted: Set<number>;
   /** Whether a logical message that matters is in it. */
   told: boolean;
+  /** Whether something is in it that must wait for the commit: such a message, or a TRUNCATE, which locks out readers. */
+  late: boolean;
+  /** It was given out to be read ahead. */
+  ahead: boolean;
   /** Something of it could not be kept: it must never be read. */
   broken: boolean;
   /** Its commit has come, and that much of it was in the file then; null: it has not. */
@@ -88,7 +91,8 @@ export class StreamedTransactions implements BlockSink, AsyncDisposable {
       this.#fail(tooMany(`transactions at once (${mostTransactions})`));
     const written = Promise.resolve(null);
     const parts = { buffer: null, filled: 0, fileBytes: 0, written, aborted: new Set<number>() };
-    this.#current = known ?? { xid, ...parts, told: false, broken: false, committedBytes: null };
+    const marks = { told: false, late: false, ahead: false, broken: false };
+    this.#current = known ?? { xid, ...parts, ...marks, committedBytes: null };
     this.#open.set(xid, this.#current);
   }
 
@@ -108,6 +112,7 @@ export class StreamedTransactions implements BlockSink, AsyncDisposable {
       } else {
         if (run < 0) run = at;
         last = at;
+        open.late ||= tag === tags.truncate;
         shift(buffer, at);
       }
       at = next;
@@ -137,11 +142,30 @@ export class StreamedTransactions implements BlockSink, AsyncDisposable {
     else if (open.broken) this.#fail(tooMany(`rolled back savepoints (${mostAborts})`));
   }
 
+  /** The only transaction that is open on the source, to be read ahead of its commit, once; null: there is none that may be. */
+  ahead(): OpenStream | null {
+    const [open, another] = this.#open.values();
+    if (open === undefined || another !== undefined || open.ahead || open.fileBytes === 0) return null;
+    const kept: Kept = {
+      xid: open.xid,
+      get fileBytes() {
+        return open.fileBytes;
+      },
+      get written() {
+        return open.written;
+      },
+      isPlain: () => !open.late && !open.broken && open.aborted.size === 0 && this.#open.get(open.xid) === open,
+    };
+    if (!kept.isPlain()) return null;
+    open.ahead = true;
+    return new OpenStream(kept);
+  }
+
   /**
-   * The transaction is committed: what it did is now to be read, once.
+   * The transaction is committed: what it did is now to be read, once. `from`: where reading it ahead came to.
    * @throws `protocol` if nothing of it ever came, the failure if not all of it was kept
    */
-  finish(commit: StreamCommit): CommittedStream {
+  finish(commit: StreamCommit, from: number | null = null): CommittedStream {
     const open = this.#open.get(commit.xid);
     if (open === undefined) {
       throw new SluiceError('protocol', `the source committed transaction ${commit.xid}, which it did not send`);
@@ -160,7 +184,16 @@ export class StreamedTransactions implements BlockSink, AsyncDisposable {
     this.#listener?.relieved();
     const { fileBytes, written, aborted } = open;
     const onEnd = () => void this.#read.delete(read);
-    const read: CommittedStream = new CommittedStream({ commit, tail, fileBytes, written, aborted, check, onEnd });
+    const read: CommittedStream = new CommittedStream({
+      commit,
+      from,
+      tail,
+      fileBytes,
+      written,
+      aborted,
+      check,
+      onEnd,
+    });
     this.#read.add(read);
     return read;
   }
@@ -200,7 +233,7 @@ export class StreamedTransactions implements BlockSink, AsyncDisposable {
     writeHead(frame, 0, { length, tag });
     frame.writeUInt32BE(cut === 0 ? open.xid : buffer.readUInt32BE(at + messageOffset + 1), xidOffset);
     if (tag === tags.message && !this.#matters(frame, 0, length)) return;
-    if (tag === tags.message) open.told = true;
+    if (tag === tags.message) open.told = open.late = true;
     if (length > mostBufferBytes) {
       this.#flush(open);
       this.#write(open, frame);
@@ -269,6 +302,7 @@ export class StreamedTransactions implements BlockSink, AsyncDisposable {
       }
       this.#waitingBytes -= bytes.length;
       this.#listener?.relieved();
+      this.#options.onKept?.();
       return file;
     });
   }
@@ -289,142 +323,6 @@ export class StreamedTransactions implements BlockSink, AsyncDisposable {
   }
 }
 
-interface Finished {
-  readonly commit: StreamCommit;
-  readonly tail: Buffer;
-  readonly fileBytes: number;
-  readonly written: Promise<SpillFile | null>;
-  readonly aborted: ReadonlySet<number>;
-  /** Throws if not all of it was written. */
-  readonly check: () => void;
-  readonly onEnd: () => void;
-}
-
-/** A transaction that was kept, as an ordinary one: begin, what it did without what was rolled back, commit. */
-export class CommittedStream {
-  readonly #of: Finished;
-  #position = 0;
-  #next: 'begin' | 'file' | 'commit' | 'end' = 'begin';
-
-  constructor(of: Finished) {
-    this.#of = of;
-  }
-
-  /** Whole frames; undefined after the last. */
-  async next(): Promise<Buffer | undefined> {
-    const { commit, tail, fileBytes, aborted } = this.#of;
-    switch (this.#next) {
-      case 'begin':
-        this.#next = 'file';
-        return beginFrame(commit);
-      case 'file': {
-        if (this.#position < fileBytes) return without(aborted, await this.#chunk());
-        await this.close();
-        this.#next = 'commit';
-        return without(aborted, tail);
-      }
-      case 'commit':
-        this.#next = 'end';
-        return commitFrame(commit);
-      case 'end':
-        return undefined;
-      default:
-        return this.#next satisfies never;
-    }
-  }
-
-  async close(): Promise<void> {
-    this.#of.onEnd();
-    const file = await this.#of.written;
-    await file?.close();
-  }
-
-  async #chunk(): Promise<Buffer> {
-    const { fileBytes } = this.#of;
-    const file = await this.#of.written;
-    this.#of.check();
-    if (file === null) throw new SluiceError('internal', 'a transaction that was kept has no file');
-    const left = fileBytes - this.#position;
-    let chunk = Buffer.allocUnsafeSlow(Math.min(left, readBytes));
-    await file.read(chunk, this.#position);
-    const first = readLength(chunk, 1) + 1;
-    if (first > chunk.length) {
-      chunk = Buffer.allocUnsafeSlow(first);
-      await file.read(chunk, this.#position);
-    }
-    const whole = chunk.subarray(0, wholeFrames(chunk));
-    this.#position += whole.length;
-    return whole;
-  }
-}
-
 function tooMany(what: string): SluiceError {
   return new SluiceError('limit', `too many ${what}`);
-}
-
-// Where the last frame that is whole ends. A frame's head may be cut, too.
-function wholeFrames(chunk: Buffer): number {
-  let at = 0;
-  while (at + 5 <= chunk.length) {
-    const end = at + readLength(chunk, at + 1) + 1;
-    if (end > chunk.length) break;
-    at = end;
-  }
-  return at;
-}
-
-function without(aborted: ReadonlySet<number>, chunk: Buffer): Buffer {
-  if (aborted.size === 0) return chunk;
-  let kept = 0;
-  for (let at = 0; at < chunk.length; ) {
-    const end = at + readLength(chunk, at + 1) + 1;
-    if (!aborted.has(chunk.readUInt32BE(at + xidOffset))) {
-      chunk.copyWithin(kept, at, end);
-      kept += end - at;
-    }
-    at = end;
-  }
-  return chunk.subarray(0, kept);
-}
-
-// Makes a frame of a block an ordinary one where it lies, as most of what comes is such frames: it begins four bytes later, its tag
-// stands where the number's last byte was. Its length stays, so that it ends where the next one, shifted as well, begins; what
-// stands behind its message is read by nobody.
-function shift(buffer: Buffer, at: number): void {
-  const to = at + xidBytes;
-  for (let i = 0; i < xidBytes; i++) buffer[to + xidOffset + i] = buffer[at + messageOffset + 1 + i]!;
-  buffer[to + messageOffset] = buffer[at + messageOffset]!;
-  for (let i = 4; i > 0; i--) buffer[to + i] = buffer[at + i]!;
-  buffer[to] = 0x64;
-  buffer[to + 5] = 0x77;
-}
-
-// CopyData: 'd' and length; XLogData: 'w' and three fields of 8 bytes, which nobody reads again; then the message's tag.
-function writeHead(
-  buffer: Buffer,
-  at: number,
-  { length, tag }: { readonly length: number; readonly tag: number },
-): void {
-  buffer[at] = 0x64;
-  buffer.writeUInt32BE(length - 1, at + 1);
-  buffer[at + 5] = 0x77;
-  buffer[at + messageOffset] = tag;
-}
-
-function beginFrame({ commitLsn, committedAt, xid }: StreamCommit): Buffer {
-  const frame = Buffer.alloc(messageOffset + 21);
-  writeHead(frame, 0, { length: frame.length, tag: tags.begin });
-  frame.writeBigUInt64BE(commitLsn, messageOffset + 1);
-  frame.writeBigInt64BE(committedAt, messageOffset + 9);
-  frame.writeUInt32BE(xid, messageOffset + 17);
-  return frame;
-}
-
-function commitFrame({ commitLsn, endLsn, committedAt }: StreamCommit): Buffer {
-  const frame = Buffer.alloc(messageOffset + 26);
-  writeHead(frame, 0, { length: frame.length, tag: tags.commit });
-  frame.writeBigUInt64BE(commitLsn, messageOffset + 2);
-  frame.writeBigUInt64BE(endLsn, messageOffset + 10);
-  frame.writeBigInt64BE(committedAt, messageOffset + 18);
-  return frame;
 }

@@ -5,37 +5,17 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Spill } from '../../src/base/spill.ts';
 import type { Connection } from '../../src/pg/client.ts';
-import { ident, sql, trusted } from '../../src/pg/sql.ts';
+import { sql, trusted } from '../../src/pg/sql.ts';
 import { everything, quiet, quieted } from '../support/ddl-full.ts';
 import { type Following, following } from '../support/following.ts';
 import { runProgram } from '../support/gateway.ts';
-import { type SharedMajor, streamedSettings, type TestDatabase, testDatabase } from '../support/servers.ts';
-import { until } from '../support/wait.ts';
+import { testDatabase } from '../support/servers.ts';
+import { eager, expectStreamed } from '../support/streamed-source.ts';
 
 const rows = (from: number, to: number, what: string) =>
   `insert into t select g, '${what}', repeat(md5(g::text), 8) from generate_series(${from}, ${to}) g;`;
 const tables = `create table t (id int primary key, v text, big text);
   create table small (id int primary key, v text)`;
-
-// A source that sends what is larger than 64 kB at once, or everything.
-async function eager(major: SharedMajor, how: 'large' | 'all' = 'large'): Promise<TestDatabase> {
-  const source = await testDatabase(major);
-  const settings = Object.entries(streamedSettings(major)).map(([name, value]) =>
-    name.startsWith('debug') && how === 'large' ? ([name, 'buffered'] as const) : ([name, value] as const),
-  );
-  for (const [name, value] of settings)
-    await source.exec(`alter database ${ident(source.database).text} set ${name} = '${value}'`);
-  return source;
-}
-
-async function streamed(f: Following): Promise<{ readonly transactions: number; readonly blocks: number }> {
-  return await f.source.connection.one(sql`select stream_txns::int as transactions, stream_count::int as blocks
-    from pg_catalog.pg_stat_replication_slots where slot_name = ${f.work.slot?.name ?? ''}`);
-}
-
-async function expectStreamed(f: Following, least: number): Promise<void> {
-  await until('the source says that it streamed', async () => (await streamed(f)).transactions >= least);
-}
 
 async function expectSame(f: Following, ...names: readonly string[]): Promise<void> {
   for (const name of names) {

@@ -1,7 +1,8 @@
 // The stream gathered into whole transactions.
 import { describe, expect, test } from 'vitest';
-import { Gatherer, type GathererOptions } from '../../../src/cdc/batch.ts';
+import { Gatherer } from '../../../src/cdc/batch.ts';
 import { decide, type Situation } from '../../../src/cdc/decide.ts';
+import type { GathererOptions } from '../../../src/cdc/stops.ts';
 import type { AppliedTable } from '../../../src/peers/apply-table.ts';
 import { eachChange, type Piece } from '../../../src/peers/apply-walk.ts';
 import { type Relation, rowEnd } from '../../../src/peers/pgoutput.ts';

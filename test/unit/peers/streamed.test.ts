@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { Spill } from '../../../src/base/spill.ts';
 import { readChange, readLength, readMessage, rowEnd, type StreamCommit, tags } from '../../../src/peers/pgoutput.ts';
-import { type CommittedStream, StreamedTransactions } from '../../../src/peers/streamed.ts';
+import { StreamedTransactions } from '../../../src/peers/streamed.ts';
+import type { CommittedStream } from '../../../src/peers/streamed-read.ts';
 import * as make from '../cdc/messages.ts';
 
 interface World extends AsyncDisposable {
