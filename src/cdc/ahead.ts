@@ -58,7 +58,8 @@ export class Ahead {
   /** Begins where a transaction may be read ahead. */
   begin(now: number): boolean {
     const { intake, gatherer, session } = this.#deps;
-    if (now < this.#notBefore) return false;
+    // The end of what came after its commit may be on its way.
+    if (now < this.#notBefore || gatherer.isInside) return false;
     const xid = intake.beginAhead();
     if (xid === null) return false;
     this.#xid = xid;

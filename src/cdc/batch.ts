@@ -307,6 +307,11 @@ export class Gatherer {
     return this.#batch(all, null);
   }
 
+  /** Whether a transaction has begun whose end has not come. */
+  get isInside(): boolean {
+    return this.#begin !== null;
+  }
+
   /** Whether a part of the open transaction was taken: the target's stands open until its end is applied. */
   get isCut(): boolean {
     return this.#cut;
