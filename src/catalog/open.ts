@@ -61,7 +61,7 @@ export async function openCatalog(options: CatalogOptions, signal: AbortSignal):
     await using db = await server.connect(signal);
     const seal = new Seal(secretKey);
     const reader = await withCatalogLock(db, async () => {
-      await checkVersion(db);
+      checkVersion(db);
       await migrate(db, ownMigrations());
       await proveKey(db, seal);
       if (place.kind === 'embedded') await closeToPublic(db);
@@ -75,10 +75,7 @@ export async function openCatalog(options: CatalogOptions, signal: AbortSignal):
   }
 }
 
-async function checkVersion(db: Connection): Promise<void> {
-  const { version } = await db.one<{ version: number }>(
-    sql`select current_setting('server_version_num')::integer as version`,
-  );
+function checkVersion({ version }: Connection): void {
   if (version >= 140_000) return;
   throw new SluiceError('unsupported', `the catalog's PostgreSQL is too old (${Math.floor(version / 10_000)})`, {
     hint: 'Give SLUICE_CATALOG_URL a PostgreSQL 14 or later.',

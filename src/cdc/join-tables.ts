@@ -93,9 +93,7 @@ async function identified(deps: JoinDeps, come: readonly MirroredTable[]): Promi
     come.map(({ from }) => from),
     { sizes: false },
   );
-  const { version } = await source.one<{ version: number }>(
-    sql`select pg_catalog.current_setting('server_version_num')::int as version`,
-  );
+  const { version } = source;
   const found = findTables({ ...work, tables: come }, tables, await readRelations(source, tables));
   const able: MirroredTable[] = [];
   for (const each of found) {

@@ -120,9 +120,7 @@ export async function readTableObjects(
   tables: readonly number[],
   { sizes = true }: ReadOptions = {},
 ): Promise<TableObjects> {
-  const { version } = await db.one<{ version: number }>(
-    sql`select pg_catalog.current_setting('server_version_num')::int as version`,
-  );
+  const { version } = db;
   const indexes: IndexFacts[] = [];
   const constraints: ConstraintFacts[] = [];
   const statistics: StatisticsFacts[] = [];

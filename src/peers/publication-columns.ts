@@ -22,9 +22,7 @@ export async function widenPublication(
 ): Promise<readonly TableName[]> {
   const { name, made } = work.publication;
   if (!made || work.tables.every((table) => table.exclude.length === 0)) return [];
-  const { version } = await source.one<{ version: number }>(
-    sql`select pg_catalog.current_setting('server_version_num')::int as version`,
-  );
+  const { version } = source;
   if (version < 150_000) return [];
   const rows = await source.query<Listed>(sql`
     select n.nspname::text as schema, c.relname::text as name,

@@ -208,9 +208,7 @@ export async function ownFilters(source: Connection, work: MirrorWork): Promise<
 
 // Tables, by showTable, whose rows the publication filters.
 async function publishedFilters(db: Connection, publication: string): Promise<ReadonlySet<string>> {
-  const { version } = await db.one<{ version: number }>(
-    sql`select pg_catalog.current_setting('server_version_num')::int as version`,
-  );
+  const { version } = db;
   if (version < 150_000) return new Set();
   const rows = await db.query<TableName>(sql`select schemaname::text as schema, tablename::text as name
     from pg_catalog.pg_publication_tables where pubname = ${publication} and rowfilter is not null`);

@@ -49,7 +49,7 @@ export async function createPublication(
   name: string,
   tables: readonly PublishedTable[],
 ): Promise<void> {
-  const version = await serverVersion(db);
+  const { version } = db;
   await checkOwnFilters(db, tables, version);
   await db.transaction(() => writePublication(db, { name, tables, version }));
 }
@@ -60,7 +60,7 @@ export async function rehearsePublication(
   name: string,
   tables: readonly PublishedTable[],
 ): Promise<void> {
-  const version = await serverVersion(db);
+  const { version } = db;
   await checkOwnFilters(db, tables, version);
   const done = new Error('taken back');
   try {
@@ -71,13 +71,6 @@ export async function rehearsePublication(
   } catch (error) {
     if (error !== done) throw error;
   }
-}
-
-async function serverVersion(db: Connection): Promise<number> {
-  const row = await db.one<{ version: number }>(
-    sql`select pg_catalog.current_setting('server_version_num')::int as version`,
-  );
-  return row.version;
 }
 
 // Before 15 we filter ourselves; by the same rules, so that a mirror means the same whatever the source's version is.
@@ -189,7 +182,7 @@ export async function readPublication(db: Connection, name: string): Promise<Pub
   );
   if (row === undefined) return null;
   const more =
-    (await serverVersion(db)) < 150_000
+    db.version < 150_000
       ? sql`null::json as columns, null::text as filter`
       : sql`pg_catalog.to_json(attnames) as columns, rowfilter as filter`;
   const select = sql`select schemaname::text as schema, tablename::text as name, ${more}

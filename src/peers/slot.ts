@@ -38,8 +38,8 @@ export async function createSlotWithSnapshot(
   name: string,
   { temporary }: { readonly temporary: boolean },
 ): Promise<{ readonly lsn: Lsn; readonly snapshot: string }> {
-  const { version, standby } = await repl.one<{ version: number; standby: boolean }>(sql`select
-    pg_catalog.current_setting('server_version_num')::int as version, pg_catalog.pg_is_in_recovery() as standby`);
+  const { version } = repl;
+  const { standby } = await repl.one<{ standby: boolean }>(sql`select pg_catalog.pg_is_in_recovery() as standby`);
   // Replication commands are read in upper case only. 14 knows only the older words for the snapshot.
   const kind = temporary ? sql` TEMPORARY` : sql``;
   // A standby that keeps slots in step (sync_replication_slots) takes this one along, and a mirror outlives its promotion.

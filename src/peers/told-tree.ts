@@ -19,11 +19,11 @@ export interface SeenTree extends ToldTree {
  * about to be detached counts as gone. Null: the table is not partitioned.
  */
 export async function readTree(source: Connection, root: number): Promise<SeenTree | null> {
-  const { version, partitioned } = await source.one<{ version: number; partitioned: boolean }>(sql`select
-    pg_catalog.current_setting('server_version_num')::int as version,
-    exists (select from pg_catalog.pg_class c where c.oid = ${root}::oid and c.relkind = 'p') as partitioned`);
+  const { partitioned } = await source.one<{ partitioned: boolean }>(
+    sql`select exists (select from pg_catalog.pg_class c where c.oid = ${root}::oid and c.relkind = 'p') as partitioned`,
+  );
   if (!partitioned) return null;
-  const standing = version < 140_000 ? sql`` : sql` and not i.inhdetachpending`;
+  const standing = source.version < 140_000 ? sql`` : sql` and not i.inhdetachpending`;
   const partitions = await source.query<SeenPartition>(sql`
     with recursive tree(oid, parent, level) as (
       select i.inhrelid, i.inhparent, 1 from pg_catalog.pg_inherits i where i.inhparent = ${root}::oid${standing}

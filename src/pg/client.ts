@@ -40,10 +40,12 @@ const pinned = [
 ].join('; ');
 
 // transaction_timeout came with 17. And a commit that the server calls durable must be: `off` would have us acknowledge to
-// the source what a crash of the target takes back.
-const pinnedWhereNeeded = `select set_config(name, case name when 'synchronous_commit' then 'on' else '0' end, false)
-  from pg_catalog.pg_settings
-  where name = 'transaction_timeout' or (name = 'synchronous_commit' and setting = 'off')`;
+// the source what a crash of the target takes back. Asked one by one: pg_settings prints all of a server's settings each time.
+const pinnedWhereNeeded = `select pg_catalog.current_setting('server_version_num')::int as version,
+  case when pg_catalog.current_setting('server_version_num')::int >= 170000
+    then pg_catalog.set_config('transaction_timeout', '0', false) end,
+  case when pg_catalog.current_setting('synchronous_commit') = 'off'
+    then pg_catalog.set_config('synchronous_commit', 'on', false) end`;
 
 export interface QueryResult<Row> {
   readonly rows: readonly Row[];
@@ -56,6 +58,7 @@ export class Connection implements AsyncDisposable {
   readonly #client: pg.Client;
   readonly #lost = new AbortController();
   readonly #server: string | undefined;
+  #version = 0;
   #closing = false;
 
   private constructor(client: pg.Client, server: string | undefined) {
@@ -81,7 +84,8 @@ export class Connection implements AsyncDisposable {
     try {
       await client.connect();
       await client.query(pinned);
-      await client.query(pinnedWhereNeeded);
+      const { rows } = await client.query<{ readonly version: number }>(pinnedWhereNeeded);
+      connection.#version = rows[0]?.version ?? 0;
     } catch (error) {
       connection.destroy();
       if (signal?.aborted) throw new SluiceError('stopped', 'stopped', { cause: error });
@@ -94,6 +98,11 @@ export class Connection implements AsyncDisposable {
   /** The pg client below, for COPY, pipelines and raw frames. */
   get client(): pg.Client {
     return this.#client;
+  }
+
+  /** The server's version as server_version_num: 180004. Of a connection: a server that is upgraded ends them all. */
+  get version(): number {
+    return this.#version;
   }
 
   /** What its errors are said to come from. */

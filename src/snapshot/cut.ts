@@ -47,7 +47,7 @@ const tablesAtATime = 500;
  */
 export async function cutSource(deps: SnapshotDeps, copy: Cutting, signal: AbortSignal): Promise<CutTables> {
   const { source, target } = copy.sides;
-  const versions = { source: await version(source), target: await version(target) };
+  const versions = { source: source.version, target: target.version };
   const columns = new Map<string, CopiedColumns>();
   const tables: (readonly Part[])[] = [];
   const analyzed: number[] = [];
@@ -135,13 +135,6 @@ async function cutSome(
   // A copy that nothing follows cannot go on from its parts.
   if (deps.work.slot !== null) await writePlans(target, deps.work, plans);
   return tables;
-}
-
-async function version(db: Connection): Promise<number> {
-  const row = await db.one<{ version: number }>(
-    sql`select pg_catalog.current_setting('server_version_num')::int as version`,
-  );
-  return row.version;
 }
 
 async function checkWhere(source: Connection, mapping: MirroredTable, where: string): Promise<void> {

@@ -186,8 +186,8 @@ async function bringTableForward(
   const { mapping, root } = tree;
   const columns = copiedColumns(
     mapping,
-    { table: root, version: await versionOf(source) },
-    { table: to, version: await versionOf(target) },
+    { table: root, version: source.version },
+    { table: to, version: target.version },
   );
   const range = doneCondition(table);
   const pace = (passed: number) => deps.throttle?.pass(passed, signal);
@@ -214,11 +214,4 @@ function isRewritten(error: unknown): error is SluiceError {
 
 function both(a: Sql, b: Sql | null): Sql {
   return b === null ? a : join([a, b], ' and ');
-}
-
-async function versionOf(db: Sides['source']): Promise<number> {
-  const row = await db.one<{ version: number }>(
-    sql`select pg_catalog.current_setting('server_version_num')::int as version`,
-  );
-  return row.version;
 }

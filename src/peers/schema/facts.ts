@@ -30,9 +30,7 @@ export async function readServerFacts(
   ours: readonly string[],
   usualOwner?: string,
 ): Promise<ServerFacts> {
-  const { version } = await db.one<{ version: number }>(
-    sql`select pg_catalog.current_setting('server_version_num')::int as version`,
-  );
+  const { version } = db;
   const row = await db.one<{
     database: string;
     user: string;
