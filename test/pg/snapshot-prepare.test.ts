@@ -142,6 +142,16 @@ test('functions that defaults, generated columns and domains call are made befor
   expect(await w.to.exec('insert into t values (default) returning id, g')).toEqual([{ id: 5, g: 2 }]);
 });
 
+test('a function that the target has already is used as it is, whatever its name', async () => {
+  const next = '"li""b"."ne.xt ""No"" 1"';
+  const made = (by: number) => `create schema "li""b";
+    create function ${next}(n int) returns int language sql immutable as 'select n + ${by}';
+    create function ${next}(n text) returns int language sql immutable as 'select 0';`;
+  await using w = await sides(`${made(1)} create table t (id int default ${next}(4), v int)`, made(10));
+  await prepare(w, [table('t')]);
+  expect(await w.to.exec('insert into t values (default, 0) returning id')).toEqual([{ id: 14 }]);
+});
+
 test('extensions that types need are created, each in its schema', async () => {
   await using w = await sides(`create schema ext; create extension citext schema ext; create extension hstore;
     create table t (name ext.citext, h hstore, hs hstore[]); insert into t values ('Ab', 'a=>1, b=>NULL', array['c=>"x y"'::hstore])`);
