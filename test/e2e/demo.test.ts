@@ -1,18 +1,16 @@
 // `npm run demo -- --once` as a person starts it: ends with 0 if all is equal, works a second time, leaves no process.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { serverFolder } from '../support/folder.ts';
 import { isAlive, type ProgramResult } from '../support/gateway.ts';
 import { until } from '../support/wait.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
 function folder(): Disposable & { readonly path: string } {
-  const path = mkdtempSync(join(tmpdir(), 'sluice-demo-'));
-  chmodSync(path, 0o711); // the account that PostgreSQL runs as must be able to enter it
+  const path = serverFolder('demo');
   return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
 }
 

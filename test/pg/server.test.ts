@@ -1,9 +1,7 @@
 // The whole server: starts with nothing but a folder, outlives its catalog's death, stops clean, and tells what is wrong with its settings.
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { chmod } from 'node:fs/promises';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { expect, test } from 'vitest';
@@ -11,14 +9,14 @@ import { silentLog } from '../../src/base/log.ts';
 import { readConfig } from '../../src/config.ts';
 import { freePort, removeEmbedded } from '../../src/pg/embedded.ts';
 import { startServer } from '../../src/server.ts';
+import { serverFolder } from '../support/folder.ts';
 import { isAlive, runProgram } from '../support/gateway.ts';
 import { programCommand } from '../support/program.ts';
 import { testDatabase } from '../support/servers.ts';
 import { until } from '../support/wait.ts';
 
-async function folder() {
-  const path = mkdtempSync(join(tmpdir(), 'sluice-server-'));
-  await chmod(path, 0o711); // the account of the embedded server must be able to enter
+function folder() {
+  const path = serverFolder('server');
   return {
     path,
     [Symbol.dispose]() {
@@ -36,7 +34,7 @@ async function client(port: number, password: string) {
 }
 
 test('a server outlives the death of its embedded catalog, and ends its clients and the catalog when it stops', async () => {
-  using home = await folder();
+  using home = folder();
   const config = readConfig({ SLUICE_DATA_DIR: home.path, SLUICE_PORT: '0', SLUICE_HTTP_PORT: '0' });
   const server = await startServer(config, silentLog);
   const pidFile = join(home.path, 'catalog/cluster/postmaster.pid');
@@ -66,7 +64,7 @@ test('a server outlives the death of its embedded catalog, and ends its clients 
 
 test('two servers share one catalog by URL; what one is told the other knows', async () => {
   await using database = await testDatabase(18);
-  using home = await folder();
+  using home = folder();
   const config = readConfig({
     ...{ SLUICE_DATA_DIR: home.path, SLUICE_PORT: '0', SLUICE_HTTP_PORT: '0', SLUICE_CATALOG_URL: database.url },
   });
@@ -84,7 +82,7 @@ test('two servers share one catalog by URL; what one is told the other knows', a
 
 test('a server that cannot have its port leaves nothing running', async () => {
   await using other = await holdPort(await freePort());
-  using home = await folder();
+  using home = folder();
   const env = { SLUICE_DATA_DIR: home.path, SLUICE_PORT: String(other.port), SLUICE_HTTP_PORT: '0' };
   await expect(startServer(readConfig(env), silentLog)).rejects.toMatchObject({ kind: 'unreachable' });
   expect(existsSync(join(home.path, 'catalog/cluster/postmaster.pid'))).toBe(false);
@@ -99,7 +97,7 @@ async function holdPort(port: number) {
 
 test('the program says how to connect without telling a password that was set, and ends with 0 on SIGTERM', async () => {
   await using database = await testDatabase(18);
-  using home = await folder();
+  using home = folder();
   const httpPort = await freePort();
   const [program, ...main] = programCommand();
   const child = spawn(program!, [...main, 'start'], {

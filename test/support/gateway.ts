@@ -2,14 +2,13 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { chmod } from 'node:fs/promises';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { removeEmbedded } from '../../src/pg/embedded.ts';
+import { serverFolder } from './folder.ts';
 import { guardProcess } from './guard.ts';
 import { programCommand } from './program.ts';
 import { until } from './wait.ts';
@@ -58,9 +57,7 @@ export interface GatewayOptions {
 
 /** Starts a gateway with free ports and a temporary data folder, and waits until it takes connections. */
 export async function startGateway(options: GatewayOptions = {}): Promise<Gateway> {
-  const home = mkdtempSync(join(tmpdir(), 'sluice-gateway-'));
-  // The account that PostgreSQL runs as must be able to enter it.
-  await chmod(home, 0o711);
+  const home = serverFolder('gateway');
   const gateway = new GatewayProcess({ home, port: await steadyPort(), httpPort: await steadyPort(), options });
   try {
     await gateway.start();

@@ -1,10 +1,10 @@
 // Starts one throwaway PostgreSQL of each tested major before the tests and ends them after.
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
 import { findBinaries } from '../../src/pg/binaries.ts';
 import { type EmbeddedPostgres, removeEmbedded, startEmbedded } from '../../src/pg/embedded.ts';
+import { keepInMemory, serverFolder } from './folder.ts';
 import { guardProcess } from './guard.ts';
 import { buildProgram } from './program.ts';
 import { type ServerAddress, type SharedMajor, serverPackages, settingsOf } from './servers.ts';
@@ -17,7 +17,8 @@ declare module 'vitest' {
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const removeProgram = buildProgram();
-  const home = mkdtempSync(join(tmpdir(), 'sluice-test-'));
+  const forget = keepInMemory();
+  const home = serverFolder('shared');
   const running: { readonly server: EmbeddedPostgres; readonly dataDir: string }[] = [];
   const end = async () => {
     for (const { server, dataDir } of running) {
@@ -26,6 +27,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     }
     rmSync(home, { recursive: true, force: true });
     removeProgram();
+    forget();
   };
   try {
     const start = async (major: SharedMajor): Promise<ServerAddress> => {

@@ -1,14 +1,13 @@
 // Real PostgreSQL servers for tests: shared ones with a database for each test, or one of its own to be killed.
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rmSync } from 'node:fs';
 import type pg from 'pg';
 import { inject } from 'vitest';
 import { findBinaries } from '../../src/pg/binaries.ts';
 import { Connection } from '../../src/pg/client.ts';
 import { type EmbeddedPostgres, removeEmbedded, startEmbedded } from '../../src/pg/embedded.ts';
 import { ident, literal, sql } from '../../src/pg/sql.ts';
+import { serverFolder } from './folder.ts';
 import { guardProcess } from './guard.ts';
 
 /** Majors that have one server for all tests; tests of the others start their own. */
@@ -182,7 +181,7 @@ export async function ownServer(options: {
   readonly durable?: boolean;
   readonly settings?: Readonly<Record<string, string | number>>;
 }): Promise<OwnServer> {
-  const dataDir = mkdtempSync(join(tmpdir(), 'sluice-own-'));
+  const dataDir = serverFolder('own');
   const start = async () => {
     const started = await startEmbedded({
       dataDir,

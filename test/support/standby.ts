@@ -1,12 +1,12 @@
 // A primary and a hot standby of it, made by copying the primary's folder while it is stopped: no more programs are needed.
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, rmSync, writeFileSync } from 'node:fs';
 import { chown, readdir } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findBinaries } from '../../src/pg/binaries.ts';
 import { Connection } from '../../src/pg/client.ts';
 import { type EmbeddedPostgres, removeEmbedded, startEmbedded } from '../../src/pg/embedded.ts';
 import { sql } from '../../src/pg/sql.ts';
+import { serverFolder } from './folder.ts';
 import { guardProcess } from './guard.ts';
 import { serverPackages, serverSettings, type TestDatabase, type TestedMajor } from './servers.ts';
 import { until } from './wait.ts';
@@ -32,7 +32,7 @@ export async function standbyPair(options: {
    */
   readonly syncsSlots?: 'by itself' | 'asked';
 }): Promise<StandbyPair> {
-  const home = mkdtempSync(join(tmpdir(), 'sluice-standby-'));
+  const home = serverFolder('standby');
   const binaries = findBinaries(serverPackages[options.major ?? 18]);
   if (binaries.account !== undefined) await chown(home, binaries.account.uid, binaries.account.gid);
   const dirs = { primary: join(home, 'primary'), standby: join(home, 'standby') };
