@@ -1,15 +1,10 @@
-// The gateway's door: logins, TLS, servers that vanish, clients that never read, limits, the end.
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+// The gateway's door: logins, servers that vanish, clients that never read, limits, the end.
 import { connect as connectSocket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { connect as connectTls } from 'node:tls';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { message } from '../../src/wire/backend.ts';
 import { code } from '../../src/wire/frames.ts';
-import { hasOpenssl, hasPsql, psql, RawClient, type TestGateway, testGateway } from '../support/relay.ts';
+import { hasPsql, psql, RawClient, refusal, requestOf, type TestGateway, testGateway } from '../support/relay.ts';
 import { type TestDatabase, testDatabase } from '../support/servers.ts';
 import { until } from '../support/wait.ts';
 
@@ -27,30 +22,10 @@ afterAll(async () => {
   await Promise.all([catalog, peer].map((db) => db?.[Symbol.asyncDispose]()));
 });
 
-const request = (number: number) => {
-  const bytes = Buffer.alloc(8);
-  bytes.writeUInt32BE(8);
-  bytes.writeUInt32BE(number, 4);
-  return bytes;
-};
-
 /** Sessions of ours on the peer whose last statement was like that. */
 async function onPeer(query: string): Promise<readonly { readonly state: string }[]> {
   return peer.exec(
     `select state from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and query like '${query}'`,
-  );
-}
-
-/** The bytes of a session in which the password is right, as pg sends them, taken from a socket between. */
-async function refusal(config: pg.ClientConfig): Promise<pg.DatabaseError> {
-  const client = new pg.Client(config);
-  client.on('error', () => {});
-  return client.connect().then(
-    async () => {
-      await client.end();
-      throw new Error('it was let in');
-    },
-    (error: pg.DatabaseError) => error,
   );
 }
 
@@ -85,7 +60,7 @@ describe('logins', () => {
 
   test('the server says what drivers look for', async () => {
     using raw = new RawClient(gateway.port);
-    raw.send(request(80877104));
+    raw.send(requestOf(80877104));
     await until('N', () => raw.received.toString() === 'N');
     const client = await gateway.client('peer');
     const reported = new Map<string, string>();
@@ -462,99 +437,5 @@ describe('the end', () => {
     await closing.stop();
     expect(await running).toBeInstanceOf(Error);
     await until('it is gone', async () => (await onPeer('%stubborn%')).length === 0);
-  });
-});
-
-describe.skipIf(!hasOpenssl)('TLS', () => {
-  let home: string;
-  let secure: TestGateway;
-  let cert: string;
-  beforeAll(async () => {
-    home = mkdtempSync(join(tmpdir(), 'sluice-tls-'));
-    const [certFile, keyFile] = [join(home, 'cert.pem'), join(home, 'key.pem')];
-    const args = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-sha384', '-days', '2', '-subj', '/CN=localhost'];
-    execFileSync(
-      'openssl',
-      [...args, '-addext', 'subjectAltName=DNS:localhost', '-keyout', keyFile, '-out', certFile],
-      {
-        stdio: 'ignore',
-      },
-    );
-    cert = readFileSync(certFile, 'utf8');
-    secure = await testGateway({ catalog, peers: { peer }, tls: { cert, key: readFileSync(keyFile, 'utf8') } });
-  });
-  afterAll(async () => {
-    await secure?.[Symbol.asyncDispose]();
-    rmSync(home, { recursive: true, force: true });
-  });
-
-  test('pg talks over it, checks the certificate, and binds its login to it', async () => {
-    const ssl = { ca: cert, servername: 'localhost' };
-    for (const enableChannelBinding of [false, true]) {
-      const client = new pg.Client({
-        ...secure.config(),
-        host: 'localhost',
-        ssl,
-        enableChannelBinding,
-      } as pg.ClientConfig);
-      await client.connect();
-      expect((await client.query('select count(*)::int as n from peer.public.t')).rows).toEqual([{ n: 0 }]);
-      await client.end();
-    }
-    const wrong = await refusal({ ...secure.config(), host: 'localhost', ssl, password: 'wrong' });
-    expect(wrong).toMatchObject({ code: '28P01' });
-  });
-
-  test('on this machine a login may do without', async () => {
-    const client = await secure.client();
-    expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }]);
-    await client.end();
-  });
-
-  test.skipIf(!hasPsql)('psql verifies it in full and requires channel binding', async () => {
-    const env = {
-      PGHOST: 'localhost',
-      PGSSLMODE: 'verify-full',
-      PGSSLROOTCERT: join(home, 'cert.pem'),
-      PGCHANNELBINDING: 'require',
-    };
-    const done = await psql(secure, ['\\conninfo', 'select 1'], { env });
-    expect(done.err).toBe('');
-    expect(done.out).toContain('SSL connection');
-  });
-
-  test('TLS from the first byte is taken if it says that it means PostgreSQL', async () => {
-    const open = (ALPNProtocols: string[]) =>
-      new Promise<string>((resolve) => {
-        const socket = connectTls({
-          host: '127.0.0.1',
-          port: secure.port,
-          ca: cert,
-          servername: 'localhost',
-          ALPNProtocols,
-        });
-        socket.once('secureConnect', () => {
-          const body = Buffer.from('\0\x03\0\0user\0me\0\0', 'latin1');
-          const head = Buffer.alloc(4);
-          head.writeUInt32BE(body.length + 4);
-          socket.write(Buffer.concat([head, body]));
-        });
-        let heard = '';
-        socket.on('data', (chunk) => {
-          heard += chunk.toString('latin1');
-          if (heard.includes('SCRAM-SHA-256\0\0')) socket.destroy();
-        });
-        socket.on('error', () => {});
-        socket.on('close', () => resolve(heard));
-      });
-    expect(await open(['postgresql'])).toContain('SCRAM-SHA-256-PLUS');
-    expect(await open(['http/1.1'])).toBe('');
-  });
-
-  test('words smuggled in before encryption are not taken for encrypted ones', async () => {
-    using raw = new RawClient(secure.port);
-    raw.send(Buffer.concat([request(80877103), Buffer.from('smuggled')]));
-    await until('it is closed', () => raw.closed);
-    expect(raw.received.toString()).toContain('C08P01');
   });
 });

@@ -224,3 +224,24 @@ export class RawClient implements Disposable {
     this.socket.destroy();
   }
 }
+
+/** A request before the startup message, as for TLS: eight bytes. */
+export function requestOf(number: number): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeUInt32BE(8);
+  bytes.writeUInt32BE(number, 4);
+  return bytes;
+}
+
+/** What a client is told that is not let in. */
+export async function refusal(config: pg.ClientConfig): Promise<pg.DatabaseError> {
+  const client = new pg.Client(config);
+  client.on('error', () => {});
+  return client.connect().then(
+    async () => {
+      await client.end();
+      throw new Error('it was let in');
+    },
+    (error: pg.DatabaseError) => error,
+  );
+}
