@@ -3,7 +3,7 @@ import { SluiceError } from '../base/errors.ts';
 import { copyAgain } from '../mirror/remedy.ts';
 import type { MirrorWork } from '../mirror/work.ts';
 import { advanceCheckpoint, readCheckpoint } from '../peers/checkpoint.ts';
-import { readSlot, type SlotState } from '../peers/slot.ts';
+import { readSlot, whyLost } from '../peers/slot.ts';
 import { leftTimelineAt, missingLog, readRememberedLog, readSourceLog, rememberLog } from '../peers/timeline.ts';
 import type { Connection } from '../pg/client.ts';
 import { formatLsn, type Lsn } from '../pg/lsn.ts';
@@ -76,20 +76,6 @@ async function confirmedBySlot({ work, source, slot }: StartDeps): Promise<Lsn> 
     });
   }
   return state.confirmedFlush;
-}
-
-/** https://www.postgresql.org/docs/18/view-pg-replication-slots.html */
-function whyLost({ invalidation }: SlotState): string {
-  switch (invalidation) {
-    case 'rows_removed':
-      return 'The source is a standby, and its primary has removed rows of the catalog that the slot needs. Set hot_standby_feedback = on there, with a physical slot of the primary.';
-    case 'wal_level_insufficient':
-      return 'wal_level of the primary was set below logical.';
-    case 'idle_timeout':
-      return 'Nobody read it for longer than idle_replication_slot_timeout of the source allows.';
-    default:
-      return 'It fell further behind than max_slot_wal_keep_size of the source allows.';
-  }
 }
 
 // A restored source, and a standby that was promoted before it had everything, go on with another log at the same positions.

@@ -14,7 +14,15 @@ import {
 } from './checks.ts';
 import { type Finding, type MirrorPlan, ok, problem, warning } from './preflight-finding.ts';
 import { checkPublication, type Publication, type PublishedTable, publicationText } from './publication.ts';
-import { logStandbySnapshot, readSlot, type SlotBlocker, type SlotState, showBlocker, slotBlockers } from './slot.ts';
+import {
+  logStandbySnapshot,
+  readSlot,
+  type SlotBlocker,
+  type SlotState,
+  showBlocker,
+  slotBlockers,
+  whyLost,
+} from './slot.ts';
 
 // Shorter ones are over before anybody has read their names.
 const blockerSeconds = 5;
@@ -195,7 +203,8 @@ function checkGivenSlot(slot: SlotState, facts: PeerFacts): Finding {
   if (slot.walStatus === 'lost') {
     return problem(check, 'slot_lost', {
       message: `replication slot "${slot.name}" is lost: the log that it needs is gone`,
-      hint: 'Drop it and make a new mirror with an initial copy; set max_slot_wal_keep_size higher before.',
+      detail: whyLost(slot),
+      hint: 'Mend that on the source, drop the slot, and make a new mirror with an initial copy.',
     });
   }
   if (slot.active) {

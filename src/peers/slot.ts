@@ -18,7 +18,7 @@ export interface SlotState {
   readonly restartLsn: Lsn | null;
   /** `lost`: its log is gone, it can never be read again. `unreserved`: the next checkpoint may take it. */
   readonly walStatus: 'reserved' | 'extended' | 'unreserved' | 'lost' | null;
-  /** Why it can never be read again, in the server's words (17 and later); null: it can, or the server does not say. */
+  /** Why it can never be read again, in the words of servers since 17; null: it can, or the server does not say. */
   readonly invalidation: string | null;
   /** Bytes that may still be written before the slot is in danger; null where there is no limit. */
   readonly safeWalSize: number | null;
@@ -105,8 +105,9 @@ export async function readSlot(db: Connection, name: string): Promise<SlotState 
   const [row] = await db.query<SlotRow>(sql`
     select plugin::text, database::text, temporary, active, active_pid, confirmed_flush_lsn::text as confirmed,
       restart_lsn::text as restart, wal_status, safe_wal_size,
-      -- Servers before 17 have no such column.
-      (pg_catalog.to_jsonb(s) ->> 'invalidation_reason') as invalidation,
+      -- Servers before 17 have no such column; 16 says only that it was a conflict on a standby.
+      coalesce(pg_catalog.to_jsonb(s) ->> 'invalidation_reason',
+        case when (pg_catalog.to_jsonb(s) ->> 'conflicting')::boolean then 'rows_removed' end) as invalidation,
       pg_catalog.pg_wal_lsn_diff(
         case when pg_catalog.pg_is_in_recovery() then pg_catalog.pg_last_wal_replay_lsn()
           else pg_catalog.pg_current_wal_lsn() end,
@@ -127,6 +128,20 @@ export async function readSlot(db: Connection, name: string): Promise<SlotState 
     safeWalSize: row.safe_wal_size === null ? null : Number(row.safe_wal_size),
     lagBytes: Math.max(0, Number(row.lag ?? 0)),
   };
+}
+
+/** Why a slot was lost, and what keeps the next one. https://www.postgresql.org/docs/18/view-pg-replication-slots.html */
+export function whyLost({ invalidation }: Pick<SlotState, 'invalidation'>): string {
+  switch (invalidation) {
+    case 'rows_removed':
+      return 'The source is a standby, and its primary has removed rows of the catalog that the slot needs. Set hot_standby_feedback = on there, with a physical slot of the primary.';
+    case 'wal_level_insufficient':
+      return 'wal_level of the primary was set below logical.';
+    case 'idle_timeout':
+      return 'Nobody read it for longer than idle_replication_slot_timeout of the source allows.';
+    default:
+      return 'It fell further behind than max_slot_wal_keep_size of the source allows.';
+  }
 }
 
 const patienceMs = 30_000;

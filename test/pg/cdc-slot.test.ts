@@ -179,3 +179,23 @@ test('the slot never passes what a target holds that crashes under synchronous_c
     hint: remedy,
   });
 }, 180_000);
+
+test('a slot that nobody read for longer than the source allows is told with what to do', async () => {
+  await using own = await ownServer({ settings: { idle_replication_slot_timeout: '1s' } });
+  // Gone with its server.
+  const source = await databaseOn(own.server.config(), 18);
+  await using target = await testDatabase(18);
+  const f = await following({ source, target, tables, mirrored });
+  await followedOnce(f);
+  await untilLate('the slot is lost', async () => {
+    await source.exec('checkpoint');
+    const [slot] = await source.exec<{ s: string }>('select wal_status as s from pg_replication_slots');
+    return slot?.s === 'lost';
+  });
+  await expect(f.start().done).rejects.toMatchObject({
+    kind: 'slot_lost',
+    message: expect.stringContaining('has lost the log that it needs'),
+    detail: expect.stringContaining('idle_replication_slot_timeout'),
+    hint: remedy,
+  });
+}, 60_000);

@@ -207,7 +207,7 @@ test('a given slot that is lost, or is read by somebody, is said so', async () =
   };
   expect(await given('left_behind')).toMatchObject({
     kind: 'slot_lost',
-    hint: expect.stringContaining('max_slot_wal_keep_size'),
+    detail: expect.stringContaining('max_slot_wal_keep_size'),
   });
   const taken = await given('held');
   expect(taken).toMatchObject({ state: 'error' });

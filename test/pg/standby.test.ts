@@ -69,6 +69,35 @@ test.each(process.env.SLUICE_LONG_TESTS ? ([16, 17, 18] as const) : ([16, 18] as
     await primary.exec('update goods set name = upper(name)');
     await world.say('resume mirror from_standby');
     await until('what came meanwhile is there', async () => (await count(target, 'name = upper(name)')) === 5_000);
+
+    // A standby that is away cannot tell its primary what it needs: rows of the catalog are removed under the slot.
+    await world.say('pause mirror from_standby');
+    await until('it rests', async () => (await run.status()) === 'paused');
+    pair.wire.lead(1);
+    pair.wire.cut();
+    const gone = 'select 1 from pg_stat_replication';
+    await until('the primary knows of no standby', async () => (await primary.exec(gone)).length === 0);
+    await primary.exec('create table passing (id int)');
+    await primary.exec('drop table passing');
+    await primary.exec('vacuum pg_catalog.pg_class');
+    pair.wire.lead(pair.primary.port);
+    await until('the slot is lost', async () => {
+      const [slot] = await standby.exec<{ s: string }>('select wal_status as s from pg_replication_slots');
+      return slot?.s === 'lost';
+    });
+    await world.say('resume mirror from_standby');
+    const trouble = await until('it is told', async () => {
+      const [row] = await world.database.exec<Record<string, string>>(
+        "select sqlstate, trouble, hint from sluice.mirrors where sqlstate = '55000'",
+      );
+      return row;
+    });
+    expect(trouble.trouble).toContain('has lost the log that it needs');
+    expect(trouble.hint).toContain('WITH (resync = true)');
+    const [error] = await world.database.exec<{ detail: string }>(
+      "select detail from sluice.errors where sqlstate = '55000'",
+    );
+    expect(error?.detail).toContain('Set hot_standby_feedback = on there');
     await world.say('drop mirror from_standby');
     expect(await standby.exec('select slot_name from pg_replication_slots')).toEqual([]);
   },
