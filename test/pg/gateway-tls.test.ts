@@ -1,11 +1,14 @@
 // The gateway's door with TLS: who gets in, by which certificate, and what is not taken for encrypted.
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { peerClientConfig } from '../../src/peers/connect.ts';
+import { makeAuthority } from '../support/certificates.ts';
+import { peerOf } from '../support/peer.ts';
 import {
   hasOpenssl,
   hasPsql,
@@ -16,7 +19,7 @@ import {
   type TestGateway,
   testGateway,
 } from '../support/relay.ts';
-import { type TestDatabase, testDatabase } from '../support/servers.ts';
+import { databaseOn, ownServer, type TestDatabase, testDatabase } from '../support/servers.ts';
 import { until } from '../support/wait.ts';
 
 describe.skipIf(!hasOpenssl)('TLS', () => {
@@ -117,3 +120,64 @@ describe.skipIf(!hasOpenssl)('TLS', () => {
     expect(raw.received.toString()).toContain('C08P01');
   });
 });
+
+/** A server with TLS whose certificate an authority of its own signed, and the way to it that looks at that. */
+async function securedServer(name: string) {
+  const authority = makeAuthority(`Authority ${name}`);
+  const certificate = authority.issue(`${name}.example`, `DNS:${name}.example`);
+  const settings = { ssl: 'on', ssl_cert_file: certificate.certificateFile, ssl_key_file: certificate.keyFile };
+  const own = await ownServer({ settings });
+  // Gone with its server.
+  const db = await databaseOn(own.server.config(), 18);
+  const secured = { sslMode: 'verify-full', rootCa: authority.certificate, tlsHost: `${name}.example` } as const;
+  return {
+    db,
+    certificate,
+    way: await peerClientConfig(peerOf(db, secured), { application: 'sluice gateway', lends: true }),
+    async [Symbol.asyncDispose]() {
+      await own[Symbol.asyncDispose]();
+      authority[Symbol.dispose]();
+    },
+  };
+}
+
+test.skipIf(!hasOpenssl)(
+  'two peers are visited with TLS, each by its own authority, and again when their sessions were ended; another certificate is refused',
+  async () => {
+    await using here = await securedServer('here');
+    await using there = await securedServer('there');
+    await using catalog = await testDatabase(18);
+    const peers = { here: here.db, there: there.db };
+    await using gateway = await testGateway({ catalog, peers, ways: { here: here.way, there: there.way } });
+    const client = await gateway.client();
+    const visit = async (name: string) =>
+      (await client.query(`select ssl from ${name}.pg_catalog.pg_stat_ssl where pid = pg_catalog.pg_backend_pid()`))
+        .rows;
+    const endAll = async () => {
+      for (const db of Object.values(peers)) {
+        await db.exec(
+          'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
+        );
+      }
+    };
+    const again = (name: string) => until(`${name} again`, async () => await visit(name).catch(() => undefined));
+    for (const name of ['here', 'there']) expect(await visit(name)).toEqual([{ ssl: true }]);
+    await endAll();
+    for (const name of ['here', 'there']) expect(await again(name)).toEqual([{ ssl: true }]);
+    // From now on the one shows what the other's authority signed.
+    copyFileSync(there.certificate.certificateFile, here.certificate.certificateFile);
+    copyFileSync(there.certificate.keyFile, here.certificate.keyFile);
+    await here.db.exec('select pg_reload_conf()');
+    await endAll();
+    const refused = await until('it is refused', () =>
+      visit('here').then(
+        () => undefined,
+        (error: pg.DatabaseError) => error.code === '08001' && error,
+      ),
+    );
+    expect(refused.message).toMatch(/certificate/);
+    expect(await again('there')).toEqual([{ ssl: true }]);
+    await client.end();
+  },
+  60_000,
+);

@@ -7,6 +7,7 @@ import { silentLog } from '../../src/base/log.ts';
 import { pause } from '../../src/base/retry.ts';
 import type { CommandContext, CommandResult } from '../../src/commands/result.ts';
 import { runGateway } from '../../src/gateway/gateway.ts';
+import type { ClientConfig } from '../../src/pg/client.ts';
 import { commandTag, type Statement } from '../../src/sql/statement.ts';
 import type { ListenerLimits } from '../../src/wire/house.ts';
 import { createVerifier } from '../../src/wire/scram.ts';
@@ -28,6 +29,8 @@ export interface TestGateway extends AsyncDisposable {
 export interface TestGatewayOptions {
   readonly catalog: TestDatabase;
   readonly peers?: Readonly<Record<string, TestDatabase>>;
+  /** How to reach one of them, where it is not as for anybody. */
+  readonly ways?: Readonly<Record<string, ClientConfig>>;
   readonly tls?: { readonly cert: string; readonly key: string };
   readonly limits?: Partial<ListenerLimits>;
   readonly run?: (statement: Statement, context: CommandContext) => Promise<CommandResult>;
@@ -62,7 +65,7 @@ export async function testGateway(options: TestGatewayOptions): Promise<TestGate
         catalog: async () => address(options.catalog),
         peer: async (name) =>
           Object.hasOwn(peers, name)
-            ? { config: address(peers[name]!), version: { id: name, changed: '' } }
+            ? { config: options.ways?.[name] ?? address(peers[name]!), version: { id: name, changed: '' } }
             : undefined,
         peerExists: async (name) => Object.hasOwn(peers, name),
         user: async () => (verifier === undefined ? undefined : { verifier, access: 'read_only' }),
