@@ -2,11 +2,13 @@
 import { objectKey } from '../mirror/object.ts';
 import type { MirrorWork } from '../mirror/work.ts';
 import type { Connection } from '../pg/client.ts';
+import type { Table, TableName } from '../pg/table.ts';
 import type { TableTree } from './ddl-tree.ts';
-import type { ObjectInput } from './objects-input.ts';
+import type { Beyond, ObjectInput } from './objects-input.ts';
 import { lookAtSource, lookAtTables, lookAtTarget, type SourceObjects } from './objects-look.ts';
 import { planObjects } from './objects-plan.ts';
 import type { PlannedObject } from './objects-planned.ts';
+import type { Renames } from './schema/follow.ts';
 import { followObjects } from './schema/follow-tables.ts';
 import { type DatabasePlan, planSides, readSourceSide, readTargetSide } from './schema/read-plan.ts';
 import type { DatabaseSide } from './schema/side.ts';
@@ -34,6 +36,38 @@ export async function lookAtWhole(
   return { trees, objects: await lookAtSource(source, trees), side: await readSourceSide(source, work) };
 }
 
+export interface TablesPlan {
+  readonly planned: readonly PlannedObject[];
+  /** The tables on the target. */
+  readonly there: readonly Table[];
+  readonly input: ObjectInput;
+}
+
+/** What becomes of all that belongs to these tables, as the target is now. */
+export async function planTables(
+  target: Connection,
+  work: MirrorWork,
+  theirs: SourceObjects,
+  how: {
+    readonly renames: Renames;
+    readonly lateKeys?: ReadonlySet<number> | undefined;
+    readonly beyond?: ReadonlyMap<number, Beyond> | null;
+    readonly moved?: ReadonlyMap<number, TableName> | null;
+  },
+): Promise<TablesPlan> {
+  const { renames, lateKeys, beyond = null, moved = null } = how;
+  const standing = await lookAtTables(target, theirs.trees);
+  const follows = work.slot !== null;
+  const known = { ...(beyond === null ? {} : { beyond }), ...(moved === null ? {} : { moved }) };
+  const input = await lookAtTarget(target, theirs, { standing, follows, ...known });
+  const planned = planObjects({
+    ...{ ...input, source: followObjects(input.source, renames) },
+    ...(lateKeys === undefined ? {} : { lateKeys }),
+    keepsDeleted: work.options.soft_delete && follows,
+  });
+  return { planned, there: standing.there, input };
+}
+
 /** @param known whether an object of that id was there before: a primary key that is new is made, one that a table of the target stood without is not */
 export async function planWhole(
   target: Connection,
@@ -44,16 +78,11 @@ export async function planWhole(
   const keys = look.objects.objects.indexes.filter(
     ({ oid, constraint }) => constraint?.type === 'p' && !known(`pg_class:${oid}`),
   );
-  const standing = await lookAtTables(target, look.trees);
-  const input = await lookAtTarget(target, look.objects, { standing, follows: work.slot !== null });
   const sides = { source: look.side, target: await readTargetSide(target, work) };
   const database = planSides(sides, work, look.trees);
-  const ofTables = planObjects({
-    ...{ ...input, source: followObjects(input.source, database.renames) },
-    lateKeys: new Set(keys.map((index) => index.table)),
-    keepsDeleted: work.options.soft_delete && work.slot !== null,
-  });
+  const lateKeys = new Set(keys.map((index) => index.table));
+  const { planned, input } = await planTables(target, work, look.objects, { renames: database.renames, lateKeys });
   const ofDatabase = new Set(database.objects.map(({ line }) => objectKey(line)));
-  const rest = ofTables.filter(({ line }) => !ofDatabase.has(objectKey(line)));
+  const rest = planned.filter(({ line }) => !ofDatabase.has(objectKey(line)));
   return { objects: [...database.objects, ...rest], database, ofTables: rest, input };
 }

@@ -5,14 +5,13 @@ import { growTrees } from '../peers/ddl-input.ts';
 import { type MemberOf, membersOf, type TableTree, type TreeOf, tableObject } from '../peers/ddl-tree.ts';
 import { inspectTables } from '../peers/inspect.ts';
 import { type Beyond, type IndexHead, indexNames, isMoved } from '../peers/objects-input.ts';
-import { lookAtSource, lookAtTables, lookAtTarget, type SourceObjects } from '../peers/objects-look.ts';
-import { planObjects } from '../peers/objects-plan.ts';
+import { lookAtSource, type SourceObjects } from '../peers/objects-look.ts';
 import { type PlannedObject, refused } from '../peers/objects-planned.ts';
 import type { Renames } from '../peers/schema/follow.ts';
-import { followObjects } from '../peers/schema/follow-tables.ts';
 import { type DatabasePlan, planSides, readSides } from '../peers/schema/read-plan.ts';
 import { readUnlogged } from '../peers/schema/unlogged.ts';
 import { readHeads, readIndexHeads, type SizedHead } from '../peers/table-heads.ts';
+import { planTables, type TablesPlan } from '../peers/whole-plan.ts';
 import type { Connection } from '../pg/client.ts';
 import { sameTable, showTable, type Table, type TableName } from '../pg/table.ts';
 import { cutSlices, type Slice } from './slices.ts';
@@ -92,30 +91,14 @@ export async function readSlice({ source }: Pick<Whole, 'source'>, { tables }: S
   return await lookAtSource(source, await growTrees(source, tables, roots));
 }
 
-export interface SlicePlan {
-  readonly planned: readonly PlannedObject[];
-  /** The slice's tables on the target. */
-  readonly there: readonly Table[];
-}
-
 /** What becomes of all that belongs to a slice's tables, as the target is now. */
 export async function planSlice(
   whole: Whole,
   theirs: SourceObjects,
   how: { readonly renames: Renames; readonly lateKeys?: ReadonlySet<number> },
-): Promise<SlicePlan> {
+): Promise<TablesPlan> {
   const { target, work, moved } = whole;
-  const standing = await lookAtTables(target, theirs.trees);
-  const beyond = await readBeyond(whole, theirs);
-  const follows = work.slot !== null;
-  const known = { ...(beyond === null ? {} : { beyond }), ...(moved === null ? {} : { moved }) };
-  const input = await lookAtTarget(target, theirs, { standing, follows, ...known });
-  const planned = planObjects({
-    ...{ ...input, source: followObjects(input.source, how.renames) },
-    ...(how.lateKeys === undefined ? {} : { lateKeys: how.lateKeys }),
-    keepsDeleted: work.options.soft_delete && follows,
-  });
-  return { planned, there: standing.there };
+  return await planTables(target, work, theirs, { ...how, moved, beyond: await readBeyond(whole, theirs) });
 }
 
 // Tables of other slices that this one's refer to.
