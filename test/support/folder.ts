@@ -29,7 +29,8 @@ export function keepInMemory(): () => void {
 function isRoomy(): boolean {
   try {
     const { bavail, bsize } = statfsSync(memory);
-    return bavail * bsize >= enough && freemem() >= enough;
+    // A container may have less than the machine.
+    return bavail * bsize >= enough && freemem() >= enough && process.availableMemory() >= enough;
   } catch {
     return false; // no Linux
   }
