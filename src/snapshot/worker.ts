@@ -96,31 +96,46 @@ export async function copyJob(
   const { work, report } = deps;
   const { job, state, signal } = run;
   const done: DonePart[] = [];
-  const finished = await pair.target.transaction(async () => {
-    await holdToken(pair.target, work);
-    for (const part of job.parts) {
-      try {
-        done.push({ part, ...(await copyPart(deps, pair, { part, state, signal })) });
-      } catch (error) {
-        const what = `table ${showTable(part.mapping.from)}, part ${part.number} (${showPart(part)})`;
-        const columns = state.columns.get(showTable(part.mapping.from));
-        const hint = recoveryHint(error) ?? newLabelHint(columns, error) ?? nameHint(columns, error);
-        throw during(what, error, hint);
+  const finished = await readAlone(pair.source, () =>
+    pair.target.transaction(async () => {
+      await holdToken(pair.target, work);
+      for (const part of job.parts) {
+        try {
+          done.push({ part, ...(await copyPart(deps, pair, { part, state, signal })) });
+        } catch (error) {
+          const what = `table ${showTable(part.mapping.from)}, part ${part.number} (${showPart(part)})`;
+          const columns = state.columns.get(showTable(part.mapping.from));
+          const hint = recoveryHint(error) ?? newLabelHint(columns, error) ?? nameHint(columns, error);
+          throw during(what, error, hint);
+        }
       }
-    }
-    const read = job.parts.map((part) => part.from);
-    await refuseRewritten(pair.source, read, state.storage).catch(async (error: unknown) => {
-      if (error instanceof SluiceError && error.kind === 'source_changed') await report.note(error.message);
-      throw error;
-    });
-    const parts = done.map(({ part, rows, bytes }) => ({ table: part.mapping.from, part: part.number, rows, bytes }));
-    await recordParts(pair.target, work, { parts, snapshotLsn: state.snapshotLsn });
-    // If these are the last parts of their tables that are still out, the tables are finished with them.
-    const last = tablesOf(job).filter((table) => state.outstanding.get(showTable(table.from)) === 1);
-    await finish(pair.target, work, last);
-    return last;
-  });
+      const read = job.parts.map((part) => part.from);
+      await refuseRewritten(pair.source, read, state.storage).catch(async (error: unknown) => {
+        if (error instanceof SluiceError && error.kind === 'source_changed') await report.note(error.message);
+        throw error;
+      });
+      const parts = done.map(({ part, rows, bytes }) => ({ table: part.mapping.from, part: part.number, rows, bytes }));
+      await recordParts(pair.target, work, { parts, snapshotLsn: state.snapshotLsn });
+      // If these are the last parts of their tables that are still out, the tables are finished with them.
+      const last = tablesOf(job).filter((table) => state.outstanding.get(showTable(table.from)) === 1);
+      await finish(pair.target, work, last);
+      return last;
+    }),
+  );
   await concludeJob(deps, pair.target, { job, state, done, finished });
+}
+
+// The snapshot is held for hours; a table that was read need not be locked for as long against whoever wants to alter it.
+async function readAlone<T>(source: Connection, read: () => Promise<T>): Promise<T> {
+  await source.run(sql`savepoint reading`);
+  try {
+    return await read();
+  } finally {
+    if (!source.lost.aborted) {
+      await source.run(sql`rollback to savepoint reading`);
+      await source.run(sql`release savepoint reading`);
+    }
+  }
 }
 
 /**
