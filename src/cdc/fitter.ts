@@ -2,12 +2,12 @@
 import { SluiceError } from '../base/errors.ts';
 import type { MirroredTable } from '../mirror/work.ts';
 import type { AppliedTable } from '../peers/apply-table.ts';
+import { followDdl } from '../peers/ddl-follow.ts';
 import { readDdlMessage } from '../peers/ddl-message.ts';
 import type { Relation } from '../peers/pgoutput.ts';
 import type { Lsn } from '../pg/lsn.ts';
 import { showTable, type TableName } from '../pg/table.ts';
 import type { Gatherer } from './batch.ts';
-import { followDdl } from './ddl.ts';
 import { isUnfit, type Place } from './relations.ts';
 import { reshape, type TablePlan } from './reshape.ts';
 import type { Session } from './session.ts';
@@ -115,7 +115,10 @@ export class Fitter {
       const mirroredBy = (oid: number) => relations.mirroredBy(oid);
       const isAhead = (mirrored: MirroredTable) => relations.isAhead(mirrored, finalLsn);
       const place = { table: '', lsn: finalLsn };
-      const done = await applier.change((target) => followDdl({ work, target, mirroredBy, isAhead }, message), place);
+      const done = await applier.change(
+        (target) => followDdl({ work, target, mirroredBy, isAhead, place: finalLsn }, message),
+        place,
+      );
       this.changed = true;
       for (const mirrored of done.reread) {
         const plan = await relations.rereading(mirrored, xid, false);

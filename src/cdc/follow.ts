@@ -8,6 +8,7 @@ import { ddlPrefix } from '../peers/ddl-capture.ts';
 import type { Relation } from '../peers/pgoutput.ts';
 import { judgeSteps } from '../peers/row-filter.ts';
 import { remember, writeMemories } from '../peers/shape.ts';
+import { tellSchemaChanges } from '../peers/told-changes.ts';
 import type { Connection } from '../pg/client.ts';
 import { type Lsn, laterLsn } from '../pg/lsn.ts';
 import { showTable } from '../pg/table.ts';
@@ -21,7 +22,6 @@ import type { Session } from './session.ts';
 import { lookAgainMs, Settler } from './settler.ts';
 import type { Batch, Stop } from './stops.ts';
 import { addCounts, appliedBatch, type Times } from './tally.ts';
-import { tellSchemaChanges } from './told.ts';
 import type { Wake } from './wake.ts';
 import { toBeRead } from './written.ts';
 

@@ -13,6 +13,7 @@ import {
   retypeColumn,
   setNotNull,
 } from '../peers/ddl-columns.ts';
+import { followTree } from '../peers/ddl-follow.ts';
 import { type ColumnNames, fetchColumns } from '../peers/fetch-columns.ts';
 import { inspectTables } from '../peers/inspect.ts';
 import { type Shape, type ShapeLeaf, writeMemories } from '../peers/shape.ts';
@@ -23,7 +24,6 @@ import { ident, type Sql, sql, trusted } from '../pg/sql.ts';
 import { type Column, showTable, type Table, type TableName } from '../pg/table.ts';
 import { agree } from './agree.ts';
 import { type ColumnChange, planChanges } from './changes.ts';
-import { followTree } from './ddl.ts';
 import { place } from './met.ts';
 import { copyAnew, emptyTable, withLaterTable } from './recopy.ts';
 import { mayReadAgain } from './written.ts';

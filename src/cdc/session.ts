@@ -25,6 +25,7 @@ import {
 import { endWalsender } from '../peers/slot.ts';
 import { ChangeStream } from '../peers/stream.ts';
 import { StreamedTransactions } from '../peers/streamed.ts';
+import { tellSchemaChanges } from '../peers/told-changes.ts';
 import type { Connection } from '../pg/client.ts';
 import { type Lsn, laterLsn } from '../pg/lsn.ts';
 import { sql } from '../pg/sql.ts';
@@ -32,7 +33,6 @@ import { showTable, type Table } from '../pg/table.ts';
 import { type Inspection, inspectSides, mayBeBinary, RelationBook } from './relations.ts';
 import type { CdcReport } from './report.ts';
 import { agreeOnStart } from './start.ts';
-import { tellSchemaChanges } from './told.ts';
 import { Watcher } from './watch.ts';
 import type { Readings } from './written.ts';
 

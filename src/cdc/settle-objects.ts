@@ -3,6 +3,7 @@ import { type SluiceError, toSluiceError } from '../base/errors.ts';
 import { type ObjectLine, objectKey } from '../mirror/object.ts';
 import type { MirrorWork } from '../mirror/work.ts';
 import { compareToken } from '../peers/checkpoint.ts';
+import { dropNow, type Found, foundObjects } from '../peers/found-objects.ts';
 import { type KnownObject, readKnownObjects, wantLook, writeKnownObjects } from '../peers/known-objects.ts';
 import type { PlannedObject } from '../peers/objects-planned.ts';
 import { renameStatements } from '../peers/schema/undo.ts';
@@ -11,7 +12,6 @@ import { planWhole, type SourceLook, type WholePlan } from '../peers/whole-plan.
 import type { Connection } from '../pg/client.ts';
 import type { Lsn } from '../pg/lsn.ts';
 import { type Sql, trusted } from '../pg/sql.ts';
-import { dropNow, type Found, foundObjects } from './known.ts';
 import type { CdcReport } from './report.ts';
 
 export interface ObjectsDeps {
@@ -41,7 +41,7 @@ export async function settleObjects(deps: ObjectsDeps, look: SourceLook): Promis
  */
 export async function rememberFirst(deps: ObjectsDeps, look: SourceLook): Promise<void> {
   const plan = await planWhole(deps.target, deps.work, look);
-  await remember(deps, standing(plan, foundObjects(plan)), 'more is to be made');
+  await remember(deps, { objects: standing(plan, foundObjects(plan)) }, 'more is to be made');
 }
 
 function standing(plan: WholePlan, now: ReadonlyMap<string, Found>): readonly Found[] {
@@ -55,16 +55,12 @@ function standing(plan: WholePlan, now: ReadonlyMap<string, Found>): readonly Fo
 
 async function remember(
   { work, target }: ObjectsDeps,
-  objects: readonly (KnownObject | Found)[],
+  known: { readonly objects: readonly (KnownObject | Found)[]; readonly before?: ReadonlyMap<string, KnownObject> },
   then: 'all is made' | 'more is to be made',
 ): Promise<void> {
-  const kept = objects.map((each): KnownObject => {
-    const { id, kind, key, shown, schema, name, arguments: args, table, definition, drop, early, type } = each;
-    return { id, kind, key, shown, schema, name, arguments: args, table, definition, drop, early, type };
-  });
   await target.transaction(async () => {
     await compareToken(target, work);
-    await writeKnownObjects(target, work, { objects: kept, done: then === 'all is made' });
+    await writeKnownObjects(target, work, { ...known, done: then === 'all is made' });
     if (then === 'more is to be made') await wantLook(target, work);
   });
 }
@@ -98,7 +94,7 @@ class Settling {
     const failed = await this.#make(plan, { before: known, now });
     // What could not be made is as if it had just come: it is tried again with the next change.
     const rest = [...now.values()].filter(({ id }) => !failed.has(id));
-    await remember(this.#deps, [...rest, ...undropped.left], 'all is made');
+    await remember(this.#deps, { objects: [...rest, ...undropped.left], before: before.objects }, 'all is made');
   }
 
   // Again and again while one goes: what stands on another must go before it.

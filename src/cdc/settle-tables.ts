@@ -1,6 +1,7 @@
 // Tables that come, go or get another name on the source: they join the mirror with their rows, leave it, or are renamed.
 import { type SluiceError, toSluiceError } from '../base/errors.ts';
 import type { TableChange } from '../mirror/table-change.ts';
+import { targetName } from '../mirror/target-name.ts';
 import type { MirroredTable, MirrorWork } from '../mirror/work.ts';
 import { compareToken } from '../peers/checkpoint.ts';
 import { listTables } from '../peers/inspect.ts';
@@ -24,11 +25,14 @@ export interface TablesLook {
   readonly come: readonly MirroredTable[];
 }
 
-/** @param shapes by showTable of the source's names */
+/**
+ * @param shapes by showTable of the source's names
+ * @param refused tables, by showTable of the target's names, that keep those there whatever they are called on the source
+ */
 export async function lookAtTables(
   source: Connection,
   work: MirrorWork,
-  shapes: ReadonlyMap<string, Shape>,
+  { shapes, refused }: { readonly shapes: ReadonlyMap<string, Shape>; readonly refused: ReadonlySet<string> },
 ): Promise<TablesLook> {
   const oids = work.tables.map(({ from }) => shapes.get(showTable(from))?.oid ?? 0);
   const rows = await source.query<TableName & { oid: number; partition: boolean }>(sql`
@@ -42,12 +46,17 @@ export async function lookAtTables(
     const now = byOid.get(oids[i] ?? 0);
     if (now === undefined) gone.push(mirrored);
     else if (now.partition) attached.push(mirrored);
-    else if (!sameTable(now, mirrored.from))
+    else if (!sameTable(now, mirrored.from) || isOutdated(work, mirrored, refused))
       renamed.push({ was: mirrored, now: { schema: now.schema, name: now.name } });
   }
   const ours = new Set(rows.map(showTable));
   const listed = await inScope(source, work);
   return { gone, attached, renamed, come: listed.filter(({ from }) => !ours.has(showTable(from))) };
+}
+
+// It was renamed while the first copy ran.
+function isOutdated(work: MirrorWork, mirrored: MirroredTable, refused: ReadonlySet<string>): boolean {
+  return !refused.has(showTable(mirrored.to)) && !sameTable(targetName(work, mirrored, mirrored.from), mirrored.to);
 }
 
 async function inScope(source: Connection, { scope, ...work }: MirrorWork): Promise<readonly MirroredTable[]> {
@@ -137,7 +146,7 @@ async function rename(deps: TablesDeps, renamed: TablesLook['renamed']): Promise
   const moves: { from: TableName; to: TableName }[] = [];
   let n = 0;
   for (const { was, now } of renamed) {
-    const to = targetOf(work, was, now);
+    const to = targetName(work, was, now);
     changes.push({ kind: 'rename', from: was.from, table: { ...was, from: now, to } });
     const there = await ownTable(deps, was);
     if (there === null || sameTable(there, to)) continue;
@@ -157,23 +166,15 @@ async function rename(deps: TablesDeps, renamed: TablesLook['renamed']): Promise
   const answer = await inOne(deps, { what, statements: [...aside, ...final], changes, moves });
   if (answer === null) return changes;
   // Under its old name there it goes on as well.
-  const kept = renamed.map(
-    ({ was, now }): TableChange => ({ kind: 'rename', from: was.from, table: { ...was, from: now } }),
+  const kept = renamed.flatMap(({ was, now }): TableChange[] =>
+    sameTable(was.from, now) ? [] : [{ kind: 'rename', from: was.from, table: { ...was, from: now } }],
   );
   await inOne(deps, { what: `${what} on the source only`, statements: [], changes: kept });
   const list = renamed.map(({ was }) => showTable(was.to)).join(', ');
-  await report.note(
+  await report.noteOnce(
     `the target refuses the new names of ${list}, which go on under their old ones there: ${answer.message}`,
   );
   return kept;
-}
-
-// With explicit mappings, and outside of the schemas that are mirrored, the target's name is the person's own.
-function targetOf({ scope }: MirrorWork, was: MirroredTable, now: TableName): TableName {
-  if (scope.kind === 'tables') return was.to;
-  if (scope.kind === 'all') return now;
-  const pair = scope.pairs.find(({ from }) => from === now.schema);
-  return pair === undefined ? was.to : { schema: pair.to, name: now.name };
 }
 
 // In one transaction with what is remembered of the tables. @returns what the target refuses it with; null: it is done

@@ -10,6 +10,7 @@ import { lookAtWhole, type SourceLook } from '../peers/whole-plan.ts';
 import type { Connection } from '../pg/client.ts';
 import { type Lsn, parseLsn } from '../pg/lsn.ts';
 import { sql } from '../pg/sql.ts';
+import { showTable } from '../pg/table.ts';
 import { joinTables } from './join-tables.ts';
 import type { Session } from './session.ts';
 import { rememberFirst, settleObjects } from './settle-objects.ts';
@@ -40,6 +41,8 @@ interface Looked {
  */
 export class Settler {
   readonly #session: Session;
+  /** Tables, by showTable of the target's names, that cannot get the names that they have on the source. */
+  readonly #refused = new Set<string>();
   #wanted: boolean;
   #met = 0;
   #looked: Looked | null = null;
@@ -114,7 +117,7 @@ export class Settler {
     const { work, relations } = this.#session;
     const met = this.#met;
     await using source = await connectPeer(work.source, { application: applicationName('settle', work) }, signal);
-    const tables = await lookAtTables(source, work, relations.shapes);
+    const tables = await lookAtTables(source, work, { shapes: relations.shapes, refused: this.#refused });
     const whole = isOther(tables) || work.options.schema !== 'full' ? null : await this.#lookAtWhole(source);
     const { lsn } = await source.one<{ lsn: string }>(sql`select pg_catalog.pg_current_wal_insert_lsn()::text as lsn`);
     this.#looked = { lsn: parseLsn(lsn), met, tables, whole };
@@ -146,6 +149,11 @@ export class Settler {
     const deps = { work, target, report, lsn: this.#lsn };
     const changed = await settleTables({ ...deps, shapes: relations.shapes }, looked.tables);
     if (changed.length > 0) return 'again';
+    if (looked.tables.renamed.length > 0) {
+      for (const { was } of looked.tables.renamed) this.#refused.add(showTable(was.to));
+      this.#looked = null;
+      return 'done';
+    }
     if (looked.tables.come.length > 0) {
       await using source = await connectPeer(work.source, { application: applicationName('settle', work) }, signal);
       const joined = await joinTables({ work, source, target, report, signal }, looked.tables.come);

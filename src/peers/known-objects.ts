@@ -31,6 +31,8 @@ export interface KnownObject {
   readonly early: boolean;
   /** Of a composite or a domain: what the target's was made like. */
   readonly type?: AlterableType | undefined;
+  /** Of a type: the place in the log up to which the target has all that was made of it; none: it goes with the stream. */
+  readonly asOf?: string | undefined;
 }
 
 /** Says that the source's catalogs are to be looked at: a change was met, and what follows from it is not all done. */
@@ -66,7 +68,7 @@ export async function readKnownObjects(
   readonly fresh: boolean;
 }> {
   const rows = await db.query<{ id: string; object: KnownObject }>(
-    sql`select id, object from ${table(owner)} where mirror_id = ${owner.id}`,
+    sql`select id, object from ${table(owner)} where mirror_id = ${owner.id} and id not like 'begun:%'`,
   );
   const objects = new Map(rows.filter(({ id }) => id !== wanted).map(({ id, object }) => [id, object]));
   return { objects, wanted: rows.some(({ id }) => id === wanted), fresh: rows.length === 0 };
@@ -97,6 +99,22 @@ export async function findKnownTable(db: Connection, owner: Owner, name: TableNa
 export async function forgetKnownTable(db: Connection, owner: Owner, { id, schema, name }: KnownObject): Promise<void> {
   await db.run(sql`delete from ${table(owner)} where mirror_id = ${owner.id}
     and (id = ${id} or object->>'table' = ${showTable({ schema, name })})`);
+}
+
+/** A table of the target, its partitions, and all that belongs to them. */
+export async function forgetTree(db: Connection, owner: Owner, root: TableName): Promise<void> {
+  const rows = await db.query<TableName>(sql`select n.nspname::text as schema, c.relname::text as name
+    from pg_catalog.pg_class r join pg_catalog.pg_namespace rn on rn.oid = r.relnamespace
+    cross join lateral (select t.relid::oid as relid from pg_catalog.pg_partition_tree(r.oid) t where r.relkind = 'p'
+      union select r.oid) m
+    join pg_catalog.pg_class c on c.oid = m.relid join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    where rn.nspname = ${root.schema} and r.relname = ${root.name}`);
+  const names = rows.map(showTable);
+  await db.run(sql`delete from ${table(owner)} k where mirror_id = ${owner.id} and id not like 'begun:%'
+    and (object->>'table' = any(${names}::text[]) or object->>'kind' = 'table' and exists (
+      select from rows from (pg_catalog.unnest(${rows.map(({ schema }) => schema)}::text[]),
+        pg_catalog.unnest(${rows.map(({ name }) => name)}::text[])) as t(s, n)
+      where t.s = k.object->>'schema' and t.n = k.object->>'name'))`);
 }
 
 export async function forgetKnownObjects(db: Connection, owner: Owner, ids: readonly string[]): Promise<void> {
@@ -160,19 +178,65 @@ export async function forgetWish(db: Connection, owner: Owner): Promise<void> {
   await db.run(sql`delete from ${table(owner)} where mirror_id = ${owner.id} and id = ${wanted}`);
 }
 
+/** Of all that is remembered, what goes by these beginnings of ids: `pg_type:`. */
+export async function findKnownKind(db: Connection, owner: Owner, prefix: string): Promise<readonly KnownObject[]> {
+  const rows = await db.query<{ object: KnownObject }>(
+    sql`select object from ${table(owner)} where mirror_id = ${owner.id} and id like ${`${prefix.replaceAll('_', '\\_')}%`}`,
+  );
+  return rows.map(({ object }) => object);
+}
+
 const rowsPerTrip = 2_000;
 
 /** In place of all that was remembered. @param done nothing is left to be made */
 export async function writeKnownObjects(
   db: Connection,
   owner: Owner,
-  { objects, done }: { readonly objects: readonly KnownObject[]; readonly done: boolean },
+  {
+    objects,
+    done,
+    before,
+  }: {
+    readonly objects: readonly KnownObject[];
+    readonly done: boolean;
+    /** What is remembered now, if that was read a moment ago: of ten thousand tables few things are others then. */
+    readonly before?: ReadonlyMap<string, KnownObject>;
+  },
 ): Promise<void> {
-  await db.run(sql`delete from ${table(owner)} where mirror_id = ${owner.id} and (id <> ${wanted} or ${done})`);
+  const kept = new Set(objects.filter((each) => before?.has(each.id)).map(({ id }) => id));
+  const gone = [...(before?.keys() ?? [])].filter((id) => !kept.has(id));
+  await db.run(sql`delete from ${table(owner)} where mirror_id = ${owner.id} and case
+    when id = ${wanted} then ${done} when ${before === undefined} or id like 'begun:%' then true else id = any(${gone}::text[]) end`);
+  const text = (object: KnownObject | undefined) => (object === undefined ? '' : JSON.stringify(plain(object)));
+  await addKnownObjects(
+    db,
+    owner,
+    objects.filter((each) => {
+      const was = before?.get(each.id);
+      return was === undefined || was.asOf !== undefined || text(was) !== text(each);
+    }),
+    'all of it',
+  );
+}
+
+/** Beside what is remembered. Inside the caller's transaction. */
+export async function addKnownObjects(
+  db: Connection,
+  owner: Owner,
+  objects: readonly KnownObject[],
+  what: 'all of it' | 'but places' = 'but places',
+): Promise<void> {
   for (let at = 0; at < objects.length; at += rowsPerTrip) {
-    const json = JSON.stringify(objects.slice(at, at + rowsPerTrip)).replaceAll('\\u0000', '');
-    await db.run(sql`insert into ${table(owner)} (mirror_id, id, object)
+    const json = JSON.stringify(objects.slice(at, at + rowsPerTrip).map(plain)).replaceAll('\\u0000', '');
+    await db.run(sql`insert into ${table(owner)} as k (mirror_id, id, object)
       select ${owner.id}, o->>'id', o from pg_catalog.jsonb_array_elements(${json}::jsonb) as o
-      on conflict (mirror_id, id) do update set object = excluded.object`);
+      on conflict (mirror_id, id) do update set object = case when ${what === 'but places'} and k.object ? 'asOf'
+        then excluded.object || pg_catalog.jsonb_build_object('asOf', k.object->'asOf') else excluded.object end`);
   }
+}
+
+// Who has found it out may know more than is to be remembered.
+function plain(each: KnownObject): KnownObject {
+  const { id, kind, key, shown, schema, name, arguments: args, table: of, definition, drop, early, type } = each;
+  return { id, kind, key, shown, schema, name, arguments: args, table: of, definition, drop, early, type };
 }

@@ -19,8 +19,19 @@ export interface ReportDeps {
  * For `prepareTarget`, `runSnapshot` and `finishSnapshot`. Each call returns at once. A plan or a note is no sign of life: what
  * begins may fail at the same place again, and the waits must grow then.
  */
-export function snapshotReport({ progress, alive }: ReportDeps) {
+export function snapshotReport({
+  progress,
+  alive,
+  pool,
+  work,
+}: ReportDeps & { readonly pool: Pool; readonly work: Pick<MirrorWork, 'id' | 'name'> }) {
   return {
+    async changed(change: JournalChange): Promise<void> {
+      alive();
+      // What is still to be written of a table goes by the name that it had.
+      await progress.flush();
+      await pool.transaction((db) => writeSchemaEntry(db, work, change));
+    },
     async planned(table: MirroredTable, plan: PlannedTable): Promise<void> {
       progress.planned(showTable(table.from), plan);
     },

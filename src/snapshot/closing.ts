@@ -2,6 +2,7 @@
 import { type ObjectLine, objectKey, objectStages } from '../mirror/object.ts';
 import type { PlannedObject } from '../peers/objects-planned.ts';
 import { showTable } from '../pg/table.ts';
+import { followsAll } from './changed-tables.ts';
 import type { SnapshotDeps } from './deps.ts';
 import type { ObjectRun } from './objects.ts';
 import { planEach, type Whole } from './whole.ts';
@@ -34,7 +35,9 @@ export async function makeAgain(run: ObjectRun, whole: Whole, signal: AbortSigna
  * Both catalogs against the ledger: what the source has and the target has not, or has otherwise, and what no line of this run
  * accounts for, becomes one.
  */
-export async function compareCatalogs({ report }: SnapshotDeps, run: ObjectRun, whole: Whole): Promise<void> {
+export async function compareCatalogs({ report, work }: SnapshotDeps, run: ObjectRun, whole: Whole): Promise<void> {
+  // What came to the source meanwhile follows.
+  if (followsAll(work)) return;
   const missing = new Set<string>();
   for await (const now of planEach(whole)) await tellDifferences(report, differences(run, now, missing));
 }

@@ -4,6 +4,7 @@ import type { Throttle } from '../base/throttle.ts';
 import type { LaterObject } from '../mirror/finish-tally.ts';
 import type { ObjectLine } from '../mirror/object.ts';
 import type { MirroredTable, MirrorWork } from '../mirror/work.ts';
+import type { SchemaChange } from '../peers/schema-changes.ts';
 
 export interface PlannedParts {
   /** Estimates. */
@@ -37,6 +38,8 @@ export interface SnapshotReport {
   waits(lines: readonly string[]): Promise<void>;
   /** A line for the journal: waiting for transactions, begun anew under a new snapshot. */
   note(message: string): Promise<void>;
+  /** A change of the schema that the target knows of. Awaited; may be called again with the same one. */
+  changed(change: SchemaChange): Promise<void>;
 }
 
 export interface SnapshotDeps {

@@ -2,10 +2,12 @@
 import { SluiceError } from '../base/errors.ts';
 import { throwIfStopped } from '../base/retry.ts';
 import { type ObjectStage, objectKey, objectStages } from '../mirror/object.ts';
+import { targetName } from '../mirror/target-name.ts';
 import { applicationName } from '../mirror/work.ts';
 import { endLeftovers, readCopiedTables } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
-import { membersOf, targetNames } from '../peers/ddl-tree.ts';
+import { membersOf, type TableTree, targetNames } from '../peers/ddl-tree.ts';
+import { foundEntities, foundOfTables } from '../peers/found-objects.ts';
 import { inspectTables } from '../peers/inspect.ts';
 import { lookForExtensions, type SourceObjects } from '../peers/objects-look.ts';
 import { planExtensions } from '../peers/objects-plan.ts';
@@ -13,16 +15,22 @@ import type { PlannedObject } from '../peers/objects-planned.ts';
 import type { Renames } from '../peers/schema/follow.ts';
 import { moveSequences, tableOids } from '../peers/sequences.ts';
 import { moveFreeSequences } from '../peers/sequences-free.ts';
+import { readRemembered, type Shape } from '../peers/shape.ts';
 import { pagesOf } from '../peers/table-heads.ts';
 import type { Connection } from '../pg/client.ts';
 import { ident, join, sql } from '../pg/sql.ts';
-import { showTable, type TableName } from '../pg/table.ts';
+import { sameTable, showTable, type TableName } from '../pg/table.ts';
+import { splitAltered, withoutIdentities } from './altered.ts';
+import { asChange } from './as-change.ts';
+import { followsAll, lookForTables, type Present } from './changed-tables.ts';
 import { compareCatalogs, makeAgain } from './closing.ts';
 import type { SnapshotDeps } from './deps.ts';
 import { flushTarget } from './flush.ts';
 import { addKeys } from './keys.ts';
 import { ObjectRun } from './objects.ts';
 import { Crew, inParallel } from './parallel.ts';
+import { forgetUnmade, type Remembered, rememberToMake, withoutChanged } from './remember.ts';
+import type { Sides } from './start.ts';
 import { during } from './trees.ts';
 import { inTurns, lookAtAll, planOthers, planSlice, readSlice, type Whole } from './whole.ts';
 
@@ -31,15 +39,34 @@ import { inTurns, lookAtAll, planOthers, planSlice, readSlice, type Whole } from
  * checkpoint. What the target refuses, of all but keys, is told in the ledger and stops nothing.
  * @throws `wrong_state` if a table is not copied, `upstream` with what failed …
  */
-export async function finishSnapshot(deps: SnapshotDeps, signal: AbortSignal): Promise<void> {
+export async function finishSnapshot(given: SnapshotDeps, signal: AbortSignal): Promise<void> {
+  const use = { application: applicationName('finish', given.work) };
+  await using source = await connectPeer(given.work.source, use, signal);
+  await using target = await connectPeer(given.work.target, use, signal);
+  await endLeftovers(target, given.work, ['finish']);
+  const present = await lookForTables(given, { source, target });
+  const deps = { ...given, work: present.work };
+  try {
+    await finishPresent(deps, { source, target, altered: alteredOf(present) }, signal);
+  } catch (error) {
+    // It is looked at anew which of them are there.
+    throw await asChange(deps, error, { tables: deps.work.tables.map(({ from }) => from), now: present.now }, signal);
+  }
+}
+
+function alteredOf({ now }: Present): ReadonlySet<string> {
+  return new Set([...now].filter(([, { is, was }]) => was !== undefined && was !== is.print).map(([name]) => name));
+}
+
+async function finishPresent(
+  deps: SnapshotDeps,
+  { source, target, altered }: Sides & { readonly altered: ReadonlySet<string> },
+  signal: AbortSignal,
+): Promise<void> {
   const { work, report } = deps;
-  const use = { application: applicationName('finish', work) };
-  await using source = await connectPeer(work.source, use, signal);
-  await using target = await connectPeer(work.target, use, signal);
-  await endLeftovers(target, work, ['finish']);
   if (work.options.do_initial_copy) await refuseUnfinished(deps, target);
   const whole = await lookAtAll(source, target, work);
-  await makeAll(deps, whole, signal);
+  await makeAll(deps, { whole, altered }, signal);
   const { missing } = await moveAllSequences(whole).catch((error: unknown) => {
     throw during('cannot bring the sequences of the target forward', error);
   });
@@ -56,15 +83,21 @@ interface Making {
   readonly run: ObjectRun;
   readonly crew: Crew;
   readonly whole: Whole;
+  /** Tables that are not any more what was copied, by showTable of the source's names. */
+  readonly altered: ReadonlySet<string>;
   readonly signal: AbortSignal;
 }
 
-async function makeAll(deps: SnapshotDeps, whole: Whole, signal: AbortSignal): Promise<void> {
+async function makeAll(
+  deps: SnapshotDeps,
+  { whole, altered }: Pick<Making, 'whole' | 'altered'>,
+  signal: AbortSignal,
+): Promise<void> {
   const { schema } = deps.work.options;
   await using crew = new Crew(deps.work);
   if (schema === 'none') return await analyze(crew, whole, signal);
   const run = new ObjectRun(deps, crew);
-  const making = { deps, run, crew, whole, signal };
+  const making = { deps, run, crew, whole, altered, signal };
   // It lets go of what it read when it returns, before both sides are read again.
   await makeObjects(making);
   if (schema !== 'full') return;
@@ -75,24 +108,37 @@ async function makeAll(deps: SnapshotDeps, whole: Whole, signal: AbortSignal): P
 
 async function makeObjects(making: Making): Promise<void> {
   const { run, crew, whole, signal } = making;
-  const { target } = whole;
-  const { objects, renames } = await planOthers(whole);
+  const { target, work } = whole;
+  const { objects: all, renames } = await planOthers(whole);
+  const objects = followsAll(work) ? await withoutChanged(target, work, all) : all;
+  const found = followsAll(work) ? foundEntities({ objects }) : [];
+  const remembered = followsAll(work) ? await rememberToMake(target, work, found, objects) : [];
   await run.begin(objects);
   await run.make(objects, { stages: ['before'], watch: target }, signal);
-  const later = await makeSlices(making, renames);
+  const { later, toForget } = await makeSlices(making, renames);
   // With expressions of indexes and extended statistics; and before foreign keys, which are looked at by queries.
   await analyze(crew, whole, signal);
   if (whole.work.options.schema !== 'full') return;
   await run.make([...later, ...objects], { stages: objectStages.slice(firstLate), watch: target }, signal);
+  await forgetUnmade(target, work, [...toForget, ...remembered], (key) => run.isUnmade(key));
 }
 
 // What stands between tables, and what stands on them: after all slices.
 const firstLate = objectStages.indexOf('foreign keys');
 
-/** Keys, indexes and what else is each table's own. @returns what comes after that of all tables */
-async function makeSlices(making: Making, renames: Renames): Promise<readonly PlannedObject[]> {
-  const { whole, signal } = making;
+interface MadeSlices {
+  /** What comes after that of all tables. */
+  readonly later: readonly PlannedObject[];
+  /** What is remembered of that, and is to be forgotten where it cannot be made. */
+  readonly toForget: readonly Remembered[];
+}
+
+/** Keys, indexes and what else is each table's own. */
+async function makeSlices(making: Making, renames: Renames): Promise<MadeSlices> {
+  const { whole, run, signal } = making;
+  const { target, work } = whole;
   const later: PlannedObject[] = [];
+  const toForget: Remembered[] = [];
   const extensions = new Set<string>();
   let place = 0;
   let next = ahead(whole, 0);
@@ -102,15 +148,22 @@ async function makeSlices(making: Making, renames: Renames): Promise<readonly Pl
     // The source is read while the target builds.
     next = ahead(whole, at + 1);
     if (theirs === null) break;
-    const late = await makeKeys(making, theirs, extensions);
+    const { late, altered } = await makeKeys(making, theirs, extensions);
     if (whole.work.options.schema !== 'full') continue;
-    const { planned } = await planSlice(whole, theirs, { renames, lateKeys: late });
-    const own = inTurns(planned, place).filter(({ line }) => line.stage !== 'needs');
+    const { planned, input } = await planSlice(whole, theirs, { renames, lateKeys: late });
+    // What belongs to a table that was altered follows with its columns.
+    const own = inTurns(planned, place).filter(({ line }) => line.stage !== 'needs' && !altered.has(line.table));
     place += planned.length;
-    later.push(...(await makeSlice(making, own)));
+    const found = followsAll(work) ? foundOfTables(input, renames) : [];
+    const remembered = followsAll(work) ? await rememberToMake(target, work, found, own) : [];
+    const left = await makeSlice(making, own);
+    later.push(...left);
+    await forgetUnmade(target, work, remembered, (key) => run.isUnmade(key));
+    const lateKeys = new Set(left.map(({ line }) => objectKey(line)));
+    toForget.push(...remembered.filter(({ key }) => lateKeys.has(key)));
   }
   await next;
-  return later;
+  return { later, toForget };
 }
 
 // Its failure is met where it is waited for.
@@ -121,12 +174,12 @@ function ahead(whole: Whole, at: number): Promise<SourceObjects | null> {
   return reading;
 }
 
-/** What keys need, and keys. @returns tables (OID) whose key is made with their indexes */
+/** What keys need, and keys. @returns `late`: tables (OID) whose key is made with their indexes */
 async function makeKeys(
-  { deps, run, crew, whole, signal }: Making,
+  { deps, run, crew, whole, altered, signal }: Making,
   theirs: SourceObjects,
   extensions: Set<string>,
-): Promise<ReadonlySet<number>> {
+): Promise<{ readonly late: ReadonlySet<number>; readonly altered: ReadonlySet<string> }> {
   const { target, work, moved } = whole;
   const there = await inspectTables(target, targetNames(theirs.trees), { sizes: false });
   const fresh = theirs.extensions.filter(({ name }) => !extensions.has(name));
@@ -135,8 +188,23 @@ async function makeKeys(
   await run.begin(needed);
   await run.make(needed, { stages: ['needs'], watch: target }, signal);
   const mayBeLate = work.options.schema === 'full';
-  const sides = { target, trees: theirs.trees, source: theirs.objects, there, mayBeLate };
-  return await addKeys(deps, { ...sides, crew, ...(moved === null ? {} : { moved }) }, signal);
+  const isPending = ({ mapping }: TableTree) =>
+    followsAll(work) && !sameTable(targetName(work, mapping, mapping.from), mapping.to);
+  const of = { target, there, crew, isPending, ...(moved === null ? {} : { moved }) };
+  if (altered.size === 0) {
+    const sides = { ...of, trees: theirs.trees, source: theirs.objects, mayBeLate };
+    return { late: await addKeys(deps, sides, signal), altered };
+  }
+  const shapes = shapesOf(await readRemembered(target, work));
+  const split = splitAltered(theirs.trees, { altered, shapes, there });
+  const late = await addKeys(deps, { ...of, trees: split.same, source: theirs.objects, mayBeLate }, signal);
+  const objects = withoutIdentities(theirs.objects);
+  await addKeys(deps, { ...of, trees: split.altered, source: objects, mayBeLate: false }, signal);
+  return { late, altered: split.names };
+}
+
+function shapesOf(remembered: ReadonlyMap<string, { readonly shape: Shape | null }>): ReadonlyMap<string, Shape> {
+  return new Map([...remembered].flatMap(([name, { shape }]) => (shape === null ? [] : [[name, shape] as const])));
 }
 
 /** @returns what is not made yet */

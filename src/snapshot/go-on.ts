@@ -16,6 +16,7 @@ import { relayCopy } from '../pg/copy.ts';
 import type { Lsn } from '../pg/lsn.ts';
 import { join, literal, type Sql, sql } from '../pg/sql.ts';
 import { showTable } from '../pg/table.ts';
+import { followsAll } from './changed-tables.ts';
 import { copiedColumns } from './columns.ts';
 import type { SnapshotDeps } from './deps.ts';
 import { findFinished, findKept, type KeptLook } from './find-kept.ts';
@@ -165,7 +166,8 @@ async function bringFinished(
       changed += await bringTableForward(deps, { ...forward, name, table }, signal);
     } catch (error) {
       // As it was; the stream will empty it.
-      if (!isRewritten(error)) throw during(`bringing ${name} forward to a new snapshot`, error);
+      if (!isRewritten(error) && !isAltered(deps, error))
+        throw during(`bringing ${name} forward to a new snapshot`, error);
     }
   }
   if (moved.length > 0)
@@ -206,6 +208,11 @@ async function bringTableForward(
     deps.log.debug({ table: name, deleted, rows }, 'brought forward');
     return rows;
   });
+}
+
+// What has changed of it comes with the stream, as its rows do.
+function isAltered({ work }: SnapshotDeps, error: unknown): boolean {
+  return followsAll(work) && error instanceof SluiceError && error.kind === 'wrong_state';
 }
 
 function isRewritten(error: unknown): error is SluiceError {

@@ -40,6 +40,8 @@ export interface KeySides {
   readonly crew: Crew;
   /** @see ObjectInput */
   readonly moved?: ReadonlyMap<number, TableName>;
+  /** Whether the target's table has another name only until the mirror follows. */
+  readonly isPending?: (tree: TableTree) => boolean;
   /** Whether primary keys of large tables may be left to be built beside other indexes. */
   readonly mayBeLate: boolean;
 }
@@ -88,7 +90,15 @@ function chunksOf(jobs: readonly KeyJob[]): readonly (readonly KeyJob[])[] {
   return chunks;
 }
 
-async function keyJobs({ target, trees, source: objects, there, mayBeLate, moved }: KeySides): Promise<KeyJobs> {
+async function keyJobs({
+  target,
+  trees,
+  source: objects,
+  there,
+  mayBeLate,
+  moved,
+  isPending,
+}: KeySides): Promise<KeyJobs> {
   const byName = new Map(there.map((table) => [showTable(table), table]));
   const all = trees.flatMap(membersOf);
   const members = trees.flatMap((tree) =>
@@ -127,7 +137,14 @@ async function keyJobs({ target, trees, source: objects, there, mayBeLate, moved
     const isBegun = ofSource !== undefined && taken.has(showTable(nameOf(ofSource)));
     const isLate = mayBeLate && ofSource !== undefined && (isLarge(source) || isBegun) && canBeLate(member, ofSource);
     if (isLate) late.add(source.oid);
-    const key = isLate ? null : addPrimaryKey(source, to, tree.mapping.exclude, ofSource?.options);
+    const key = isLate
+      ? null
+      : addPrimaryKey(
+          isPending?.(tree) ? { ...source, name: to.name } : source,
+          to,
+          tree.mapping.exclude,
+          ofSource?.options,
+        );
     const index = identified.includes(member) ? identities.get(source.oid) : undefined;
     const identity = index && {
       name: nameOf(index).name,

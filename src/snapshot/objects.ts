@@ -8,6 +8,7 @@ import type { PlannedObject } from '../peers/objects-planned.ts';
 import type { Connection } from '../pg/client.ts';
 import { join, type Sql } from '../pg/sql.ts';
 import { watchBuilds } from './builds.ts';
+import { followsAll } from './changed-tables.ts';
 import type { SnapshotDeps } from './deps.ts';
 import { type ObjectJob, stageJobs } from './object-jobs.ts';
 import { type Crew, inParallel, inTurn } from './parallel.ts';
@@ -46,6 +47,11 @@ export class ObjectRun {
     return this.#unmade.get(objectKey(line));
   }
 
+  /** Whether this run could not make what has this key in the ledger, or was not to. */
+  isUnmade(key: string): boolean {
+    return this.#unmade.has(key);
+  }
+
   /** Whether this run found it on the target, or made it. */
   stands(line: ObjectLine): boolean {
     return this.#standing.has(objectKey(line));
@@ -54,7 +60,9 @@ export class ObjectRun {
   /** Says how much a person is left with, and where it stands in order. */
   async tellScript(): Promise<void> {
     const lines = [...this.#unmade.values()].filter(({ statement = '' }) => statement !== '');
-    const now = lines.filter(({ state, asIs }) => state === 'failed' || (state === 'left_out' && asIs === true)).length;
+    const now = lines
+      .filter((line) => !this.#isToCome(line))
+      .filter(({ state, asIs }) => state === 'failed' || (state === 'left_out' && asIs === true)).length;
     const then = lines.filter(({ state }) => state === 'waiting').length;
     if (now + then === 0) return;
     const counts = [...(now > 0 ? [`${now} now`] : []), ...(then > 0 ? [`${then} at the change-over`] : [])];
@@ -205,6 +213,11 @@ export class ObjectRun {
     if (job.last(object)) this.#ends({ ...object.line, state: 'created' });
   }
 
+  // It was altered on the source since its table was copied, or what it stands on was: it is made with all that follows.
+  #isToCome({ sqlstate }: ObjectLine): boolean {
+    return followsAll(this.#deps.work) && notThere.has(sqlstate);
+  }
+
   #ends(line: ObjectLine): void {
     const key = objectKey(line);
     if (line.state === 'created' || line.state === 'existed') {
@@ -228,6 +241,7 @@ export class ObjectRun {
   }
 
   async #note(line: ObjectLine): Promise<void> {
+    if (this.#isToCome(line)) return;
     this.#failures++;
     if (this.#failures > mostNotes) return;
     const of = line.table === '' ? '' : ` of ${line.table}`;
@@ -236,6 +250,8 @@ export class ObjectRun {
   }
 }
 
+// A function, relation, other object, column or schema that is not there.
+const notThere: ReadonlySet<string | undefined> = new Set(['42883', '42P01', '42704', '42703', '3F000']);
 const deadlock = '40P01';
 const mostNotes = 50;
 

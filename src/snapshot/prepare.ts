@@ -3,6 +3,7 @@ import { SluiceError } from '../base/errors.ts';
 import { throwIfStopped } from '../base/retry.ts';
 import type { ObjectLine } from '../mirror/object.ts';
 import { applicationName, type MirrorWork } from '../mirror/work.ts';
+import { type Definition, readDefinitions } from '../peers/begun-tables.ts';
 import { holdToken } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
 import { ensureDdlCapture } from '../peers/ddl-capture.ts';
@@ -10,8 +11,11 @@ import { cannotTake } from '../peers/ddl-fit.ts';
 import { planInput, readSourceSchema, readTargetFacts } from '../peers/ddl-input.ts';
 import { planSchema, type SchemaPlan } from '../peers/ddl-plan.ts';
 import { membersOf, type TableTree, tableObject, targetNames } from '../peers/ddl-tree.ts';
+import { foundEntities } from '../peers/found-objects.ts';
 import { inspectTables } from '../peers/inspect.ts';
 import { type TargetFacts, tablesWithRows } from '../peers/inspect-target.ts';
+import { forgetTree } from '../peers/known-objects.ts';
+import { forgetCopied } from '../peers/known-tables.ts';
 import { createPublication } from '../peers/publication.ts';
 import {
   type DatabasePlan,
@@ -24,7 +28,10 @@ import { readUnlogged, unfollowedPartitions, unfollowedReason, unloggedReason } 
 import type { Connection } from '../pg/client.ts';
 import { ident, join, sql } from '../pg/sql.ts';
 import { showTable, type Table, type TableName } from '../pg/table.ts';
+import { asChange } from './as-change.ts';
+import { followsAll, lookBefore } from './changed-tables.ts';
 import type { SnapshotDeps } from './deps.ts';
+import { forgetUnmade, rememberTables, rememberToMake, withoutChanged } from './remember.ts';
 import { ensureStream } from './slot.ts';
 import { makeBefore } from './steps.ts';
 import { during, readTrees } from './trees.ts';
@@ -34,19 +41,33 @@ import { during, readTrees } from './trees.ts';
  * claimed the checkpoint.
  * @throws `undefined_table`, `wrong_state` (what is on the target does not fit; all of it in the detail), `upstream` …
  */
-export async function prepareTarget(deps: SnapshotDeps, signal: AbortSignal): Promise<void> {
+export async function prepareTarget(given: SnapshotDeps, signal: AbortSignal): Promise<void> {
+  const use = { application: applicationName('prepare', given.work) };
+  await using source = await connectPeer(given.work.source, use, signal);
+  await using target = await connectPeer(given.work.target, use, signal);
+  const { work, now } = await lookBefore(given, { source, target });
+  const deps = { ...given, work };
+  try {
+    await preparePresent(deps, { source, target }, signal);
+  } catch (error) {
+    throw await asChange(deps, error, { tables: work.tables.map(({ from }) => from), now }, signal);
+  }
+}
+
+async function preparePresent(
+  deps: SnapshotDeps,
+  { source, target }: Pick<Sides, 'source' | 'target'>,
+  signal: AbortSignal,
+): Promise<void> {
   const { work } = deps;
-  const use = { application: applicationName('prepare', work) };
-  await using source = await connectPeer(work.source, use, signal);
-  await using target = await connectPeer(work.target, use, signal);
-  const trees = await readTrees(source, work.tables);
+  const { definitions, trees } = await readTables(source, work);
   const empty = await readUnlogged(source, work);
-  const facts = await makeSchema({ deps, source, target, trees, empty }, signal);
+  const facts = await makeSchema({ deps, source, target, trees, empty, definitions }, signal);
   await refuseRows(target, work, facts);
   await noteInheritance(deps, target, trees);
   throwIfStopped(signal);
   // Before the stream begins, so that it tells of every change from its beginning on.
-  if (work.slot !== null && work.options.schema_changes === 'full') await ensureDdlCapture(source, work);
+  if (followsAll(work)) await ensureDdlCapture(source, work);
   if (work.slot !== null && work.publication.made) {
     await createPublication(
       source,
@@ -57,6 +78,43 @@ export async function prepareTarget(deps: SnapshotDeps, signal: AbortSignal): Pr
   if (work.slot !== null && !work.options.do_initial_copy) await ensureStream(deps, { source, target }, signal);
 }
 
+// The definitions first: a table that is altered before it is read is taken for altered, never the other way round.
+async function readTables(source: Connection, work: MirrorWork) {
+  const names = work.tables.map(({ from }) => from);
+  const definitions = followsAll(work) ? await readDefinitions(source, names) : [];
+  return { definitions, trees: await readTrees(source, work.tables) };
+}
+
+/**
+ * Makes tables anew that were altered on the source since the target's were made, and what they need by now. No row of theirs is
+ * copied yet, or all come again.
+ * @throws `upstream` if something of the target hangs on them
+ */
+export async function makeAnew(
+  deps: SnapshotDeps,
+  { source, target }: Pick<Sides, 'source' | 'target'>,
+  signal: AbortSignal,
+): Promise<void> {
+  const { work } = deps;
+  const { definitions, trees } = await readTables(source, work);
+  const standing = await inspectTables(
+    target,
+    work.tables.map(({ to }) => to),
+    { sizes: false },
+  );
+  await target.transaction(async () => {
+    await holdToken(target, work);
+    for (const table of standing) await forgetTree(target, work, table);
+    await forgetCopied(
+      target,
+      work,
+      work.tables.map(({ from }) => from),
+    );
+  });
+  if (standing.length > 0) await dropTables(target, work, standing);
+  await makeSchema({ deps, source, target, trees, empty: [], definitions }, signal);
+}
+
 interface Sides {
   readonly deps: SnapshotDeps;
   readonly source: Connection;
@@ -64,13 +122,25 @@ interface Sides {
   readonly trees: readonly TableTree[];
   /** Tables that are made without their rows, where the target has none of their name. */
   readonly empty: readonly TableTree[];
+  /** What the tables were before they were read; none where nothing is remembered of them. */
+  readonly definitions: readonly Definition[];
 }
 
 /** Brings the target's schema about; gives what was on the target before anything was made. */
 async function makeSchema(sides: Sides, signal: AbortSignal): Promise<TargetFacts> {
-  const { deps, target, trees, empty } = sides;
-  const { plan, database, facts } = await planWhatFits(sides, signal);
-  await makeBefore(deps, target, { steps: plan.steps, database }, signal);
+  const { deps, target, trees, empty, definitions } = sides;
+  const { work } = deps;
+  const { plan, database: all, facts } = await planWhatFits(sides, signal);
+  if (!followsAll(work)) await makeBefore(deps, target, { steps: plan.steps, database: all }, signal);
+  else {
+    const objects = await withoutChanged(target, work, all.objects);
+    const early = objects.filter(({ line }) => line.stage === 'before');
+    const found = foundEntities({ objects: early });
+    const remembered = await rememberToMake(target, work, found, early);
+    const unmade = await makeBefore(deps, target, { steps: plan.steps, database: { ...all, objects } }, signal);
+    await forgetUnmade(target, work, remembered, (key) => unmade.has(key));
+    await rememberTables(target, work, { trees, database: all, definitions });
+  }
   await tellUsed(deps, trees, facts);
   await tellUnlogged(deps, trees, empty);
   return facts;

@@ -9,13 +9,17 @@ import { readSlot, type SlotState } from '../peers/slot.ts';
 import type { Connection } from '../pg/client.ts';
 import type { Lsn } from '../pg/lsn.ts';
 import { showTable } from '../pg/table.ts';
+import { asChange } from './as-change.ts';
 import { begin } from './begin.ts';
+import { followsAll, lookForTables, type Present, refuseAltered } from './changed-tables.ts';
+import { upToDateTypes } from './changed-types.ts';
 import { cutSource } from './cut.ts';
 import type { SnapshotDeps } from './deps.ts';
 import { flushTarget } from './flush.ts';
 import type { KeptTables } from './kept.ts';
 import { copyLargeObjects } from './large-objects.ts';
 import { type Job, makeJobs, type Part, showPart } from './plan.ts';
+import { makeAnew } from './prepare.ts';
 import { JobQueue, workerCount } from './queue.ts';
 import { SharedSnapshot } from './shared.ts';
 import { snapshotSituation } from './situation.ts';
@@ -28,12 +32,53 @@ import { type CopyState, copyJob, openWorker, prepareLoad, type WorkerPair, wasC
  * LSN. May be killed anywhere and called again. The caller has claimed the checkpoint.
  * @throws `slot_lost`, `wrong_state`, `upstream` with table and part, `connection_lost` …
  */
-export async function runSnapshot(deps: SnapshotDeps, signal: AbortSignal): Promise<void> {
-  const { work } = deps;
-  const use = { application: applicationName('snapshot', work) };
-  await using source = await connectPeer(work.source, use, signal);
-  await using target = await connectPeer(work.target, use, signal);
+export async function runSnapshot(given: SnapshotDeps, signal: AbortSignal): Promise<void> {
+  const use = { application: applicationName('snapshot', given.work) };
+  await using source = await connectPeer(given.work.source, use, signal);
+  await using target = await connectPeer(given.work.target, use, signal);
   await prepareLoad(target);
+  const present = await lookForTables(given, { source, target });
+  const deps = { ...given, work: present.work };
+  try {
+    await copyPresent(
+      deps,
+      { source, target },
+      { now: await upToDate(deps, { source, target }, present, signal), signal },
+    );
+  } catch (error) {
+    throw await asChange(deps, error, { tables: deps.work.tables.map(({ from }) => from), now: present.now }, signal);
+  }
+}
+
+// Tables that are still to be copied, as the source has them by now.
+async function upToDate(
+  deps: SnapshotDeps,
+  sides: Sides,
+  present: Present,
+  signal: AbortSignal,
+): Promise<Present['now']> {
+  const { work } = deps;
+  if (!followsAll(work)) return present.now;
+  await upToDateTypes(deps, sides, present);
+  const copied = await readCopiedTables(sides.target, work);
+  const stale = work.tables.filter(({ from }) => {
+    const known = present.now.get(showTable(from));
+    return known?.was !== undefined && known.was !== known.is.print && copied.get(showTable(from))?.finished !== true;
+  });
+  if (stale.length === 0) return present.now;
+  await makeAnew({ ...deps, work: { ...work, tables: stale } }, sides, signal);
+  await deps.report.note(
+    `altered on the source before they were copied, and made anew on the target: ${stale.map(({ from }) => showTable(from)).join(', ')}`,
+  );
+  return present.now;
+}
+
+async function copyPresent(
+  deps: SnapshotDeps,
+  { source, target }: Sides,
+  { now, signal }: { readonly now: Present['now']; readonly signal: AbortSignal },
+): Promise<void> {
+  const { work } = deps;
   const copied = await readCopiedTables(target, work);
   const checkpoint = await readCheckpoint(target, work);
   const slot = work.slot === null ? null : await readSlot(source, work.slot.name);
@@ -56,7 +101,7 @@ export async function runSnapshot(deps: SnapshotDeps, signal: AbortSignal): Prom
   const begun = await begin(deps, { sides, situation, copied, storage }, signal);
   if (begun !== null) {
     await using held = begun.held;
-    await copyTables(deps, { ...begun, sides, held, storage }, signal);
+    await copyTables(deps, { ...begun, sides, held, storage, now }, signal);
   }
   await flushTarget(target, work);
 }
@@ -69,6 +114,7 @@ function hasLogFrom({ confirmedFlush, walStatus }: SlotState, checkpoint: Lsn): 
 interface Copy extends Begun {
   readonly sides: Sides;
   readonly storage: Storage;
+  readonly now: Present['now'];
 }
 
 async function copyTables(deps: SnapshotDeps, copy: Copy, signal: AbortSignal): Promise<void> {
@@ -76,6 +122,7 @@ async function copyTables(deps: SnapshotDeps, copy: Copy, signal: AbortSignal): 
   // They come first: who sees every table finished knows that they are there.
   if (scope.kind === 'all') await copyLargeObjects(deps, copy.held, signal);
   const cut = await cutSource(deps, copy, signal);
+  await refuseAltered(deps, copy.sides, copy.tables);
   for (const parts of cut.tables) await tellPlan(deps, parts, copy.kept);
   const left = cut.tables.map((parts) => parts.filter((part) => !isDone(part, copy.kept)));
   const limits = {
@@ -243,9 +290,14 @@ async function work(deps: SnapshotDeps, working: Working, signal: AbortSignal): 
       // Another part of it was found rewritten: it has to begin anew.
       if (job.parts.some((part) => state.rewritten.has(showTable(part.mapping.from)))) continue;
       await copyJob(deps, pair, { job, state, signal });
-    } catch (error) {
+    } catch (thrown) {
+      const tables = job.parts.map((part) => part.mapping.from);
+      const error = await asChange(deps, thrown, { tables, now: working.copy.now }, signal);
       if (isRewritten(error)) {
-        for (const part of job.parts) state.rewritten.set(showTable(part.mapping.from), error);
+        for (const table of tables) state.rewritten.set(showTable(table), error);
+        if (error === thrown) continue;
+        await pair[Symbol.asyncDispose]();
+        pair = await working.reopen();
         continue;
       }
       pair = await copyAgain(deps, { ...working, pair, job, error }, signal);

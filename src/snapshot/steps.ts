@@ -31,6 +31,7 @@ const stepsPerTransaction = 50;
 
 /**
  * Makes tables and objects of the database in an order in which each stands on what it needs.
+ * @returns ledger keys of what was not made
  * @throws what a table's step fails with
  */
 export async function makeBefore(
@@ -38,7 +39,7 @@ export async function makeBefore(
   target: Connection,
   { steps, database }: { readonly steps: readonly SchemaStep[]; readonly database: DatabasePlan },
   signal: AbortSignal,
-): Promise<void> {
+): Promise<ReadonlySet<string>> {
   const early = database.objects.filter(({ line }) => line.stage === 'before');
   await deps.report.objects(early.map(({ line }) => line));
   const items = ordered(steps, database);
@@ -49,6 +50,7 @@ export async function makeBefore(
     await makeSome(deps, target, { items: items.slice(at, at + stepsPerTransaction), failed, troubles });
   }
   if (troubles[0] !== undefined) throw troubles[0];
+  return new Set(failed.keys());
 }
 
 const none: readonly never[] = [];

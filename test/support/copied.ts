@@ -97,6 +97,7 @@ export function listening(work: MirrorWork): SnapshotDeps & { readonly told: Tol
         }
       },
       async later() {},
+      async changed() {},
       async waits(lines) {
         told.waits.push(lines);
       },

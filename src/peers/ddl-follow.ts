@@ -2,12 +2,16 @@
 import { SluiceError, toSluiceError } from '../base/errors.ts';
 import { objectKey } from '../mirror/object.ts';
 import type { MirroredTable, MirrorWork } from '../mirror/work.ts';
-import { afterLoosening, alteredComposite, loosenedDomain } from '../peers/altered-types.ts';
-import { partitionTarget } from '../peers/ddl.ts';
-import type { DdlMessage, ToldEnum, ToldPartition, ToldTree, ToldType } from '../peers/ddl-message.ts';
-import { createSchema } from '../peers/ddl-types.ts';
-import { addedLabels, renamedLabels } from '../peers/enum-labels.ts';
-import { findTypes } from '../peers/inspect-schema.ts';
+import type { Connection } from '../pg/client.ts';
+import { type Lsn, parseLsn } from '../pg/lsn.ts';
+import { ident, type Sql, sql, trusted } from '../pg/sql.ts';
+import { sameTable, showTable, type TableName } from '../pg/table.ts';
+import { afterLoosening, alteredComposite, loosenedDomain } from './altered-types.ts';
+import { partitionTarget } from './ddl.ts';
+import type { DdlMessage, ToldEnum, ToldPartition, ToldTree, ToldType } from './ddl-message.ts';
+import { createSchema } from './ddl-types.ts';
+import { addedLabels, renamedLabels } from './enum-labels.ts';
+import { findTypes } from './inspect-schema.ts';
 import {
   findKnownObjects,
   findKnownTable,
@@ -18,11 +22,8 @@ import {
   rememberObject,
   renameKnownTable,
   wantLook,
-} from '../peers/known-objects.ts';
-import { dropStatements, renameStatements } from '../peers/schema/undo.ts';
-import type { Connection } from '../pg/client.ts';
-import { ident, type Sql, sql, trusted } from '../pg/sql.ts';
-import { sameTable, showTable, type TableName } from '../pg/table.ts';
+} from './known-objects.ts';
+import { dropStatements, renameStatements } from './schema/undo.ts';
 
 export interface DdlDeps {
   readonly work: MirrorWork;
@@ -30,6 +31,8 @@ export interface DdlDeps {
   readonly target: Connection;
   /** The mirrored table of that OID on the source. */
   readonly mirroredBy: (oid: number) => MirroredTable | undefined;
+  /** Where in the log the change was committed. */
+  readonly place: Lsn;
   /** Whether the target has a table, with its partitions, as of a later place than the change's. */
   readonly isAhead?: (mirrored: MirroredTable) => boolean;
 }
@@ -65,9 +68,10 @@ export interface LaterTree {
 }
 
 /** Brings the target's partitions there, for a table that is about to be read whole as of that place. What leaves it keeps its rows. */
-export async function followTree(deps: DdlDeps, later: LaterTree): Promise<DdlDone> {
+export async function followTree(deps: Omit<DdlDeps, 'place'>, later: LaterTree): Promise<DdlDone> {
   const nothing = { objects: [], trees: [], enums: [], types: [] };
-  const following = new Following(deps, { event: 'ddl_command_end', tag: 'ALTER TABLE', ...nothing });
+  const message = { event: 'ddl_command_end', tag: 'ALTER TABLE', ...nothing } as const;
+  const following = new Following({ ...deps, place: 0n }, message);
   await following.bring(later);
   return following.done;
 }
@@ -108,10 +112,12 @@ class Following {
     if (this.#message.event === 'sql_drop') await this.#drop();
     else await this.#renameDetached();
     for (const each of this.#message.enums) {
+      if (await this.#isBehind(each)) continue;
       await this.#renameType(each);
       await this.#labels(each);
     }
     for (const each of this.#message.types) {
+      if (await this.#isBehind(each)) continue;
       await this.#renameType(each);
       await this.#type(each);
     }
@@ -121,6 +127,12 @@ class Following {
       if (this.#deps.isAhead?.(mirrored)) this.#detached ||= this.#message.tag === 'ALTER TABLE';
       else await this.#partitions(mirrored, tree);
     }
+  }
+
+  // The target has the type as of a later place.
+  async #isBehind({ oid }: ToldEnum | ToldType): Promise<boolean> {
+    const [known] = await findKnownObjects(this.#deps.target, this.#deps.work, [`pg_type:${oid}`]);
+    return known?.asOf !== undefined && this.#deps.place < parseLsn(known.asOf);
   }
 
   async bring({ mirrored, tree, nameOf }: LaterTree): Promise<void> {

@@ -1,17 +1,17 @@
 // The source's objects as the target has them, to be remembered: what a later look compares itself with. Pure.
 
 import { type ObjectName, objectKey } from '../mirror/object.ts';
-import { type KnownObject, knownPartition } from '../peers/known-objects.ts';
-import { objectContext, type Place } from '../peers/objects-input.ts';
-import { constraintObject } from '../peers/objects-plan-constraint.ts';
-import { indexObject, standingIndex } from '../peers/objects-plan-index.ts';
-import type { PlannedObject } from '../peers/objects-planned.ts';
-import { follow } from '../peers/schema/follow.ts';
-import type { PlannedEntity } from '../peers/schema/plan.ts';
-import { dropStatements, isEarly, type Standing } from '../peers/schema/undo.ts';
-import type { WholePlan } from '../peers/whole-plan.ts';
 import { ident, literal, type Sql, sql, trusted } from '../pg/sql.ts';
 import { showTable } from '../pg/table.ts';
+import { type KnownObject, knownPartition } from './known-objects.ts';
+import { type ObjectInput, objectContext, type Place } from './objects-input.ts';
+import { constraintObject } from './objects-plan-constraint.ts';
+import { indexObject, standingIndex } from './objects-plan-index.ts';
+import type { PlannedObject } from './objects-planned.ts';
+import { follow, type Renames } from './schema/follow.ts';
+import type { DatabasePlan, PlannedEntity } from './schema/plan.ts';
+import { dropStatements, isEarly, type Standing } from './schema/undo.ts';
+import type { WholePlan } from './whole-plan.ts';
 
 /** An object with all that a look has found out of it. */
 export interface Found extends KnownObject {
@@ -25,12 +25,13 @@ export interface Found extends KnownObject {
 
 /** Of the whole plan, by id. */
 export function foundObjects(plan: WholePlan): ReadonlyMap<string, Found> {
-  const all = [...entities(plan), ...ofTables(plan)];
+  const all = [...foundEntities(plan.database), ...foundOfTables(plan.input, plan.database.renames)];
   return new Map(all.map((each) => [each.id, each]));
 }
 
-function entities({ database }: WholePlan): readonly Found[] {
-  return database.objects.map(({ id, line, to, definition, making, type, altering }) => {
+/** What belongs to no table. */
+export function foundEntities({ objects }: Pick<DatabasePlan, 'objects'>): readonly Found[] {
+  return objects.map(({ id, line, to, definition, making, type, altering }) => {
     return { ...found({ id, name: line, to, definition, making }), type, altering };
   });
 }
@@ -85,10 +86,11 @@ function shown({ schema, name, table }: ObjectName): string {
 
 const constraintKinds = { p: 'primary key', u: 'unique constraint', x: 'exclusion constraint' } as const;
 
-function ofTables(plan: WholePlan): readonly Found[] {
-  const context = objectContext(plan.input);
+/** What belongs to these tables. */
+export function foundOfTables(input: ObjectInput, renames: Renames): readonly Found[] {
+  const context = objectContext(input);
   const list: Found[] = [];
-  for (const index of plan.input.source.indexes) {
+  for (const index of input.source.indexes) {
     const place = context.places.get(index.table);
     if (place === undefined) continue;
     const standing = standingIndex(context, index, place);
@@ -106,7 +108,7 @@ function ofTables(plan: WholePlan): readonly Found[] {
       list.push(remark(`comment:index:${index.oid}`, what));
     }
   }
-  for (const constraint of plan.input.source.constraints) {
+  for (const constraint of input.source.constraints) {
     const place = context.places.get(constraint.table);
     if (place === undefined) continue;
     const named = constraintObject(constraint, place.source);
@@ -117,7 +119,7 @@ function ofTables(plan: WholePlan): readonly Found[] {
     const said = sql`constraint ${ident(constraint.name)} on ${ident(place.to.schema, place.to.name)}`;
     list.push(remark(`comment:constraint:${oid}`, { place, of: `constraint ${constraint.name}`, on: said, comment }));
   }
-  for (const { oid, table, schema, name, body, target } of plan.input.source.statistics) {
+  for (const { oid, table, schema, name, body, target } of input.source.statistics) {
     const place = context.places.get(table);
     if (place === undefined) continue;
     const there = schema === place.source.schema ? place.to.schema : schema;
@@ -125,7 +127,7 @@ function ofTables(plan: WholePlan): readonly Found[] {
     const named = { kind: 'statistics', schema, name, table: showTable(place.source) } as const;
     list.push(found({ id: `pg_statistic_ext:${oid}`, name: named, to, definition: JSON.stringify([body, target]) }));
   }
-  for (const { table, column, comment } of plan.input.source.comments) {
+  for (const { table, column, comment } of input.source.comments) {
     const place = context.places.get(table);
     if (place === undefined || (column !== null && place.exclude.has(column))) continue;
     const { schema, name } = place.to;
@@ -134,7 +136,7 @@ function ofTables(plan: WholePlan): readonly Found[] {
     const of = column === null ? 'table' : `column ${column}`;
     list.push(remark(`comment:table:${table}.${attnum}`, { place, of, on: said, comment }));
   }
-  for (const place of context.places.values()) list.push(...ofTable(plan, place));
+  for (const place of context.places.values()) list.push(...ofTable(renames, place));
   return list;
 }
 
@@ -153,7 +155,7 @@ function remark(
 }
 
 // What is said of its columns; partitions, and tables that it is the heir of.
-function ofTable(plan: WholePlan, place: Place): readonly Found[] {
+function ofTable(renames: Renames, place: Place): readonly Found[] {
   const { source, to, tree } = place;
   const list: Found[] = [];
   const table = ident(to.schema, to.name);
@@ -164,9 +166,9 @@ function ofTable(plan: WholePlan, place: Place): readonly Found[] {
   for (const column of source.columns) {
     if (column.generated !== '' || column.identity !== '' || column.default === null) continue;
     if (place.exclude.has(column.name)) continue;
-    const followed = follow(column.default, plan.database.renames);
+    const followed = follow(column.default, renames);
     // The sequence of a column goes by another name where the table does.
-    const moved = followed.changed || (plan.database.renames.names.size > 0 && column.default.includes('nextval('));
+    const moved = followed.changed || (renames.names.size > 0 && column.default.includes('nextval('));
     const alter = sql`alter table ${table} alter column ${ident(column.name)}`;
     const name = { kind: 'property', schema: source.schema, name: `default of column ${column.name}` } as const;
     const there = place.there.columns.find((each) => each.name === column.name)?.default ?? null;

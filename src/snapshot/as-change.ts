@@ -1,0 +1,51 @@
+// What an error of a copy means where the schema has changed under it: it begins anew with what the source has by now.
+import { SluiceError } from '../base/errors.ts';
+import { applicationName } from '../mirror/work.ts';
+import { type Definition, definitionsOf } from '../peers/begun-tables.ts';
+import { connectPeer } from '../peers/connect.ts';
+import { typesUsed } from '../peers/told-types.ts';
+import { showTable, type TableName } from '../pg/table.ts';
+import { followsAll, type Present } from './changed-tables.ts';
+import { lookForTypes } from './changed-types.ts';
+import type { SnapshotDeps } from './deps.ts';
+import type { Sides } from './start.ts';
+
+/**
+ * The error of a part, or `source_changed` if its tables or their types are not any more what the copy has begun with: that is
+ * looked at when the copy begins again, for which other tables need not wait.
+ */
+export async function asChange(
+  { work }: SnapshotDeps,
+  error: unknown,
+  of: { readonly tables: readonly TableName[]; readonly now: Present['now'] },
+  signal: AbortSignal,
+): Promise<unknown> {
+  if (!(error instanceof SluiceError) || !mayComeOfIt.has(error.kind) || error.retry === 'backoff') return error;
+  if (!followsAll(work) || signal.aborted) return error;
+  const use = { application: applicationName('snapshot', work) };
+  await using source = await connectPeer(work.source, use, signal);
+  await using target = await connectPeer(work.target, use, signal);
+  const before = of.tables.flatMap((table) => of.now.get(showTable(table))?.is ?? []);
+  const oids = before.map(({ oid }) => oid);
+  const isSame = text(before) === text(await definitionsOf(source, oids));
+  if (isSame && !(await hasOtherTypes({ source, target }, work, oids))) return error;
+  const names = of.tables.slice(0, mostNames).map(showTable).join(', ');
+  return new SluiceError('source_changed', `the schema of the source changed while this was copied: ${names}`, {
+    detail: error.message,
+    cause: error,
+  });
+}
+
+const mayComeOfIt: ReadonlySet<string> = new Set(['upstream', 'wrong_state', 'undefined_table']);
+const mostNames = 5;
+
+function text(list: readonly Definition[]): string {
+  return JSON.stringify(list.map(({ oid, schema, name, print }) => [oid, schema, name, print].join(' ')).toSorted());
+}
+
+async function hasOtherTypes(sides: Sides, work: SnapshotDeps['work'], tables: readonly number[]): Promise<boolean> {
+  if (work.options.schema !== 'full') return false;
+  const { enums, types } = await lookForTypes(sides, work);
+  const oids = [...enums, ...types].map(({ oid }) => oid);
+  return oids.length > 0 && (await typesUsed(sides.source, tables, oids)).size > 0;
+}
