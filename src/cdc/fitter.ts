@@ -3,7 +3,7 @@ import { SluiceError } from '../base/errors.ts';
 import type { MirroredTable } from '../mirror/work.ts';
 import type { AppliedTable } from '../peers/apply-table.ts';
 import { followDdl } from '../peers/ddl-follow.ts';
-import { readDdlMessage } from '../peers/ddl-message.ts';
+import { isRefresh, readDdlMessage } from '../peers/ddl-message.ts';
 import type { Relation } from '../peers/pgoutput.ts';
 import type { Lsn } from '../pg/lsn.ts';
 import { showTable, type TableName } from '../pg/table.ts';
@@ -127,7 +127,7 @@ export class Fitter {
       if (done.reread.length > 0) gatherer.replace((table) => relations.reread(table));
       if (done.renamed.size > 0) gatherer.replace((table) => relations.withTypes(table, done.renamed));
       for (const note of done.notes) await report.note(note);
-      settler?.met(finalLsn);
+      if (!isRefresh(message)) settler?.met(finalLsn);
       // Before 15 a walsender takes rows of what was a partition for its table's as long as it lives.
       if (done.detached && session.version < 150_000) this.restartAt = finalLsn;
     } catch (error) {

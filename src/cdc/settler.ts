@@ -6,6 +6,7 @@ import { connectPeer } from '../peers/connect.ts';
 import { growTrees } from '../peers/ddl-input.ts';
 import { inspectTables } from '../peers/inspect.ts';
 import { forgetWish, readKnownObjects } from '../peers/known-objects.ts';
+import { findTables, type IdentityProblem, identityProblems, readRelations } from '../peers/preflight-tables.ts';
 import { lookAtWhole, type SourceLook } from '../peers/whole-plan.ts';
 import type { Connection } from '../pg/client.ts';
 import { type Lsn, parseLsn } from '../pg/lsn.ts';
@@ -33,6 +34,8 @@ interface Looked {
   readonly tables: TablesLook;
   /** Null: tables come first. */
   readonly whole: SourceLook | null;
+  /** What keeps the source from changing rows of tables that it publishes. */
+  readonly problems: readonly IdentityProblem[];
 }
 
 /**
@@ -118,19 +121,23 @@ export class Settler {
     const met = this.#met;
     await using source = await connectPeer(work.source, { application: applicationName('settle', work) }, signal);
     const tables = await lookAtTables(source, work, { shapes: relations.shapes, refused: this.#refused });
-    const whole = isOther(tables) || work.options.schema !== 'full' ? null : await this.#lookAtWhole(source);
+    const { whole, problems } = isOther(tables) ? { whole: null, problems: [] } : await this.#lookAtWhole(source);
     const { lsn } = await source.one<{ lsn: string }>(sql`select pg_catalog.pg_current_wal_insert_lsn()::text as lsn`);
-    this.#looked = { lsn: parseLsn(lsn), met, tables, whole };
+    this.#looked = { lsn: parseLsn(lsn), met, tables, whole, problems };
   }
 
-  async #lookAtWhole(source: Connection): Promise<SourceLook> {
+  async #lookAtWhole(source: Connection): Promise<Pick<Looked, 'whole' | 'problems'>> {
     const { work } = this.#session;
     const roots = await inspectTables(
       source,
       work.tables.map(({ from }) => from),
       { sizes: false },
     );
-    return await lookAtWhole(source, work, await growTrees(source, work.tables, roots));
+    const { version } = this.#session;
+    const found = findTables(work, roots, await readRelations(source, roots));
+    const problems = found.flatMap((each) => identityProblems(each, version));
+    if (work.options.schema !== 'full') return { whole: null, problems };
+    return { whole: await lookAtWhole(source, work, await growTrees(source, work.tables, roots)), problems };
   }
 
   /**
@@ -159,6 +166,10 @@ export class Settler {
       const joined = await joinTables({ work, source, target, report, signal }, looked.tables.come);
       if (joined.length > 0) return 'again';
     }
+    for (const { table, why, mend } of looked.problems)
+      await report.noteOnce(
+        `the source refuses updates and deletes of ${table}, as it is published: ${why}. To mend it, on the source: ${mend}`,
+      );
     if (looked.whole !== null) await settleObjects(deps, looked.whole);
     else await forgetWish(target, work);
     return this.#done();

@@ -30,7 +30,7 @@ function namesOf({ id, source }: Owner): Names {
 }
 
 // What says nothing of the schema, or is of us.
-const silentTags = ['REFRESH MATERIALIZED VIEW', 'REINDEX', 'CLUSTER', 'VACUUM', 'ANALYZE'];
+const silentTags = ['REINDEX', 'CLUSTER', 'VACUUM', 'ANALYZE'];
 
 /**
  * The function's body. Whatever it fails with, the statement that fired it goes on; then the message only says that there was one,
@@ -57,7 +57,9 @@ begin
     else
       select json_agg(json_build_object('id', c.classid::regclass::text || ':' || c.objid, 'tag', c.command_tag,
         'type', c.object_type, 'identity', c.object_identity, 'schema', c.schema_name,
-        'name', (select k.relname from pg_class k where c.classid = 'pg_class'::regclass and k.oid = c.objid))) into told
+        'name', (select k.relname from pg_class k where c.classid = 'pg_class'::regclass and k.oid = c.objid),
+        'filled', case when tg_tag = 'REFRESH MATERIALIZED VIEW' then (select k.relispopulated from pg_class k where k.oid = c.objid) end
+        )) into told
       from pg_event_trigger_ddl_commands() c
       where c.schema_name is distinct from 'pg_temp' and c.schema_name is distinct from ${quoteLiteral(ours)}
         and c.object_type is distinct from 'event trigger' and c.command_tag not like '%PUBLICATION%'

@@ -8,7 +8,14 @@ import { ident, type Sql, sql, trusted } from '../pg/sql.ts';
 import { sameTable, showTable, type TableName } from '../pg/table.ts';
 import { afterLoosening, alteredComposite, loosenedDomain } from './altered-types.ts';
 import { partitionTarget } from './ddl.ts';
-import type { DdlMessage, ToldEnum, ToldPartition, ToldTree, ToldType } from './ddl-message.ts';
+import {
+  type DdlMessage,
+  isRefresh,
+  type ToldEnum,
+  type ToldPartition,
+  type ToldTree,
+  type ToldType,
+} from './ddl-message.ts';
 import { createSchema } from './ddl-types.ts';
 import { addedLabels, renamedLabels } from './enum-labels.ts';
 import { findTypes } from './inspect-schema.ts';
@@ -108,6 +115,7 @@ class Following {
 
   async run(): Promise<void> {
     const { target, work } = this.#deps;
+    if (isRefresh(this.#message)) return await this.#refresh();
     await wantLook(target, work);
     if (this.#message.event === 'sql_drop') await this.#drop();
     else await this.#renameDetached();
@@ -126,6 +134,23 @@ class Following {
       if (mirrored === undefined) continue;
       if (this.#deps.isAhead?.(mirrored)) this.#detached ||= this.#message.tag === 'ALTER TABLE';
       else await this.#partitions(mirrored, tree);
+    }
+  }
+
+  // At its place the target's tables have the rows that the source's had.
+  async #refresh(): Promise<void> {
+    const { target, work } = this.#deps;
+    for (const { id, filled } of this.#message.objects) {
+      const [known] = await findKnownObjects(target, work, id === null ? [] : [id]);
+      if (known?.kind !== 'materialized view') continue;
+      const data = filled === false ? sql` with no data` : sql``;
+      const statement = sql`refresh materialized view ${ident(known.schema, known.name)}${data}`;
+      const error = await this.#try([statement]);
+      if (error === null) this.#what.push(`materialized view ${known.shown} refreshed`);
+      else
+        this.#notes.push(
+          `materialized view ${known.shown} was refreshed on the source and cannot be on the target: ${error.message}. To be run there: ${statement.text}`,
+        );
     }
   }
 

@@ -13,6 +13,8 @@ export interface ToldObject {
   readonly schema?: string | null;
   /** Of a relation, as it was then. */
   readonly name?: string | null;
+  /** Of a materialised view that was refreshed: whether it has rows by then. */
+  readonly filled?: boolean | null;
   /** attnum, where only a column of it was dropped. */
   readonly column?: number | null;
 }
@@ -53,6 +55,11 @@ export interface DdlMessage {
   readonly trees: readonly ToldTree[];
   readonly enums: readonly ToldEnum[];
   readonly types: readonly ToldType[];
+}
+
+/** Whether it is about rows of materialised views only: nothing of the schema is another. */
+export function isRefresh({ event, tag }: DdlMessage): boolean {
+  return event === 'ddl_command_end' && tag === 'REFRESH MATERIALIZED VIEW';
 }
 
 /** @throws `protocol` if it is none of ours */

@@ -279,7 +279,7 @@ function checkIdentity(found: readonly FoundTable[], version: number): Finding {
   });
 }
 
-interface IdentityProblem {
+export interface IdentityProblem {
   readonly table: string;
   readonly why: string;
   readonly mend: string;

@@ -171,3 +171,36 @@ test('no change of the source fails for want of a right that the event trigger w
   expect((await f.rows('theirs')).target).toEqual(['(1)']);
   await source.exec(`reassign owned by ${role} to current_user; drop owned by ${role}; drop role ${role}`);
 });
+
+test('a materialised view is refreshed where it was on the source, and a table whose updates the source refuses is told of with what mends it', async () => {
+  await using source = await testDatabase(18);
+  await using target = await testDatabase(18);
+  const f = await following({
+    ...{ source, target },
+    tables: `create table a (id int primary key, n int); alter table a replica identity full; insert into a values (1, 1);
+      create table b (id int primary key, n int); insert into b values (1, 1); create materialized view sums as select sum(n) as sum from a`,
+    mirrored: ['a', 'b'],
+    options: { schema_changes: 'full' },
+    scope: { kind: 'all' },
+  });
+  await quieted(f);
+  const running = f.start();
+  await source.exec('insert into a values (2, 2); refresh materialized view sums; insert into a values (3, 3)');
+  await quiet(f, running);
+  expect(await target.exec('select sum::int as sum from sums')).toEqual([{ sum: 3 }]);
+  await source.exec(
+    'alter table a add v int generated always as (n * 2) virtual; alter table b drop constraint b_pkey',
+  );
+  await quiet(f, running);
+  await expect(source.exec('update a set n = 5 where id = 1')).rejects.toThrow();
+  await expect(source.exec('update b set n = 5 where id = 1')).rejects.toThrow();
+  const told = f.notes.filter((note) => note.startsWith('the source refuses updates and deletes of'));
+  expect(told).toEqual([expect.stringContaining('public.a'), expect.stringContaining('public.b')]);
+  expect(told[1]).toContain('ALTER TABLE "public"."b" REPLICA IDENTITY FULL;');
+  await source.exec(
+    'alter table a drop v; alter table b replica identity full; update a set n = 5 where id = 1; update b set n = 5',
+  );
+  await quiet(f, running);
+  await running.stop();
+  expect(await everything(target)).toEqual(await everything(source));
+});
