@@ -220,11 +220,18 @@ class Settling {
 
   // Defaults are in no plan: the table was made with them.
   async #ofColumn(found: Found, known: KnownObject | undefined): Promise<void> {
-    if (found.kind !== 'default' || found.making.length === 0 || found.stands) return;
-    if (known?.definition === found.definition) return;
+    if (found.making.length === 0 || found.stands || known?.definition === found.definition) return;
+    // What a table of the target was given otherwise from the beginning is somebody's own.
+    if (found.kind === 'property' && known !== undefined) return await this.#set(found);
+    if (found.kind !== 'default') return;
     const answer = await this.#change(`default of column ${found.name} set`, found.making.flat(), found.table);
     if (answer === null) return;
     await this.#deps.report.noteOnce(`cannot set the default of ${found.shown} on the target: ${answer.message}`);
+  }
+
+  async #set({ name, shown, table, making }: Found): Promise<void> {
+    const answer = await this.#change(`${name} changed`, making.flat(), table);
+    if (answer !== null) await this.#deps.report.noteOnce(`cannot change ${shown} on the target: ${answer.message}`);
   }
 
   async #run(what: string, { list, otherwise, again }: Steps, table: string): Promise<Answer> {

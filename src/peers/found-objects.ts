@@ -3,6 +3,7 @@
 import { type ObjectName, objectKey } from '../mirror/object.ts';
 import { ident, literal, type Sql, sql, trusted } from '../pg/sql.ts';
 import { showTable } from '../pg/table.ts';
+import { type FoundSettings, sequencesOf, settingsOf } from './found-settings.ts';
 import { type KnownObject, knownPartition } from './known-objects.ts';
 import { type ObjectInput, objectContext, type Place } from './objects-input.ts';
 import { constraintObject } from './objects-plan-constraint.ts';
@@ -136,8 +137,29 @@ export function foundOfTables(input: ObjectInput, renames: Renames): readonly Fo
     const of = column === null ? 'table' : `column ${column}`;
     list.push(remark(`comment:table:${table}.${attnum}`, { place, of, on: said, comment }));
   }
-  for (const place of context.places.values()) list.push(...ofTable(renames, place));
+  for (const place of context.places.values()) {
+    list.push(...ofTable(renames, place));
+    list.push(
+      setting(`settings:${place.source.oid}`, 'settings', { place, ...settingsOf(place, input.target.version) }),
+    );
+  }
+  for (const { sequence, ...each } of sequencesOf(input.sequences ?? noSequences, context.places.values()))
+    list.push(setting(`settings:sequence:${sequence.oid}`, `settings of sequence ${showTable(sequence)}`, each));
   return list;
+}
+
+const noSequences = { source: [], target: [] };
+
+// In no plan: it is made with its table.
+function setting(
+  id: string,
+  name: string,
+  { place, definition, statements }: { readonly place: Place } & FoundSettings,
+): Found {
+  const named = { kind: 'property', schema: place.source.schema, name, table: showTable(place.source) } as const;
+  const making = statements.length === 0 ? [] : [statements];
+  const to = on(place, 'property', name);
+  return { ...found({ id, name: named, to, definition, making, drop: [] }), stands: statements.length === 0 };
 }
 
 function on({ to }: Place, kind: string, name: string): Standing {

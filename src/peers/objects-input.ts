@@ -2,6 +2,7 @@
 import { showTable, type Table, type TableName } from '../pg/table.ts';
 import { type Member, type MemberOf, membersOf, type TableHead, type TableTree } from './ddl-tree.ts';
 import type { ConstraintFacts, IndexFacts, StatisticsFacts, TableObjects } from './objects-read.ts';
+import type { Sequence } from './sequences.ts';
 
 /** A table of the target that no mirror of ours writes, but that ours refer to. */
 export interface OutsideTable extends TableName {
@@ -18,6 +19,8 @@ export interface ObjectInput {
   /** Tables of the target, of the names that foreign keys and inheritance of ours speak of. */
   readonly outside: readonly OutsideTable[];
   readonly extensions: readonly NeededExtension[];
+  /** That columns of the tables own or call, where they are to be compared. */
+  readonly sequences?: { readonly source: readonly Sequence[]; readonly target: readonly Sequence[] };
   /** Tables of the mirror that are not among these trees and that their foreign keys refer to, by OID on the source. */
   readonly beyond?: ReadonlyMap<number, Beyond>;
   /** By OID, indexes that have another name on the target than their own in their table's schema; unless given, it is found. */

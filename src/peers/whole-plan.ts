@@ -12,11 +12,13 @@ import type { Renames } from './schema/follow.ts';
 import { followObjects } from './schema/follow-tables.ts';
 import { type DatabasePlan, planSides, readSourceSide, readTargetSide } from './schema/read-plan.ts';
 import type { DatabaseSide } from './schema/side.ts';
+import { readSequences, type Sequence } from './sequences.ts';
 
 /** The source's side of it. */
 export interface SourceLook {
   readonly trees: readonly TableTree[];
   readonly objects: SourceObjects;
+  readonly sequences: readonly Sequence[];
   readonly side: DatabaseSide | null;
 }
 
@@ -33,7 +35,9 @@ export async function lookAtWhole(
   work: MirrorWork,
   trees: readonly TableTree[],
 ): Promise<SourceLook> {
-  return { trees, objects: await lookAtSource(source, trees), side: await readSourceSide(source, work) };
+  const tables = trees.flatMap((tree) => [tree.root, ...tree.partitions]);
+  const objects = await lookAtSource(source, trees);
+  return { trees, objects, sequences: await readSequences(source, tables), side: await readSourceSide(source, work) };
 }
 
 export interface TablesPlan {
@@ -81,7 +85,12 @@ export async function planWhole(
   const sides = { source: look.side, target: await readTargetSide(target, work) };
   const database = planSides(sides, work, look.trees);
   const lateKeys = new Set(keys.map((index) => index.table));
-  const { planned, input } = await planTables(target, work, look.objects, { renames: database.renames, lateKeys });
+  const planning = await planTables(target, work, look.objects, { renames: database.renames, lateKeys });
+  const { planned, there } = planning;
+  const input = {
+    ...planning.input,
+    sequences: { source: look.sequences, target: await readSequences(target, there) },
+  };
   const ofDatabase = new Set(database.objects.map(({ line }) => objectKey(line)));
   const rest = planned.filter(({ line }) => !ofDatabase.has(objectKey(line)));
   return { objects: [...database.objects, ...rest], database, ofTables: rest, input };

@@ -25,6 +25,7 @@ import {
   readUsualOwner,
 } from '../peers/schema/read-plan.ts';
 import { readUnlogged, unfollowedPartitions, unfollowedReason, unloggedReason } from '../peers/schema/unlogged.ts';
+import type { Sequence } from '../peers/sequences.ts';
 import type { Connection } from '../pg/client.ts';
 import { ident, join, sql } from '../pg/sql.ts';
 import { showTable, type Table, type TableName } from '../pg/table.ts';
@@ -130,7 +131,7 @@ interface Sides {
 async function makeSchema(sides: Sides, signal: AbortSignal): Promise<TargetFacts> {
   const { deps, target, trees, empty, definitions } = sides;
   const { work } = deps;
-  const { plan, database: all, facts } = await planWhatFits(sides, signal);
+  const { plan, database: all, facts, sequences } = await planWhatFits(sides, signal);
   if (!followsAll(work)) await makeBefore(deps, target, { steps: plan.steps, database: all }, signal);
   else {
     const objects = await withoutChanged(target, work, all.objects);
@@ -139,7 +140,7 @@ async function makeSchema(sides: Sides, signal: AbortSignal): Promise<TargetFact
     const remembered = await rememberToMake(target, work, found, early);
     const unmade = await makeBefore(deps, target, { steps: plan.steps, database: { ...all, objects } }, signal);
     await forgetUnmade(target, work, remembered, (key) => unmade.has(key));
-    await rememberTables(target, work, { trees, database: all, definitions });
+    await rememberTables(target, work, { trees, database: all, definitions, sequences });
   }
   await tellUsed(deps, trees, facts);
   await tellUnlogged(deps, trees, empty);
@@ -150,6 +151,7 @@ interface Fitting {
   readonly plan: SchemaPlan;
   readonly database: DatabasePlan;
   readonly facts: TargetFacts;
+  readonly sequences: readonly Sequence[];
 }
 
 /** Plans the schema, and drops what is to be replaced. What was read of both sides and is in no plan goes with its return. */
@@ -169,7 +171,7 @@ async function planWhatFits({ deps, source, target, trees, empty }: Sides, signa
     const database = planSides(sides, work, [...trees, ...empty]);
     const plan = planSchema(planInput(schema, facts, work, database));
     refuse(plan);
-    if (plan.drop.length === 0) return { plan, database, facts };
+    if (plan.drop.length === 0) return { plan, database, facts, sequences: schema.sequences };
     await dropTables(target, work, plan.drop);
     sides.target = await readTargetSide(target, work, usual);
   }

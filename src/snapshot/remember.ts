@@ -18,6 +18,7 @@ import type { PlannedObject } from '../peers/objects-planned.ts';
 import type { TableObjects } from '../peers/objects-read.ts';
 import type { PlannedEntity } from '../peers/schema/plan.ts';
 import type { DatabasePlan } from '../peers/schema/read-plan.ts';
+import { readSequences, type Sequence } from '../peers/sequences.ts';
 import type { Connection } from '../pg/client.ts';
 
 const treesPerTrip = 250;
@@ -74,10 +75,12 @@ export async function rememberTables(
     trees,
     database,
     definitions,
+    sequences,
   }: {
     readonly trees: readonly TableTree[];
     readonly database: Pick<DatabasePlan, 'renames'>;
     readonly definitions: readonly Definition[];
+    readonly sequences: readonly Sequence[];
   },
 ): Promise<void> {
   for (let at = 0; at < trees.length; at += treesPerTrip) {
@@ -86,6 +89,7 @@ export async function rememberTables(
     const input: ObjectInput = {
       ...{ trees: some, there, source: nothing, target: nothing },
       ...{ outside: [], extensions: [], actsWhileFollowing: false },
+      sequences: { source: sequences, target: await readSequences(target, there) },
     };
     const found = foundOfTables(input, database.renames).filter(({ stands }) => stands !== false);
     await target.transaction(async () => {

@@ -204,3 +204,37 @@ test('a materialised view is refreshed where it was on the source, and a table w
   await running.stop();
   expect(await everything(target)).toEqual(await everything(source));
 });
+
+test('what is set of tables, columns and their sequences follows, and what the target was given otherwise stays', async () => {
+  await using source = await testDatabase(18);
+  await using target = await testDatabase(14);
+  const f = await following({
+    ...{ source, target },
+    tables: `create table a (id int generated always as identity primary key, n serial, v text) with (fillfactor = 90);
+      create table mine (id int primary key, v text)`,
+    mirrored: ['a', 'mine'],
+    options: { schema_changes: 'full' },
+    scope: { kind: 'all' },
+  });
+  await target.exec('alter table mine set (fillfactor = 50); alter table mine alter v set statistics 7');
+  await quieted(f);
+  const running = f.start();
+  await source.exec(`alter table a set (autovacuum_enabled = off, fillfactor = 70); alter table a alter v set statistics 50;
+    alter table a alter v set storage external; alter table a alter v set (n_distinct = 5); alter table a replica identity full;
+    alter table a alter id set increment by 5 set cache 3; alter sequence a_n_seq maxvalue 1000 cycle`);
+  await quiet(f, running);
+  await source.exec(
+    'alter table a reset (autovacuum_enabled); alter table a alter v set statistics -1; comment on table mine is $$m$$',
+  );
+  await quiet(f, running);
+  await running.stop();
+  const settings = `select c.relname, c.reloptions, c.relreplident, (select json_agg(json_build_array(a.attstorage, coalesce(nullif(a.attstattarget, -1), 0), a.attoptions) order by a.attnum)
+      from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) as columns from pg_class c where c.relname = 'a'`;
+  const sequences =
+    'select seqrelid::regclass::text as name, seqincrement, seqmax, seqcache, seqcycle from pg_sequence order by 1';
+  expect(await target.exec(settings)).toEqual(await source.exec(settings));
+  expect(await target.exec(sequences)).toEqual(await source.exec(sequences));
+  expect(await target.exec("select reloptions from pg_class where relname = 'mine'")).toEqual([
+    { reloptions: ['fillfactor=50'] },
+  ]);
+});
