@@ -1,10 +1,9 @@
 // Which table of the mirror a relation of the stream is, and whether its rows still fit.
 
-import { SluiceError, toSluiceError } from '../base/errors.ts';
-import { copyAgain } from '../mirror/remedy.ts';
+import { toSluiceError } from '../base/errors.ts';
 import type { MirroredTable, MirrorWork } from '../mirror/work.ts';
 import { markNames } from '../peers/apply-marks.ts';
-import { type AppliedTable, appliedTable, binaryFits, pastTable, showName } from '../peers/apply-table.ts';
+import { type AppliedTable, appliedTable, binaryFits, pastTable } from '../peers/apply-table.ts';
 import type { CopiedTable } from '../peers/checkpoint.ts';
 import type { ColumnNames } from '../peers/fetch-columns.ts';
 import { withFiles } from '../peers/files.ts';
@@ -16,7 +15,8 @@ import { meansTheSame, type Versions } from '../pg/binary-form.ts';
 import type { Connection } from '../pg/client.ts';
 import type { Lsn } from '../pg/lsn.ts';
 import { sql } from '../pg/sql.ts';
-import { sameTable, showTable, type Table, type TableName } from '../pg/table.ts';
+import { sameTable, showTable, type Table } from '../pg/table.ts';
+import { missingTable, moved } from './absent.ts';
 import { type Agreement, agree } from './agree.ts';
 import { type ChangeSides, type ColumnChange, planChanges, type WantedType } from './changes.ts';
 import { look, type Seen, type SeenAttribute } from './look.ts';
@@ -130,14 +130,21 @@ interface Meeting {
   readonly table: AppliedTable;
 }
 
+/** What was met of transactions that may never be committed. */
+interface Early {
+  readonly shapes: Map<string, { readonly before: Shape; readonly met: Shape }>;
+  readonly relations: Set<number>;
+}
+
 /** Meets the relations of one session. */
 export class RelationBook {
   readonly #deps: RelationsDeps;
   readonly #names = new Map<string, MirroredTable>();
   readonly #oids = new Map<number, MirroredTable>();
-  #shapes: Map<string, Shape>;
+  readonly #shapes: Map<string, Shape>;
   readonly #copied: Map<string, CopiedTable>;
-  #last = new Map<number, Meeting>();
+  readonly #last = new Map<number, Meeting>();
+  #early: Early | null = null;
   readonly #looks = new Looks();
   #ids = 0;
   /** The target is not as it was inspected when the session began. */
@@ -211,6 +218,11 @@ export class RelationBook {
     for (const note of agreed.notes) await this.#deps.note(note);
     // What is remembered of the copy is of a later table.
     if (!isCopied) this.#shapes.set(name, agreed.shape);
+    if (at.open === true) {
+      const before = this.#early?.shapes.get(name)?.before ?? stored;
+      this.#early?.shapes.set(name, { before, met: agreed.shape });
+      this.#early?.relations.add(relation.oid);
+    }
     const id = ++this.#ids;
     if (!isCopied && agreed.shape.node === now.node) this.#looks.close(name);
     else if (agreed.isNow) this.#looks.read(name, id);
@@ -253,12 +265,16 @@ export class RelationBook {
     return last.table;
   }
 
-  /** Gives a function that forgets what was met since. */
+  /** Gives a function that forgets what was met of open transactions since. */
   save(): () => void {
-    const [shapes, last] = [new Map(this.#shapes), new Map(this.#last)];
+    const early: Early = { shapes: new Map(), relations: new Set() };
+    this.#early = early;
     return () => {
-      this.#shapes = shapes;
-      this.#last = last;
+      for (const [name, { before, met }] of early.shapes) {
+        // Rows of others may have told more since.
+        if (this.#shapes.get(name) === met) this.#shapes.set(name, before);
+      }
+      for (const oid of early.relations) this.#last.delete(oid);
     };
   }
 
@@ -467,33 +483,4 @@ function isTravelling(
 ): boolean {
   const { oid } = change.type;
   return source.columns.some(({ type }) => type.oid === oid && type.binarySafe && meansTheSame(type, versions));
-}
-
-function missingTable(mirrored: MirroredTable, sides: Sides | undefined): SluiceError {
-  const [side, name] = sides?.source === undefined ? ['source', mirrored.from] : ['target', mirrored.to];
-  return new SluiceError('undefined_table', `table ${showTable(name)} does not exist on the ${side}`, {
-    hint: 'Create it and RESUME MIRROR, or take the table out of the mirror.',
-  });
-}
-
-/** The table that was mirrored is not the one of that name any more. `now`: what it is called, null if it is gone or unknown. */
-export function moved(mirrored: MirroredTable, now: TableName | null): SluiceError {
-  const from = showTable(mirrored.from);
-  if (now === null) {
-    return new SluiceError('wrong_state', `source table ${from} was dropped, or made anew under the same name`, {
-      detail: 'The table that was copied is gone; its rows on the target are as they were.',
-      hint: copyAgain(),
-    });
-  }
-  const moves = [
-    now.schema === mirrored.from.schema
-      ? ''
-      : `ALTER TABLE ${showTable(now)} SET SCHEMA ${showName(mirrored.from.schema)};`,
-    now.name === mirrored.from.name
-      ? ''
-      : `ALTER TABLE ${showTable({ ...now, schema: mirrored.from.schema })} RENAME TO ${showName(mirrored.from.name)};`,
-  ];
-  return new SluiceError('wrong_state', `source table ${from} is called ${showTable(now)} now`, {
-    hint: `On the source name it back: ${moves.filter((move) => move !== '').join(' ')} then RESUME MIRROR. Or drop the mirror and create it with the new name.`,
-  });
 }

@@ -13,8 +13,8 @@ import type { Connection } from '../pg/client.ts';
 import { formatLsn, type Lsn, parseLsn } from '../pg/lsn.ts';
 import { ident, sql } from '../pg/sql.ts';
 import { sameTable, showTable, type TableName } from '../pg/table.ts';
+import { moved } from './absent.ts';
 import { isExcluded } from './met.ts';
-import { moved } from './relations.ts';
 import { type Readings, unreadable, type Written, WrittenPartitions } from './written.ts';
 
 export interface WatchSides {
