@@ -36,6 +36,7 @@ interface Open {
   /** What came before is there, or on its way. */
   fileBytes: number;
   written: Promise<SpillFile | null>;
+  file: SpillFile | null;
   /** Subtransactions that were rolled back. */
   readonly aborted: Set<number>;
   /** Whether a logical message that matters is in it. */
@@ -90,7 +91,7 @@ export class StreamedTransactions implements BlockSink, AsyncDisposable {
     if (known === undefined && this.#open.size - this.#committed >= mostTransactions)
       this.#fail(tooMany(`transactions at once (${mostTransactions})`));
     const written = Promise.resolve(null);
-    const parts = { buffer: null, filled: 0, fileBytes: 0, written, aborted: new Set<number>() };
+    const parts = { buffer: null, filled: 0, fileBytes: 0, written, file: null, aborted: new Set<number>() };
     const marks = { told: false, late: false, ahead: false, broken: false };
     this.#current = known ?? { xid, ...parts, ...marks, committedBytes: null };
     this.#open.set(xid, this.#current);
@@ -288,23 +289,25 @@ export class StreamedTransactions implements BlockSink, AsyncDisposable {
     const position = open.fileBytes;
     open.fileBytes += bytes.length;
     this.#waitingBytes += bytes.length;
-    open.written = open.written.then(async (before) => {
-      let file = before;
-      try {
-        // What cannot be kept whole is of no use.
-        if (!open.broken) {
-          file ??= this.#options.spill.open();
-          await file.write([bytes], position);
-        }
-      } catch (error) {
-        open.broken = true;
-        this.#fail(toSluiceError(error));
+    // It waits for the disk, and for us to hear of it, but not for those before.
+    const kept = this.#keep(open, bytes, position);
+    open.written = open.written.then(() => kept).then(() => open.file);
+  }
+
+  async #keep(open: Open, bytes: Buffer, position: number): Promise<void> {
+    try {
+      // What cannot be kept whole is of no use.
+      if (!open.broken) {
+        open.file ??= this.#options.spill.open();
+        await open.file.write([bytes], position);
       }
-      this.#waitingBytes -= bytes.length;
-      this.#listener?.relieved();
-      this.#options.onKept?.();
-      return file;
-    });
+    } catch (error) {
+      open.broken = true;
+      this.#fail(toSluiceError(error));
+    }
+    this.#waitingBytes -= bytes.length;
+    this.#listener?.relieved();
+    this.#options.onKept?.();
   }
 
   #drop(open: Open): void {

@@ -205,8 +205,7 @@ test('what was not kept because there was no room is never given back as if it w
   };
   add(6, row('whole, in memory'));
   add(7, row('a'.repeat(300_000)));
-  const early = kept.finish(commit(7));
-  await expect(messages(early)).rejects.toThrow();
+  await expect((async () => messages(kept.finish(commit(7))))()).rejects.toThrow();
   expect(failures).toHaveLength(1);
   expect(await messages(kept.finish(commit(6)))).toEqual(whole(6, row('whole, in memory')));
   add(8, row('after'));
