@@ -48,6 +48,8 @@ export interface Look {
   readonly types: readonly string[];
   /** End of the source's log: all that is seen was committed before it. */
   readonly lsn: Lsn;
+  /** Which transactions are seen, as txid_snapshot is written; empty: a standby does not say which are open. */
+  readonly snapshot: string;
 }
 
 // A stream may bring a transaction before the server lets others see it: its commit record is written first. With synchronous
@@ -70,6 +72,20 @@ export async function look(
     if (seen.visible || Date.now() >= until) return seen;
     await delay(pauseMs);
   }
+}
+
+/**
+ * Whether a look shows what a transaction has left, or later: it had ended when the look was taken. Pure.
+ * @param snapshot as txid_snapshot is written: `xmin:xmax:` and those between that had not ended
+ * @param xid the lower 32 bits of its number; the upper ones are those of the nearest one
+ */
+export function shows(snapshot: string, xid: number): boolean {
+  const [xmin = '', xmax = '', open = ''] = snapshot.split(':');
+  if (xmax === '') return false;
+  const next = BigInt(xmax);
+  const id = next + BigInt.asIntN(32, BigInt(xid) - next);
+  if (id >= next) return false;
+  return id < BigInt(xmin) || !open.split(',').includes(String(id));
 }
 
 // A standby may show what it has replayed a moment before it says so.
@@ -95,6 +111,7 @@ async function lookOnce(source: Connection, { oid, xid, relation }: LookedFor): 
   // upper half of the transaction's number is that of the nearest one.
   const seen = await source.one<Omit<Look, 'lsn'> & { lsn: string }>(sql`select
     ${endOfLog} as lsn,
+    case when pg_catalog.pg_is_in_recovery() then '' else pg_catalog.txid_current_snapshot()::text end as snapshot,
     (select pg_catalog.txid_visible_in_snapshot(case when f.id - n.next > 2147483648 then f.id - 4294967296
         when n.next - f.id > 2147483648 then f.id + 4294967296 else f.id end, now.snapshot)
       from (select pg_catalog.txid_current_snapshot() as snapshot) now

@@ -19,68 +19,12 @@ import { sameTable, showTable, type Table } from '../pg/table.ts';
 import { missingTable, moved } from './absent.ts';
 import { type Agreement, agree } from './agree.ts';
 import { type ChangeSides, type ColumnChange, planChanges, type WantedType } from './changes.ts';
-import { look, type Seen, type SeenAttribute } from './look.ts';
+import type { Inspection, Sides } from './inspection.ts';
+import { look, type Seen, type SeenAttribute, shows } from './look.ts';
 import { place } from './met.ts';
 import { outdatedRelations } from './outdated.ts';
 import type { Recopied, TablePlan } from './reshape.ts';
 import { hasRewritten, Looks } from './rewritten.ts';
-
-interface Sides {
-  readonly source: Table | undefined;
-  readonly target: Table | undefined;
-}
-
-export interface Inspection {
-  /** By showTable of the source. */
-  readonly sides: Map<string, Sides>;
-}
-
-/** Looks at all tables of the mirror on both sides. */
-export async function inspectSides(
-  work: MirrorWork,
-  db: { source: Connection; target: Connection },
-): Promise<Inspection> {
-  const sides = new Map<string, Sides>();
-  const [sources, targets] = await Promise.all([
-    inspectTables(
-      db.source,
-      work.tables.map((table) => table.from),
-      { sizes: false },
-    ),
-    inspectTables(
-      db.target,
-      work.tables.map((table) => table.to),
-      { sizes: false },
-    ),
-  ]);
-  const source = byName(sources);
-  const target = byName(targets);
-  for (const table of work.tables) {
-    sides.set(showTable(table.from), {
-      source: source.get(showTable(table.from)),
-      target: target.get(showTable(table.to)),
-    });
-  }
-  return { sides };
-}
-
-function byName(tables: readonly Table[]): ReadonlyMap<string, Table> {
-  return new Map(tables.map((table) => [showTable(table), table]));
-}
-
-/** Whether the whole stream may carry binary values: each mirrored column has one binary form on both sides. */
-export function mayBeBinary(work: MirrorWork, { sides }: Inspection, versions: Versions): boolean {
-  return work.tables.every((mirrored) => {
-    const { source, target } = sides.get(showTable(mirrored.from)) ?? {};
-    if (source === undefined || target === undefined) return false;
-    return source.columns.every((column) => {
-      if (mirrored.exclude.includes(column.name) || column.generated !== '') return true;
-      const there = target.columns.find((each) => each.name === column.name);
-      const safe = column.type.binarySafe && there?.type.binarySafe === true;
-      return safe && there.type.text === column.type.text && meansTheSame(column.type, versions);
-    });
-  });
-}
 
 export interface RelationsDeps {
   readonly work: MirrorWork;
@@ -128,6 +72,8 @@ interface Meeting {
   readonly message: string;
   readonly seen: string;
   readonly table: AppliedTable;
+  /** Transactions that the source showed then. */
+  readonly snapshot: string;
 }
 
 /** What was met of transactions that may never be committed. */
@@ -177,6 +123,8 @@ export class RelationBook {
    * @throws `wrong_state` before the first row that does not fit
    */
   async meet(relation: Relation, at: Place): Promise<AppliedTable | null | 'text' | Unfit> {
+    const shown = at.reshaped || at.exact ? null : this.#shown(relation, at);
+    if (shown !== null) return shown;
     const mirrored = await this.#mirrored(relation);
     if (mirrored === undefined) return null;
     const name = showTable(mirrored.from);
@@ -189,14 +137,17 @@ export class RelationBook {
     if (stored === undefined) throw missingTable(mirrored, this.#deps.inspection.sides.get(name));
     const looked = await this.#look(mirrored, { relation, stored, at });
     if (looked === null) return null;
-    const { now, types, own, source, target, last, seen, lsn } = looked;
+    const { now, types, own, source, target, last, seen, lsn, snapshot } = looked;
     const whole = relation.oid === stored.oid;
     if (!whole && sameTable(relation, mirrored.from)) {
       if (this.#full) return null;
       throw moved(mirrored, null);
     }
     const message = JSON.stringify(relation);
-    if (last?.message === message && last.seen === seen && !at.reshaped && !this.#looks.isOpen(name)) return last.table;
+    if (last?.message === message && last.seen === seen && !at.reshaped && !this.#looks.isOpen(name)) {
+      this.#last.set(relation.oid, { ...last, snapshot });
+      return last.table;
+    }
     if (target === undefined || source === undefined) throw missingTable(mirrored, { source, target });
     const follows = this.#deps.work.options.schema_changes !== 'off';
     const exact = at.exact ?? false;
@@ -242,7 +193,7 @@ export class RelationBook {
       filter: this.#filter({ mirrored, relation, types, source }),
       marks: markNames(this.#deps.work.options),
     });
-    this.#last.set(relation.oid, { message, seen, table });
+    this.#last.set(relation.oid, { message, seen, table, snapshot });
     return binary && !binaryFits(agreed.relation, fitting, { source, target, versions: this.#deps.versions })
       ? 'text'
       : table;
@@ -252,16 +203,20 @@ export class RelationBook {
    * As meet, where relation and source are what they were when it was met last; null: it must be met. Asks the source only, so that
    * it may be called while changes are applied. What comes before its commit describes its tables each time anew.
    */
-  async same(relation: Relation, { xid, open }: Pick<Place, 'xid' | 'open'>): Promise<AppliedTable | null> {
+  async same(relation: Relation, at: Pick<Place, 'xid' | 'open'>): Promise<AppliedTable | null> {
+    const { xid, open } = at;
+    const shown = this.#shown(relation, at);
+    if (shown !== null) return shown;
     const message = JSON.stringify(relation);
     const before = this.#last.get(relation.oid);
     const oid = before === undefined ? undefined : this.#shapes.get(showTable(before.table.from))?.oid;
     if (before?.message !== message || oid === undefined) return null;
-    const { table: now, own } = await look(this.#deps.source, { oid, xid, relation, open });
+    const { table: now, own, snapshot } = await look(this.#deps.source, { oid, xid, relation, open });
     const last = this.#last.get(relation.oid);
     if (now === null || last?.message !== message || last.seen !== JSON.stringify([now, own])) return null;
     const { from } = last.table;
     if (this.#looks.isOpen(showTable(from)) || (!this.#full && !sameTable(now, from))) return null;
+    this.#last.set(relation.oid, { ...last, snapshot });
     return last.table;
   }
 
@@ -276,6 +231,14 @@ export class RelationBook {
       }
       for (const oid of early.relations) this.#last.delete(oid);
     };
+  }
+
+  // The last look came after that transaction: what it describes as it was before needs no other.
+  #shown(relation: Relation, { xid, open }: Pick<Place, 'xid' | 'open'>): AppliedTable | null {
+    const last = this.#last.get(relation.oid);
+    if (last === undefined || open === true || !shows(last.snapshot, xid) || last.message !== JSON.stringify(relation))
+      return null;
+    return this.#looks.isOpen(showTable(last.table.from)) ? null : last.table;
   }
 
   /** What the sides were when they last agreed, by showTable of the source's name. */
@@ -372,20 +335,20 @@ export class RelationBook {
     const last = this.#last.get(relation.oid);
     for (let tries = 0; ; tries++) {
       const looked = await look(this.#deps.source, { oid: stored.oid, xid: at.xid, relation, open: at.open });
-      const { table: now, types, own, lsn } = looked;
+      const { table: now, types, own, lsn, snapshot } = looked;
       // It was dropped, and its rows with it.
       if (now === null && this.#full) return null;
       if (now === null || (!this.#full && !sameTable(now, mirrored.from))) throw moved(mirrored, now);
       const seen = JSON.stringify([now, own]);
       const isSame = last?.message === JSON.stringify(relation) && last.seen === seen;
       if (isSame && !at.reshaped && !this.#looks.isOpen(showTable(mirrored.from))) {
-        return { now, types, own, lsn, last, seen, source: undefined, target: undefined };
+        return { now, types, own, lsn, snapshot, last, seen, source: undefined, target: undefined };
       }
       const again = last !== undefined || this.#reshaped || tries > 0;
       const { source, target } = await this.#sides(mirrored, now, again || !sameTable(now, mirrored.from));
       // It may have got another name between the two.
       if ((source !== undefined && isSameMoment(source, now)) || tries === mostLooks) {
-        return { now, types, own, lsn, last, seen, source, target };
+        return { now, types, own, lsn, snapshot, last, seen, source, target };
       }
     }
   }
@@ -462,6 +425,7 @@ interface Looked extends Sides {
   readonly types: readonly string[];
   readonly own: readonly SeenAttribute[];
   readonly lsn: Lsn;
+  readonly snapshot: string;
   readonly last: Meeting | undefined;
   readonly seen: string;
 }

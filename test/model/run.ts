@@ -315,7 +315,7 @@ async function story(world: World, error: unknown): Promise<string> {
   const { run, struckBy, writers, gateway } = world;
   const said = writers.map((writer, i) => `writer ${i}:\n${writer.said.slice(-4).join('\n--\n')}`);
   const changed =
-    writers[0]?.said.filter((text) => text.includes('changing') || /^(begin|commit|rollback)$/.test(text)) ?? [];
+    writers[0]?.said.filter((text) => text.includes('changing') || /^(begin|commit|rollback|--)/.test(text)) ?? [];
   const now = await status(world).catch((failed: Error) => failed.message);
   const why =
     error instanceof Error
@@ -324,9 +324,18 @@ async function story(world: World, error: unknown): Promise<string> {
   return [
     `seed ${run.seed} from PostgreSQL ${run.from} (SLUICE_MODEL_SEEDS=${run.seed}): ${why}`,
     `${mostRows} rows, struck by: ${struckBy.join(', ')}; the mirror: ${JSON.stringify(now)}`,
-    ...(isTold ? [...said, 'changes of columns:', ...changed] : []),
+    ...(isTold ? [...said, 'changes of columns:', ...changed, 'the journal:', ...(await journal(world))] : []),
     ...(isTold ? [gateway.output.slice(-4000)] : []),
   ].join('\n');
+}
+
+async function journal({ gateway, mirror }: World): Promise<readonly string[]> {
+  const rows = await gateway
+    .query<{ line: string }>(
+      `select at::text || ' ' || event || ' ' || message || ' ' || details::text as line from sluice.journal where mirror = '${mirror}' order by id`,
+    )
+    .catch(() => []);
+  return rows.map(({ line }) => line);
 }
 
 // One that stands open would keep the database from being dropped.

@@ -111,6 +111,8 @@ export class Writer {
       }
       const end = chance.chance(0.1) ? 'rollback' : 'commit';
       await this.#say(end);
+      const { lsn } = await this.#db.one<{ lsn: string }>(trusted('select pg_current_wal_insert_lsn()::text as lsn'));
+      this.said.push(`-- ${new Date().toISOString()} ${lsn}`);
       this.#counters[end === 'commit' ? 'committed' : 'rolledBack']++;
     } catch (error) {
       await this.#refused(error);
@@ -144,6 +146,7 @@ export class Writer {
       throw new Error(`the source refused ${this.said.at(-1)}`, { cause: error });
     }
     this.#counters.refused++;
+    this.said.push(`rollback -- ${(error as Error).message}`);
     await this.#db.run(trusted('rollback'));
   }
 

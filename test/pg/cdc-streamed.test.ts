@@ -170,6 +170,26 @@ test.each(old)(
   },
 );
 
+test('where every transaction describes its tables anew, the source is not asked about them for each that waits', async () => {
+  await using source = await eager(18, 'all');
+  await using target = await testDatabase(18);
+  const f = await following({ source, target, tables, mirrored: ['t', 'small'] });
+  const commits = async () => {
+    await source.exec('select pg_stat_force_next_flush()');
+    const text = 'select xact_commit::int as n from pg_stat_database where datname = current_database()';
+    return (await source.exec<{ n: number }>(text))[0]?.n ?? 0;
+  };
+  const many = 400;
+  await source.exec(`do $$ begin for i in 1..${many} loop
+    insert into t values (i, 'one', ''); insert into small values (i, 'one'); commit; end loop; end $$`);
+  const before = await commits();
+  const running = f.start();
+  await f.settle();
+  await running.stop();
+  await expectSame(f, 't', 'small');
+  expect((await commits()) - before).toBeLessThan(many);
+});
+
 test('where everything comes before its commit, changes of the schema and rows keep their order', async () => {
   await using source = await eager(18, 'all');
   await using target = await testDatabase(18);
