@@ -338,11 +338,13 @@ async function copyAgain(
     if (!lives() || !isPassing(known) || attempt === mostTries) throw error;
     deps.log.warn({ sqlstate: known.sqlstate, mirror: deps.work.name }, `copied again: ${known.message}`);
     if (attempt === 0) await deps.report.note(`copied again under the same snapshot: ${known.message}`);
-    await pair[Symbol.asyncDispose]();
     if (attempt > 0) await pause(backoffMs(attempt - 1), signal);
-    const oldPid = pair.target.pid;
+    const old = pair;
+    const oldPid = old.target.pid;
     try {
+      // Where its target was lost, its source may be the last that has the snapshot: it goes when another has it.
       pair = await failed.reopen();
+      await old[Symbol.asyncDispose]();
       if (!(await wasCopied(deps, pair, { job, state, oldPid }))) await copyJob(deps, pair, { job, state, signal });
       return pair;
     } catch (again) {

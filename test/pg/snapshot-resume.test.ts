@@ -10,6 +10,8 @@ import { prepareTarget } from '../../src/snapshot/prepare.ts';
 import { runSnapshot } from '../../src/snapshot/run.ts';
 import { expectEqualTables } from '../support/compare.ts';
 import { claim, copyAll, listening, mirrorWork, table } from '../support/copied.ts';
+import { cuttable } from '../support/cuttable.ts';
+import { buildGates } from '../support/gates.ts';
 import { type TestDatabase, testDatabase } from '../support/servers.ts';
 import { until } from '../support/wait.ts';
 
@@ -121,6 +123,35 @@ test.each(['lost its snapshot', 'was stopped'])(
     expect(slots).toEqual([{ name: work.slot?.name }]);
   },
 );
+
+test('a worker that loses the target keeps the snapshot, which nobody else has, until its successor has it', async () => {
+  await using from = await testDatabase(18);
+  await using to = await testDatabase(18);
+  await using way = await cuttable(from);
+  await from.exec('create table big (id int primary key); insert into big select generate_series(1, 2000)');
+  const alone = { snapshot_num_partitions_override: 4, snapshot_max_parallel_workers: 1, initial_copy_only: true };
+  const there = { ...from, host: way.host, port: way.port };
+  const work = mirrorWork({ from: there, to }, [table('big')], { ...alone, snapshot_num_tables_in_parallel: 1 });
+  const gates = await buildGates(await to.connect(), 'no rows are gated');
+  await gates.partAfter(1);
+  await gates.close('part');
+  await claim(work);
+  const deps = listening(work);
+  await prepareTarget(deps, never);
+  const copying = runSnapshot(deps, never);
+  await gates.someoneWaitsAt('part');
+  await from.exec('insert into big select generate_series(2001, 3000)');
+  way.freeze();
+  const end = (db: TestDatabase, purpose: string) =>
+    db.exec(`select pg_terminate_backend(pid, 10000) from pg_stat_activity
+      where application_name like 'sluice ${purpose}%' and datname = current_database()`);
+  await end(from, 'snapshot');
+  await end(to, 'copy');
+  await gates.open('part');
+  way.thaw();
+  await copying;
+  expect(await to.exec('select count(*)::int as n from big')).toEqual([{ n: 2000 }]);
+});
 
 test('a copy-only mirror shows one point in time, also when it was interrupted', async () => {
   await using w = await world();
