@@ -2,7 +2,7 @@
 import type { Relation } from '../peers/pgoutput.ts';
 import type { Shape, ShapeColumn } from '../peers/shape.ts';
 import { type Alignment, align, alignByName, type Candidate } from './align.ts';
-import type { Seen, SeenAttribute } from './look.ts';
+import type { Seen, SeenAttribute, SeenColumn } from './look.ts';
 
 export interface MetSides {
   readonly mirrored: { readonly exclude: readonly string[] };
@@ -168,14 +168,25 @@ function candidate(
     stored.passing?.find((each) => each.attnum === attnum);
   const present = now.columns.find((each) => each.attnum === attnum);
   const known = [before, present].filter((each) => each !== undefined);
-  const names = known.map((each) => each.name);
-  const types = known.map((each) => each.type);
+  const borne = before === undefined && present !== undefined ? bornBefore({ stored, now }, present) : [];
+  const names = [...known, ...borne].map((each) => each.name);
+  const types = [...known, ...borne].map((each) => each.type);
   const silent =
     present?.generated === true ||
     stored.computed?.some((each) => each.attnum === attnum) === true ||
     isExcluded({ stored, mirrored }, attnum, present?.name);
   const when = silent ? 'silent' : present === undefined ? 'gone' : before === undefined ? 'new' : 'there';
   return { attnum, names, types, when };
+}
+
+// One that was made when another had gone may have had that one's name, until it got its own: rows say the same of either. With a
+// key, values of a type that it has no more are read anew; without one the rows must be told apart by all that they hold.
+function bornBefore({ stored, now }: Pick<MetSides, 'stored' | 'now'>, present: SeenColumn) {
+  const gone = [...stored.columns.filter((each) => !each.dropped), ...(stored.passing ?? [])];
+  return gone.filter(
+    ({ attnum, type }) =>
+      (type === present.type || stored.key === null) && !now.columns.some((each) => each.attnum === attnum),
+  );
 }
 
 function sameAsNow({ now, stored, mirrored }: MetSides, met: readonly Met[]): boolean {

@@ -91,3 +91,22 @@ test('a column of a partition that came and went is not taken for the one that h
   await settled(f);
   expect(await rowsByName(target, 'x')).toEqual(await rowsByName(source, 'x'));
 });
+
+test('rows of a column that was dropped, made anew and then got another name keep their values, with a key and without', async () => {
+  await using source = await testDatabase(18);
+  await using target = await testDatabase(14);
+  const tables = `create table keyed (id int primary key, a text); insert into keyed values (1, 'before');
+    create table bag (id int, a text); alter table bag replica identity full; insert into bag values (1, 'before')`;
+  const f = await following({ source, target, tables, mirrored: ['keyed', 'bag'] });
+  await settled(f);
+  for (const table of ['keyed', 'bag']) {
+    await source.exec(`alter table ${table} drop a; alter table ${table} add a text`);
+    await source.exec(`insert into ${table} values (2, 'kept'); update ${table} set id = 3 where id = 1`);
+    await source.exec(`alter table ${table} rename a to b; alter table ${table} add c text`);
+    await source.exec(`insert into ${table} (id) values (4)`);
+  }
+  await settled(f);
+  for (const table of ['keyed', 'bag']) {
+    expect(await rowsByName(target, table), table).toEqual(await rowsByName(source, table));
+  }
+});
