@@ -12,6 +12,8 @@ export interface Candidate {
   /** What it was or is called, and what its type was or is. */
   readonly names: readonly string[];
   readonly types: readonly string[];
+  /** It has got another name since: it may have had more of them on the way. */
+  readonly renamed?: boolean;
   /**
    * `there`: it was there before and is still; `gone`: it was, and is not any more, or came and went; `new`: it was not there
    * before; `silent`: the stream may leave it out.
@@ -94,12 +96,12 @@ function better(a: Best, b: Best): Best {
   return { ...a, ways: a.ways + b.ways };
 }
 
-function scoreOf(column: NamedColumn, { names, types, when }: Candidate): number {
+function scoreOf(column: NamedColumn, { names, types, when, renamed }: Candidate): number {
   // It may have been of that name and type: then there are two ways, if another is.
   if (names.length === 0) return 5;
   const isType = types.includes(column.type);
-  // It may have got the name before it went.
-  if (when === 'gone' && isType) return 5;
+  // It may have got the name before it went, or had it for a while.
+  if ((when === 'gone' || renamed) && isType) return 5;
   return (names.includes(column.name) ? 4 : 0) + (isType ? 1 : 0);
 }
 

@@ -176,7 +176,8 @@ function candidate(
     stored.computed?.some((each) => each.attnum === attnum) === true ||
     isExcluded({ stored, mirrored }, attnum, present?.name);
   const when = silent ? 'silent' : present === undefined ? 'gone' : before === undefined ? 'new' : 'there';
-  return { attnum, names, types, when };
+  const renamed = before !== undefined && present !== undefined && before.name !== present.name;
+  return { attnum, names, types, when, renamed };
 }
 
 // One that was made when another had gone may have had that one's name, until it got its own: rows say the same of either. With a

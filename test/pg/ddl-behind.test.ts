@@ -110,3 +110,19 @@ test('rows of a column that was dropped, made anew and then got another name kee
     expect(await rowsByName(target, table), table).toEqual(await rowsByName(source, table));
   }
 });
+
+test('names that two columns have swapped are followed, though one of them is gone by then and another came and went', async () => {
+  await using source = await testDatabase(14);
+  await using target = await testDatabase(18);
+  const tables = "create table x (id int primary key, a text, b text); insert into x values (1, 'a', 'b')";
+  const f = await following({ source, target, tables, mirrored: ['x'] });
+  await settled(f);
+  await source.exec('alter table x rename a to c; alter table x rename b to a; alter table x rename c to b');
+  await source.exec("insert into x (id, b, a) values (2, 'was a', 'was b')");
+  await source.exec('alter table x add d int[]; alter table x rename a to e');
+  await source.exec("insert into x values (3, 'was a', 'was b', '{1}')");
+  await source.exec('alter table x drop b; alter table x drop d');
+  await source.exec('insert into x values (4)');
+  await settled(f);
+  expect(await rowsByName(target, 'x')).toEqual(await rowsByName(source, 'x'));
+});
