@@ -2,7 +2,8 @@
 import { expect, test } from 'vitest';
 import { type ModelResult, runModel } from '../model/run.ts';
 
-// `SLUICE_MODEL_COLUMNS=1`: columns change, too. `SLUICE_MODEL_SEEDS=7` or `100-140`, `SLUICE_MODEL_SECONDS`: how long each of them writes.
+// `SLUICE_MODEL_SEEDS=7` or `100-140`, `SLUICE_MODEL_SECONDS`: how long each of them writes, `SLUICE_MODEL_COLUMNS=0`: no column changes,
+// `SLUICE_MODEL_SAID=1`: tells what befalls the mirror, and of a failure all that was said to either side.
 const [first = 1, last = first] = (process.env.SLUICE_MODEL_SEEDS ?? '1-2').split('-').map(Number);
 const seconds = Number(process.env.SLUICE_MODEL_SECONDS ?? 6);
 const runs = Array.from({ length: last - first + 1 }, (_, i) => first + i).map((seed) => ({

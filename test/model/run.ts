@@ -35,8 +35,7 @@ export interface ModelResult {
   readonly rows: number;
 }
 
-// Under strikes they still stop a mirror now and then that should go on: played where somebody wants to find out why.
-const changesColumns = process.env.SLUICE_MODEL_COLUMNS !== undefined;
+const changesColumns = process.env.SLUICE_MODEL_COLUMNS !== '0';
 const isTold = process.env.SLUICE_MODEL_SAID !== undefined;
 
 interface World extends Struck {

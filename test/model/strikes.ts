@@ -44,6 +44,13 @@ const strikes = {
     if (chance.chance(0.5)) way.cut();
     way.thaw();
   },
+  // What is applied meanwhile comes again.
+  'acknowledgements lost': async ({ ways }, chance) => {
+    ways.source.mute();
+    await pause(chance.int(300, 1500));
+    ways.source.cut();
+    ways.source.thaw();
+  },
   'PAUSE, RESUME': async ({ gateway, mirror }, chance) => {
     await gateway.query(`pause mirror ${mirror}`);
     if (chance.chance(0.6)) await paused(gateway, mirror);
@@ -62,6 +69,7 @@ const often: readonly Strike[] = [
   'kill -9',
   'walsender',
   'session on the target',
+  'acknowledgements lost',
   ...(Object.keys(strikes) as Strike[]),
 ];
 

@@ -10,27 +10,33 @@ export interface Cuttable extends AsyncDisposable {
   cut(): void;
   /** Lets nothing through, neither way, until it is thawed; connections stay. */
   freeze(): void;
+  /** Lets nothing through to the server until it is thawed; what the server says still comes. */
+  mute(): void;
   thaw(): void;
 }
 
 /** Starts a proxy to that server on a free port. */
 export async function cuttable(to: Pick<ServerAddress, 'host' | 'port'>): Promise<Cuttable> {
   const sockets = new Set<Socket>();
+  const clients = new Set<Socket>();
   let frozen = false;
+  let muted = false;
   const keep = (socket: Socket, other: Socket) => {
     sockets.add(socket);
     socket.on('error', () => {});
     socket.on('close', () => {
       sockets.delete(socket);
+      clients.delete(socket);
       other.destroy();
     });
     socket.pipe(other);
-    if (frozen) socket.pause();
+    if (frozen || (muted && clients.has(socket))) socket.pause();
   };
   const server = createServer((client) => {
     const upstream = connect(to.port, to.host);
     client.setNoDelay(true);
     upstream.setNoDelay(true);
+    clients.add(client);
     keep(client, upstream);
     keep(upstream, client);
   });
@@ -45,8 +51,13 @@ export async function cuttable(to: Pick<ServerAddress, 'host' | 'port'>): Promis
       frozen = true;
       for (const socket of sockets) socket.pause();
     },
+    mute: () => {
+      muted = true;
+      for (const socket of clients) socket.pause();
+    },
     thaw: () => {
       frozen = false;
+      muted = false;
       for (const socket of sockets) socket.resume();
     },
     async [Symbol.asyncDispose]() {
