@@ -400,9 +400,7 @@ export class RelationBook {
   async #sides(mirrored: MirroredTable, now: Seen, again: boolean): Promise<Sides> {
     const { sides } = this.#deps.inspection;
     const known = sides.get(showTable(mirrored.from));
-    const columns = known?.source?.columns.map(({ attnum, name, type }) => [attnum, name, type.text]);
-    const present = now.columns.map(({ attnum, name, type }) => [attnum, name, type]);
-    if (!again && known !== undefined && JSON.stringify(columns) === JSON.stringify(present)) return known;
+    if (!again && known?.source !== undefined && isSameMoment(known.source, now)) return known;
     const [source] = await inspectTables(this.#deps.source, [now], { sizes: false });
     const [target] = await inspectTables(this.#deps.target, [mirrored.to], { sizes: false });
     const found = { source, target };
@@ -436,7 +434,9 @@ const mostLooks = 5;
 function isSameMoment(source: Table, now: Seen): boolean {
   const text = (columns: readonly { readonly attnum: number; readonly name: string; readonly type: string }[]) =>
     JSON.stringify(columns.map(({ attnum, name, type }) => [attnum, name, type]));
-  return text(source.columns.map((each) => ({ ...each, type: each.type.text }))) === text(now.columns);
+  if (text(source.columns.map((each) => ({ ...each, type: each.type.text }))) !== text(now.columns)) return false;
+  // Not the other way round: a constraint that is not validated yet counts with one of the two only.
+  return source.columns.every(({ notNull }, i) => !notNull || now.columns[i]?.notNull === true);
 }
 
 // Whether a column to come has a binary form that the target reads alike.

@@ -126,3 +126,19 @@ test('names that two columns have swapped are followed, though one of them is go
   await settled(f);
   expect(await rowsByName(target, 'x')).toEqual(await rowsByName(source, 'x'));
 });
+
+test('a new column that may be null by the time of its first row may be null on the target', async () => {
+  await using source = await testDatabase(18);
+  await using target = await testDatabase(14);
+  const tables = 'create table x (id int primary key); insert into x values (1)';
+  const f = await following({ source, target, tables, mirrored: ['x'] });
+  await settled(f);
+  await source.exec('alter table x add a int not null default 5');
+  const running = f.start();
+  await f.settle();
+  await source.exec('alter table x alter a drop not null');
+  await source.exec('insert into x values (2, null)');
+  await Promise.race([f.settle(), running.done]);
+  await running.stop();
+  expect(await rowsByName(target, 'x')).toEqual(await rowsByName(source, 'x'));
+});
