@@ -18,5 +18,5 @@ test.each(runs)(
     console.table([result]);
     expect(result.transactions).toBeGreaterThan(50);
   },
-  240_000 + seconds * 2000,
+  240_000 + seconds * 4000,
 );

@@ -10,7 +10,7 @@ export interface Cuttable extends AsyncDisposable {
   cut(): void;
   /** Lets nothing through, neither way, until it is thawed; connections stay. */
   freeze(): void;
-  /** Lets nothing through to the server until it is thawed; what the server says still comes. */
+  /** Lets nothing that a stream's receiver says through to the server until it is thawed; what the server says still comes. */
   mute(): void;
   thaw(): void;
 }
@@ -18,7 +18,7 @@ export interface Cuttable extends AsyncDisposable {
 /** Starts a proxy to that server on a free port. */
 export async function cuttable(to: Pick<ServerAddress, 'host' | 'port'>): Promise<Cuttable> {
   const sockets = new Set<Socket>();
-  const clients = new Set<Socket>();
+  const receivers = new Set<Socket>();
   let frozen = false;
   let muted = false;
   const keep = (socket: Socket, other: Socket) => {
@@ -26,17 +26,22 @@ export async function cuttable(to: Pick<ServerAddress, 'host' | 'port'>): Promis
     socket.on('error', () => {});
     socket.on('close', () => {
       sockets.delete(socket);
-      clients.delete(socket);
+      receivers.delete(socket);
       other.destroy();
     });
     socket.pipe(other);
-    if (frozen || (muted && clients.has(socket))) socket.pause();
+    if (frozen) socket.pause();
   };
   const server = createServer((client) => {
     const upstream = connect(to.port, to.host);
     client.setNoDelay(true);
     upstream.setNoDelay(true);
-    clients.add(client);
+    // A startup message that asks for replication.
+    client.once('data', (chunk: Buffer) => {
+      if (!chunk.includes('replication\0')) return;
+      receivers.add(client);
+      if (muted) client.pause();
+    });
     keep(client, upstream);
     keep(upstream, client);
   });
@@ -53,7 +58,7 @@ export async function cuttable(to: Pick<ServerAddress, 'host' | 'port'>): Promis
     },
     mute: () => {
       muted = true;
-      for (const socket of clients) socket.pause();
+      for (const socket of receivers) socket.pause();
     },
     thaw: () => {
       frozen = false;
