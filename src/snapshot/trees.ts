@@ -28,14 +28,17 @@ export function refuseMissing(tables: readonly MirroredTable[], roots: readonly 
   });
 }
 
-/** The same error with words before it that say what was being done; a server's fields and its place (`where`) stay. */
-export function during(what: string, error: unknown, hint?: string): SluiceError {
+/**
+ * The same error with words before it that say what was being done; a server's fields and its place (`where`) stay. `hint`: where it has
+ * none; `better`: than its own.
+ */
+export function during(what: string, error: unknown, hint?: string, better?: string): SluiceError {
   const known = toSluiceError(error);
   if (known.kind === 'stopped' || known.kind === 'fenced') return known;
   const { detail, position, sqlstate, fields } = known;
   return new SluiceError(known.kind, `${what}: ${known.message}`, {
     detail: [detail, fields?.where].filter((part) => part !== undefined).join('\n') || undefined,
-    hint: known.hint ?? hint,
+    hint: better ?? known.hint ?? hint,
     cause: error,
     ...{ position, sqlstate, fields },
   });

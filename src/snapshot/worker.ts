@@ -105,8 +105,9 @@ export async function copyJob(
         } catch (error) {
           const what = `table ${showTable(part.mapping.from)}, part ${part.number} (${showPart(part)})`;
           const columns = state.columns.get(showTable(part.mapping.from));
-          const hint = recoveryHint(error) ?? newLabelHint(columns, error) ?? nameHint(columns, error);
-          throw during(what, error, hint);
+          const hint = newLabelHint(columns, error) ?? nameHint(columns, error);
+          // Where it ends the session, the server's own hint is that one may connect again.
+          throw during(what, error, hint, recoveryHint(error));
         }
       }
       const read = job.parts.map((part) => part.from);
