@@ -107,7 +107,6 @@ const keptBatches = 10_000;
 const writeEveryMs = 250;
 // Reckoned from memory, written with all else: one row, and those of the parts that are being copied.
 const estimateEveryMs = 1_000;
-const mostPoints = 500;
 
 function nothing(): Gathered {
   return {
@@ -142,8 +141,6 @@ export class Progress {
   readonly #log: Log;
   /** When each part of a table that is being copied began. */
   readonly #started = new Map<string, Map<number, Date>>();
-  /** What had been received at what time, as far as it is not durable. */
-  #received: readonly { readonly lsn: Lsn; readonly at: Date }[] = [];
   #limits = anyLimits;
   #tally = new CopyTally(anyLimits);
   #estimatedAt = Number.NEGATIVE_INFINITY;
@@ -215,15 +212,8 @@ export class Progress {
 
   position(position: Position): void {
     const at = new Date();
-    const points = [...this.#received, { lsn: position.received, at }];
-    this.#received = points.filter(({ lsn }) => lsn > position.durable);
-    // Far behind, half as many points in time say enough; the oldest stays.
-    if (this.#received.length > mostPoints) this.#received = this.#received.filter((_, i) => i % 2 === 0);
-    this.#gathered.position = {
-      ...position,
-      at,
-      behindSince: position.oldestCommitAt ?? this.#received[0]?.at ?? null,
-    };
+    // Log without a commit is of nobody's concern yet.
+    this.#gathered.position = { ...position, at, behindSince: position.oldestCommitAt };
   }
 
   objects(lines: readonly ObjectLine[]): void {
