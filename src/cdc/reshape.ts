@@ -1,5 +1,6 @@
 // Makes the target's table fit the rows to come, inside the transaction that will bring them.
 import { SluiceError, toSluiceError } from '../base/errors.ts';
+import { copyAgain } from '../mirror/remedy.ts';
 import { applicationName, type MirroredTable, type MirrorWork } from '../mirror/work.ts';
 import { beginCopiedTable, finishCopiedTable, moveCopiedTables } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
@@ -139,9 +140,14 @@ function oneServer({ from, to }: MirroredTable): SluiceError {
     {
       detail:
         'What its rows hold now is not in the log, and no place of the log can be fixed while the target has an open transaction.',
-      hint: `On the target change ${showTable(to)} in the same way, with the rows that the source has; then RESUME MIRROR.`,
+      hint: mendHint(showTable(to)),
     },
   );
+}
+
+// What was told once may be seen to by hand; what the source's catalog leaves open is asked again each time.
+function mendHint(table: string): string {
+  return `On the target change ${table} in the same way, with the values that the source has; then RESUME MIRROR. If it stops here again: ${copyAgain()}`;
 }
 
 function notFollowed({ from, to }: MirroredTable, changes: readonly ColumnChange[]): SluiceError {
@@ -157,7 +163,7 @@ function softDeleted({ mirrored, changes }: TablePlan): SluiceError {
   const asked = changes.map(describe).filter((each) => each !== '');
   return new SluiceError('wrong_state', `new values of ${from} are not in the log of the source`, {
     detail: `${asked.join(', ') || 'values computed anew'}: its rows would have to be read again, and with soft_delete the target has more rows than the source.`,
-    hint: `On the target change ${to} in the same way, with the values that the source has; then RESUME MIRROR.`,
+    hint: mendHint(to),
   });
 }
 
