@@ -36,7 +36,7 @@ const idleEveryMs = 10_000;
 const fillingEveryMs = 1_000;
 // Between a look at the source and the moment when the target has come to it.
 const settleEveryMs = 20;
-const fillingBytes = 8n * 1024n * 1024n;
+const fillingBytes = 1024n * 1024n;
 // What is on its way to the target, where others wait for it to be undone.
 const mostUndoneMs = 2_000;
 

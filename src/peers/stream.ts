@@ -53,7 +53,7 @@ const backlogBytes = 16 * 1024;
 // What Node reads from a socket at once.
 const readBytes = 64 * 1024;
 const statusEveryMs = 2_000;
-const askAfterMs = 15_000;
+const askAfterMs = 5_000;
 const mostSilentMs = 90_000;
 
 /** The part of pg's connection that we stand on: its socket, whose data its parser reads by one listener. */
