@@ -50,6 +50,13 @@ const mostWaitingBytes = 3 * 1024 * 1024;
 const paceMs = 1;
 // A pace that brought less is no backlog: what is there should be applied at once.
 const backlogBytes = 16 * 1024;
+// In the middle of a large transaction a pause that brought less gathers nothing. After a loss, or what looks like one where
+// acknowledgements come late, the server's TCP may let one segment out for each of them, and that is sent when we read: with pauses a
+// walsender with megabytes to send stood still for 150 ms at a time. So what comes is read as it comes, until this much came within as
+// long as a few pauses. (Small transactions go faster with the pauses: what the server cannot send costs it less than single messages.)
+const dripBytes = 512;
+const dripOverBytes = 16 * 1024;
+const dripOverMs = 5;
 // What Node reads from a socket at once.
 const readBytes = 64 * 1024;
 const statusEveryMs = 2_000;
@@ -77,6 +84,8 @@ export class ChangeStream implements AsyncDisposable {
   readonly #status: NodeJS.Timeout;
   #waitingBytes = 0;
   #windowBytes = 0;
+  /** Pauses bring next to nothing; since then, or since less than enough came. */
+  #dripsSince: number | null = null;
   #gulpBytes = 0;
   #closingWindow = false;
   #paced = false;
@@ -274,7 +283,7 @@ export class ChangeStream implements AsyncDisposable {
       this.#socket.pause();
     }
     if (this.#closingWindow || this.#pacer !== undefined) return;
-    if (!this.#paced && !this.#busy && bytes < backlogBytes) return;
+    if (!this.#paced && this.#trickles(bytes)) return;
     this.#paced = true;
     // A read that did not fill its buffer has emptied the socket. Node would read on, once for each message that comes.
     if (bytes < readBytes) {
@@ -285,6 +294,21 @@ export class ChangeStream implements AsyncDisposable {
     setImmediate(() => this.#closeWindow());
   }
 
+  // So little comes that it is read as it comes.
+  #trickles(bytes: number): boolean {
+    if (this.#dripsSince === null) return !this.#busy && bytes < backlogBytes;
+    if (this.#windowBytes >= dripOverBytes) {
+      this.#dripsSince = null;
+      return false;
+    }
+    const now = performance.now();
+    if (now - this.#dripsSince > dripOverMs) {
+      this.#dripsSince = now;
+      this.#windowBytes = 0;
+    }
+    return true;
+  }
+
   #closeWindow(): void {
     this.#closingWindow = false;
     this.#gulpBytes = this.#windowBytes;
@@ -293,6 +317,11 @@ export class ChangeStream implements AsyncDisposable {
     if (this.#gulpBytes < backlogBytes && !this.#busy) {
       this.#paced = false;
       this.#onChange();
+      return;
+    }
+    if (this.#inBlock && this.#gulpBytes < dripBytes) {
+      this.#paced = false;
+      this.#dripsSince = performance.now();
       return;
     }
     this.#socket.pause();
