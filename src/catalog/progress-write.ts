@@ -203,6 +203,8 @@ export interface ObservedSlot {
   readonly slot: string;
   readonly active: boolean;
   readonly walStatus: string | null;
+  /** Why it is lost, as the server calls it. */
+  readonly invalidation: string | null;
   readonly safeWalBytes: number | null;
   readonly lagBytes: number | null;
   readonly restartLsn: Lsn | null;
@@ -216,8 +218,9 @@ export async function writeObservedSlot(db: Connection, mirrorId: string, slot: 
   const from = slot.confirmedLsn ?? slot.restartLsn;
   const sourceLsn = from === null || slot.lagBytes === null ? null : from + BigInt(slot.lagBytes);
   await db.run(sql`insert into sluice_private.slots
-      (mirror_id, slot, active, wal_status, safe_wal_bytes, lag_bytes, restart_lsn, confirmed_lsn, source_lsn)
-    values (${mirrorId}, ${slot.slot}, ${slot.active}, ${slot.walStatus}, ${slot.safeWalBytes}, ${slot.lagBytes},
+      (mirror_id, slot, active, wal_status, invalidation_reason, safe_wal_bytes, lag_bytes, restart_lsn, confirmed_lsn,
+        source_lsn)
+    values (${mirrorId}, ${slot.slot}, ${slot.active}, ${slot.walStatus}, ${slot.invalidation}, ${slot.safeWalBytes}, ${slot.lagBytes},
       ${lsn(slot.restartLsn)}, ${lsn(slot.confirmedLsn)}, ${lsn(sourceLsn)}) on conflict do nothing`);
   if (sourceLsn !== null) {
     // Nothing is received for a mirror that rests or is in trouble: it is behind as soon as the source is ahead.

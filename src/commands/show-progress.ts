@@ -1,4 +1,5 @@
 // How far a copy is, as SHOW MIRROR tells it: what it waits for, how long it will take, and the log that its slot holds back.
+import { whyLost } from '../peers/slot.ts';
 import type { Connection } from '../pg/client.ts';
 import { sql } from '../pg/sql.ts';
 import { grouped, shownBytes, shownSeconds } from './words.ts';
@@ -22,6 +23,7 @@ export interface ProgressFacts {
 export interface WalFacts {
   readonly slot: string;
   readonly wal_status: string | null;
+  readonly invalidation_reason: string | null;
   readonly held_bytes: number;
   readonly bytes_per_second: number | null;
   readonly bytes_until_lost: number | null;
@@ -89,10 +91,10 @@ export function progressLines(facts: ProgressFacts, stands = false): [string, st
   ];
 }
 
-/** `1.2 GB, growing by 3.0 MB/s; lost in 45 min, …`. Pure. */
+/** `1.2 GB, growing by 3.0 MB/s; lost in 45 min, …`, or why it is lost. Pure. */
 export function walLine(facts: WalFacts, stands = false): string {
   const { wal_status: status, bytes_until_lost: room, seconds_until_lost: seconds, bytes_per_second: rate } = facts;
-  if (status === 'lost') return `slot "${facts.slot}" is lost: the source has removed log that it needs`;
+  if (status === 'lost') return `slot "${facts.slot}" is lost. ${whyLost({ invalidation: facts.invalidation_reason })}`;
   const parts = [
     `${shownBytes(facts.held_bytes)}${rate === null ? '' : `, growing by ${shownBytes(Math.max(0, rate))}/s`}`,
   ];

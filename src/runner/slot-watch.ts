@@ -92,6 +92,7 @@ class Watcher {
         slot: mirror.slot,
         active: slot.active,
         walStatus: slot.walStatus,
+        invalidation: slot.invalidation,
         safeWalBytes: slot.safeWalSize,
         lagBytes: slot.lagBytes,
         restartLsn: slot.restartLsn,

@@ -145,7 +145,7 @@ test('the size of a slot is kept for a week', async () => {
   const { database, catalog } = it.world;
   const [mirror] = await database.exec<{ id: string }>('select id from sluice_private.mirrors');
   const look = {
-    ...{ slot: 's', active: true, walStatus: 'reserved', safeWalBytes: null, lagBytes: 1_048_576 },
+    ...{ slot: 's', active: true, walStatus: 'reserved', invalidation: null, safeWalBytes: null, lagBytes: 1_048_576 },
     ...{ restartLsn: 1n, confirmedLsn: 2n },
   };
   await catalog.pool.use((db) => writeObservedSlot(db, mirror?.id ?? '', look));

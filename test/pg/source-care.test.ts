@@ -142,32 +142,41 @@ test('the log that a slot holds back is told while rows are copied: how much, ho
   expect((await shown(run, 'held', 'log held back')).join()).toContain('max_slot_wal_keep_size');
 }, 60_000);
 
-test('a slot that is lost while its mirror rests is told of as lost', async () => {
-  await using own = await ownServer({ major: 18, settings: { max_slot_wal_keep_size: '16MB', max_wal_size: '64MB' } });
-  await using source = await databaseOn(own.server.config(), 18);
-  await using target = await testDatabase(18);
-  await source.exec('create table a (id int primary key)');
-  await using run = await running(source, target, { slotLookSeconds: 0.5 });
-  await run.world.say('create mirror rests from src to dst with table mapping (public.a:public.a)');
-  await until('it follows', async () => (await run.status()) === 'running');
-  await run.world.say('pause mirror rests');
-  await until('it rests', async () => (await run.status()) === 'paused');
-  await until('the slot is lost', async () => {
-    await source.exec(
-      "select pg_logical_emit_message(false, 'filler', repeat('x', 1000000)) from generate_series(1, 20)",
-    );
-    await source.exec('checkpoint');
-    const [slot] = await source.exec<{ status: string }>('select wal_status as status from pg_replication_slots');
-    return slot?.status === 'lost';
-  });
-  await until('it is told', async () => {
-    const [row] = await run.world.database.exec<{ status: string; room: number }>(
-      'select wal_status as status, bytes_until_lost::int as room from sluice.wal',
-    );
-    return row?.status === 'lost' && row.room === 0;
-  });
-  expect((await shown(run, 'rests', 'log held back')).join()).toContain('is lost');
-}, 60_000);
+test.each([
+  { settings: { max_slot_wal_keep_size: '16MB', max_wal_size: '64MB' }, reason: 'wal_removed' },
+  { settings: { idle_replication_slot_timeout: '1s' }, reason: 'idle_timeout' },
+])(
+  'a slot that is lost while its mirror rests is told of as lost, and why: $reason',
+  async ({ settings, reason }) => {
+    await using own = await ownServer({ major: 18, settings });
+    await using source = await databaseOn(own.server.config(), 18);
+    await using target = await testDatabase(18);
+    await source.exec('create table a (id int primary key)');
+    await using run = await running(source, target, { slotLookSeconds: 0.5 });
+    await run.world.say('create mirror rests from src to dst with table mapping (public.a:public.a)');
+    await until('it follows', async () => (await run.status()) === 'running');
+    await run.world.say('pause mirror rests');
+    await until('it rests', async () => (await run.status()) === 'paused');
+    await until('the slot is lost', async () => {
+      await source.exec(
+        "select pg_logical_emit_message(false, 'filler', repeat('x', 1000000)) from generate_series(1, 20)",
+      );
+      await source.exec('checkpoint');
+      const [slot] = await source.exec<{ status: string }>('select wal_status as status from pg_replication_slots');
+      return slot?.status === 'lost';
+    });
+    await until('it is told', async () => {
+      const [row] = await run.world.database.exec<{ status: string; room: number; reason: string }>(
+        'select wal_status as status, bytes_until_lost::int as room, invalidation_reason as reason from sluice.wal',
+      );
+      return row?.status === 'lost' && row.room === 0 && row.reason === reason;
+    });
+    const [setting] = Object.keys(settings);
+    expect((await shown(run, 'rests', 'log held back')).join()).toContain(`is lost. `);
+    expect((await shown(run, 'rests', 'log held back')).join()).toContain(setting);
+  },
+  60_000,
+);
 
 test('while the slot waits for old transactions SHOW MIRROR names them, without what they run', async () => {
   // Of a server of its own: a slot waits for the transactions of all databases.

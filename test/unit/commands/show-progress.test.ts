@@ -56,6 +56,7 @@ test('before anything is known it says nothing', () => {
 const wal: WalFacts = {
   slot: 'peerflow_slot_m',
   wal_status: 'reserved',
+  invalidation_reason: null,
   held_bytes: 1288490188,
   bytes_per_second: 3_145_728,
   bytes_until_lost: 9448928051,
@@ -83,7 +84,10 @@ test('without a limit the disk of the source is the limit', () => {
 
 test('a slot that is lost, or will be at the next checkpoint, says so', () => {
   expect(walLine({ ...wal, wal_status: 'lost' })).toBe(
-    'slot "peerflow_slot_m" is lost: the source has removed log that it needs',
+    'slot "peerflow_slot_m" is lost. It fell further behind than max_slot_wal_keep_size of the source allows.',
+  );
+  expect(walLine({ ...wal, wal_status: 'lost', invalidation_reason: 'idle_timeout' })).toContain(
+    'longer than idle_replication_slot_timeout',
   );
   expect(walLine({ ...wal, wal_status: 'unreserved' })).toContain('raise max_slot_wal_keep_size now');
 });
