@@ -448,6 +448,7 @@ export class Gatherer {
       kind: 'truncate',
       tables: wholeTables(touched),
       restartIdentity: message.restartIdentity,
+      isPart: touched.length < tables.length,
       xid: this.#xid,
     };
     this.#tx.items.push({ relations: this.#relations, finalLsn: begin, truncate });

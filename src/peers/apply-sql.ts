@@ -308,15 +308,18 @@ export function showKey(table: AppliedTable): string {
 
 /**
  * One statement or more. The source has expanded CASCADE: exactly its tables are named, and no others are touched. Where deleted
- * rows stay, all are marked.
+ * rows stay, all are marked. TRUNCATE refuses tables that others refer to, so those of a part are emptied by DELETE (and the next
+ * look at the sequences moves theirs).
  */
-export function truncateTables(step: Pick<TruncateStep, 'tables' | 'restartIdentity'>): readonly string[] {
+export function truncateTables(step: Pick<TruncateStep, 'tables' | 'restartIdentity' | 'isPart'>): readonly string[] {
   const soft = step.tables.filter((table) => table.marks.deleted !== null);
   const hard = step.tables.filter((table) => table.marks.deleted === null);
   const marked = soft.map(
     (table) =>
       sql`update ${rowsOf(table)} t set ${join(markSets(table.marks, true))} where true${andLive(table.marks, 't')}`,
   );
+  if (step.isPart)
+    return [...marked, ...hard.map((table) => sql`delete from ${rowsOf(table)}`)].map(({ text }) => text);
   const list = hard.map(rowsOf);
   const truncate = sql`truncate ${join(list)} ${trusted(step.restartIdentity ? 'restart identity' : 'continue identity')}`;
   return [...marked, ...(hard.length === 0 ? [] : [truncate])].map(({ text }) => text);

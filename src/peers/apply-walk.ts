@@ -33,6 +33,8 @@ export interface TruncateStep {
   readonly kind: 'truncate';
   readonly tables: readonly AppliedTable[];
   readonly restartIdentity: boolean;
+  /** The target holds a later state of others that were emptied with these, and those may refer to these. */
+  readonly isPart: boolean;
   /** Number of the source's transaction. */
   readonly xid: number;
 }
