@@ -1,7 +1,7 @@
 // Labels of enums: the stream is silent about them, so they are compared when a session begins and when the target does not know one.
 import { applicationName, type MirrorWork } from '../mirror/work.ts';
 import { compareToken, readCheckpoint } from '../peers/checkpoint.ts';
-import { connectPeer } from '../peers/connect.ts';
+import { connectSides } from '../peers/connect.ts';
 import { addedLabels, differingEnums, type LabelChange, renamedLabels } from '../peers/enum-labels.ts';
 import { ensureSchemaChanges, writeSchemaChange } from '../peers/schema-changes.ts';
 import type { Connection } from '../pg/client.ts';
@@ -20,12 +20,12 @@ export async function followLabels(
 ): Promise<Labels> {
   if (work.options.schema_changes === 'off') return 'none';
   const use = { application: applicationName('labels', work) };
-  await using source = await connectPeer(work.source, use, signal);
-  await using target = await connectPeer(work.target, use, signal);
+  await using sides = await connectSides(work, use, signal);
+  const { target } = sides;
   const tables = work.tables.map((table) => table.from);
   const { scope } = work;
   const schemas = new Map(scope.kind === 'schemas' ? scope.pairs.map(({ from, to }) => [from, to]) : []);
-  const pairs = await differingEnums({ source, target }, tables, (schema) => schemas.get(schema) ?? schema);
+  const pairs = await differingEnums(sides, tables, (schema) => schemas.get(schema) ?? schema);
   const renames = pairs.flatMap(renamedLabels);
   const changes = [...pairs.flatMap(addedLabels), ...(rename ? renames : [])];
   if (changes.length > 0) await make(target, work, changes);

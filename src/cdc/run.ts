@@ -5,7 +5,7 @@ import { pause } from '../base/retry.ts';
 import { Scope } from '../base/scope.ts';
 import type { Spill } from '../base/spill.ts';
 import { applicationName, type MirrorWork } from '../mirror/work.ts';
-import { connectPeer } from '../peers/connect.ts';
+import { connectSides } from '../peers/connect.ts';
 import { databaseIdentity, isBroughtFrom } from '../peers/origin.ts';
 import { syncSequences } from '../peers/sequences.ts';
 import { moveFreeSequences } from '../peers/sequences-free.ts';
@@ -197,9 +197,8 @@ async function watchSource(
     await rest(watcher.suspicious ? positionEveryMs : watchEveryMs, signal);
     if (signal.aborted) return;
     try {
-      await using source = await connectPeer(work.source, use, signal);
-      await using target = await connectPeer(work.target, use, signal);
-      await watcher.look({ source, target, reached: positions.durable });
+      await using sides = await connectSides(work, use, signal);
+      await watcher.look({ source: sides.source, target: sides.target, reached: positions.durable });
       // A table may have to be read again.
       wake.ring();
     } catch (error) {
@@ -214,8 +213,8 @@ async function watchSource(
 async function moveSequences({ work, log }: CdcDeps, signal: AbortSignal): Promise<void> {
   const use = { application: applicationName('sequences', work) };
   try {
-    await using source = await connectPeer(work.source, use, signal);
-    await using target = await connectPeer(work.target, use, signal);
+    await using sides = await connectSides(work, use, signal);
+    const { source, target } = sides;
     // Where a mirror brings changes back, both sides give numbers out: each goes its own way.
     if (await isBroughtFrom(source, await databaseIdentity(target))) return;
     await syncSequences(source, target, work);

@@ -85,13 +85,15 @@ export async function openSession({ work: given, ...deps }: SessionDeps, signal:
   const { version } = await source.one<{ version: number }>(
     sql`select pg_catalog.current_setting('server_version_num')::int as version`,
   );
+  const streaming = { application: applicationName('stream', given), replication: 'database' } as const;
+  // Beside the target's session, but only when what had the slot is gone: it may hold the last connection that the source allows.
+  const replOpening = endWalsender(source, slot, signal).then(() => connectPeer(given.source, streaming, signal));
+  defer(() => replOpening.then((opened) => opened.destroy()).catch(() => {}));
+  replOpening.catch(() => {});
   const noteOnce = (message: string) => report.noteOnce(message);
   const applier = await Applier.open({ work: given, origin, note: noteOnce, sourceVersion: version }, signal);
   defer(() => applier[Symbol.asyncDispose]());
-  await endWalsender(source, slot, signal);
-  const streaming = { application: applicationName('stream', given), replication: 'database' } as const;
-  const repl = await connectPeer(given.source, streaming, signal);
-  defer(() => repl.destroy());
+  const repl = await replOpening;
   const checkpoint = await agreeOnStart({ work: given, source, repl, target: applier.connection, slot });
   applier.begin(checkpoint);
   await ensureSchemaChanges(applier.connection, given.target.metadataSchema);

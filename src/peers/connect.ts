@@ -58,6 +58,26 @@ export async function connectPeer(peer: PeerConfig, use: PeerUse, signal?: Abort
   return (await openPeer(peer, use, signal)).connection;
 }
 
+/** Connections to both sides, made at the same time. Closing it closes both. @throws as connectPeer, of the source first */
+export async function connectSides(
+  sides: { readonly source: PeerConfig; readonly target: PeerConfig },
+  use: PeerUse,
+  signal?: AbortSignal,
+): Promise<{ readonly source: Connection; readonly target: Connection } & AsyncDisposable> {
+  const [source, target] = await Promise.allSettled([
+    connectPeer(sides.source, use, signal),
+    connectPeer(sides.target, use, signal),
+  ]);
+  if (source.status === 'fulfilled' && target.status === 'fulfilled') {
+    const both = { source: source.value, target: target.value };
+    const close = async () => void (await Promise.all([both.source.close(), both.target.close()]));
+    return { ...both, [Symbol.asyncDispose]: close };
+  }
+  const opened = [source, target].filter((each) => each.status === 'fulfilled');
+  await Promise.all(opened.map((each) => each.value.close()));
+  throw source.status === 'rejected' ? source.reason : (target as PromiseRejectedResult).reason;
+}
+
 /** As connectPeer, and says how the way is secured. */
 export async function openPeer(
   peer: PeerConfig,

