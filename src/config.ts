@@ -103,6 +103,13 @@ export const environment = {
     max: longestSeconds,
     doc: 'Seconds that a stop waits for clients that run a statement or are inside a transaction.',
   },
+  SLUICE_CATCH_UP_BYTES: {
+    type: 'integer',
+    default: 64 * 1024 * 1024,
+    min: 0,
+    max: Number.MAX_SAFE_INTEGER,
+    doc: 'A backlog of that many bytes of log is read in chunks, over a temporary slot, before the stream is followed; 0: never.',
+  },
   SLUICE_LOG_LEVEL: {
     type: 'choice',
     default: 'info',
@@ -131,6 +138,8 @@ export interface Config {
   /** PEM texts. */
   readonly tls: { readonly cert: string; readonly key: string } | undefined;
   readonly limits: ListenerLimits;
+  /** 0: no backlog is read in chunks. */
+  readonly catchUpBytes: number;
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat;
 }
@@ -173,6 +182,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
       idleInTransactionTimeoutMs: options.SLUICE_IDLE_IN_TRANSACTION_TIMEOUT * 1000,
       drainMs: options.SLUICE_DRAIN_TIMEOUT * 1000,
     },
+    catchUpBytes: options.SLUICE_CATCH_UP_BYTES,
     logLevel: options.SLUICE_LOG_LEVEL,
     logFormat: options.SLUICE_LOG_FORMAT,
   };

@@ -69,7 +69,7 @@ async function start(config: Config, log: Log, parts: Scope): Promise<RunningSer
     return ended;
   };
   const spill = new Spill(join(config.dataDir, 'spill'));
-  run((signal) => runSupervisor({ catalog, log, runStep, spill }, signal));
+  run((signal) => runSupervisor({ catalog, log, runStep, spill, catchUpBytes: config.catchUpBytes }, signal));
   const names = new Names(catalog);
   run((signal) => keepNames({ catalog, names, log }, signal));
   const ready = async () => {

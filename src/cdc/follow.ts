@@ -4,6 +4,7 @@ import { pause } from '../base/retry.ts';
 import type { Applied } from '../peers/apply.ts';
 import type { AppliedTable } from '../peers/apply-table.ts';
 import type { TableCounts } from '../peers/apply-walk.ts';
+import { CaughtUp } from '../peers/catch-up.ts';
 import { ddlPrefix } from '../peers/ddl-capture.ts';
 import type { Relation } from '../peers/pgoutput.ts';
 import { judgeSteps } from '../peers/row-filter.ts';
@@ -182,6 +183,7 @@ class Follower {
   #end(): Followed {
     const ended = this.#ended;
     if (ended === undefined || !('error' in ended)) return ended?.restart ?? 'text';
+    if (ended.error instanceof CaughtUp) return 'caughtUp';
     const why = this.#deps.session.streamed?.failure ?? null;
     if (why === null || ended.error !== why) throw ended.error;
     return 'unstreamed';

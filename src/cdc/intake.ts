@@ -2,7 +2,7 @@
 import { SluiceError } from '../base/errors.ts';
 import { messageOffset, walData } from '../peers/apply-walk.ts';
 import { readLength, readMessage, type StreamCommit, tags } from '../peers/pgoutput.ts';
-import type { ChangeStream } from '../peers/stream.ts';
+import type { ChangeSource } from '../peers/stream.ts';
 import type { StreamedTransactions } from '../peers/streamed.ts';
 import type { CommittedStream, OpenStream } from '../peers/streamed-read.ts';
 
@@ -14,7 +14,7 @@ export interface Reading {
 
 /** Gives chunks in the order in which they count. */
 export class Intake {
-  readonly #stream: ChangeStream;
+  readonly #stream: ChangeSource;
   readonly #streamed: StreamedTransactions | null;
   #reading: Reading | undefined;
   #committed: { readonly kept: CommittedStream; readonly rest: Reading } | null = null;
@@ -22,7 +22,7 @@ export class Intake {
   /** What comes in the stream behind that which is read ahead. */
   #behind: Reading | undefined;
 
-  constructor(stream: ChangeStream, streamed: StreamedTransactions | null) {
+  constructor(stream: ChangeSource, streamed: StreamedTransactions | null) {
     this.#stream = stream;
     this.#streamed = streamed;
   }

@@ -13,6 +13,6 @@ export interface Positions {
 
 /**
  * How following ended: it was told to stop, or must begin again: with values as text, with other tables, with no transaction before
- * its commit (`unstreamed`: sent, `ordered`: applied).
+ * its commit (`unstreamed`: sent, `ordered`: applied), from the stream (`caughtUp`).
  */
-export type Followed = 'stopped' | 'text' | 'tables' | 'unstreamed' | 'ordered';
+export type Followed = 'stopped' | 'text' | 'tables' | 'unstreamed' | 'ordered' | 'caughtUp';

@@ -19,7 +19,7 @@ import type { CdcReport } from './report.ts';
 import { openSession, type Session } from './session.ts';
 import { tellWaits } from './waits.ts';
 import { Wake } from './wake.ts';
-import type { Readings } from './written.ts';
+import { noReadings, type Readings } from './written.ts';
 
 export interface CdcDeps {
   readonly work: MirrorWork;
@@ -27,6 +27,8 @@ export interface CdcDeps {
   readonly log: Log;
   /** Where large transactions wait for their commit; null: on the source. */
   readonly spill: Spill | null;
+  /** A backlog of that much log is read in chunks before the stream is followed; 0: none is. */
+  readonly catchUpBytes: number;
 }
 
 const positionEveryMs = 1_000;
@@ -46,8 +48,8 @@ const lastSequencesMs = 3_000;
 export async function runCdc(given: CdcDeps, signal: AbortSignal): Promise<void> {
   // Tables may join and leave while it runs.
   const deps = { ...given };
-  let way: Way = { text: false, careful: false, spill: given.spill, aheadAfter: 0 };
-  const readings: Readings = new Map();
+  let way: Way = { text: false, careful: false, spill: given.spill, aheadAfter: 0, catchUpBytes: given.catchUpBytes };
+  const readings = noReadings();
   let compared = false;
   let lost = 0;
   while (!signal.aborted) {
@@ -59,6 +61,7 @@ export async function runCdc(given: CdcDeps, signal: AbortSignal): Promise<void>
       if (followed === 'stopped') return;
       if (followed === 'text') way = { ...way, text: true };
       if (followed === 'unstreamed') way = { ...way, spill: null };
+      if (followed === 'caughtUp') way = { ...way, catchUpBytes: 0 };
       if (followed === 'ordered') way = { ...way, aheadAfter: Date.now() + orderedMs };
     } catch (error) {
       const known = toSluiceError(error);
@@ -89,13 +92,15 @@ interface Way {
   readonly careful: boolean;
   /** As in the deps, until there is no room. */
   readonly spill: Spill | null;
+  /** As in the deps, until that is done. */
+  readonly catchUpBytes: number;
   /** Nothing is applied before its commit until then (ms). */
   readonly aheadAfter: number;
 }
 
 async function followOnce(
   deps: { -readonly [K in keyof CdcDeps]: CdcDeps[K] },
-  { text, careful, spill, aheadAfter, readings }: Way & { readonly readings: Readings },
+  { text, careful, spill, catchUpBytes, aheadAfter, readings }: Way & { readonly readings: Readings },
   signal: AbortSignal,
 ): Promise<Followed> {
   await using scope = new Scope(signal);
@@ -108,7 +113,11 @@ async function followOnce(
   let followed: Followed = 'stopped';
   try {
     const session = await openSession(
-      { ...deps, text, spill, readings, onChange: () => wake.ring(), defer: (cleanup) => scope.defer(cleanup) },
+      {
+        ...{ ...deps, text, spill, catchUpBytes, readings },
+        onChange: () => wake.ring(),
+        defer: (cleanup) => scope.defer(cleanup),
+      },
       cut.signal,
     );
     signal.removeEventListener('abort', opening);
@@ -121,6 +130,8 @@ async function followOnce(
     scope.run(async (stop) => {
       followed = await follow({ session, wake, positions, careful, aheadAfter }, stop);
       if (followed === 'unstreamed') await tellUnstreamed(deps, session.streamed?.failure ?? null);
+      // What it told of files is not told again to the session that comes.
+      if (followed === 'caughtUp') await look(deps.work, { session, positions }, stop);
       scope.stop();
     });
     scope.run((stop) => tellWaits(session, deps.log, stop));
@@ -192,13 +203,11 @@ async function watchSource(
   signal: AbortSignal,
 ): Promise<void> {
   const { watcher } = session;
-  const use = { application: applicationName('look', work) };
   while (!signal.aborted) {
     await rest(watcher.suspicious ? positionEveryMs : watchEveryMs, signal);
     if (signal.aborted) return;
     try {
-      await using sides = await connectSides(work, use, signal);
-      await watcher.look({ source: sides.source, target: sides.target, reached: positions.durable });
+      await look(work, { session, positions }, signal);
       // A table may have to be read again.
       wake.ring();
     } catch (error) {
@@ -208,6 +217,15 @@ async function watchSource(
       log.warn({ err: known, mirror: work.name }, 'the structure of the source was not looked at');
     }
   }
+}
+
+async function look(
+  work: MirrorWork,
+  { session, positions }: { readonly session: Session; readonly positions: Positions },
+  signal: AbortSignal,
+): Promise<void> {
+  await using sides = await connectSides(work, { application: applicationName('look', work) }, signal);
+  await session.watcher.look({ source: sides.source, target: sides.target, reached: positions.durable });
 }
 
 async function moveSequences({ work, log }: CdcDeps, signal: AbortSignal): Promise<void> {

@@ -4,6 +4,7 @@ import type { Spill } from '../base/spill.ts';
 import { withTableChanges } from '../mirror/table-change.ts';
 import { applicationName, type MirroredTable, type MirrorWork } from '../mirror/work.ts';
 import { Applier } from '../peers/apply.ts';
+import { CatchUp, type CatchUpOptions, mayCatchUp } from '../peers/catch-up.ts';
 import { readCopiedTables } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
 import { ddlPrefix, ensureDdlCapture } from '../peers/ddl-capture.ts';
@@ -23,7 +24,7 @@ import {
   shapeOf,
 } from '../peers/shape.ts';
 import { endWalsender } from '../peers/slot.ts';
-import { ChangeStream } from '../peers/stream.ts';
+import { type ChangeSource, ChangeStream } from '../peers/stream.ts';
 import { StreamedTransactions } from '../peers/streamed.ts';
 import { tellSchemaChanges } from '../peers/told-changes.ts';
 import type { Connection } from '../pg/client.ts';
@@ -44,7 +45,7 @@ export interface Session {
   /** A plain connection to the source, for asking how far it is. */
   readonly source: Connection;
   readonly applier: Applier;
-  readonly stream: ChangeStream;
+  readonly stream: ChangeSource;
   /** What came of transactions before their commit; null: nothing does. */
   readonly streamed: StreamedTransactions | null;
   readonly relations: RelationBook;
@@ -67,6 +68,8 @@ export interface SessionDeps {
   readonly text: boolean;
   /** Where large transactions wait for their commit; null: on the source. */
   readonly spill: Spill | null;
+  /** A backlog of that much log is read in chunks first; 0: it comes in the stream. */
+  readonly catchUpBytes: number;
   readonly onChange: () => void;
   readonly readings: Readings;
   /** Gets what must be closed, last first. */
@@ -113,19 +116,14 @@ export async function openSession({ work: given, ...deps }: SessionDeps, signal:
   const versions = [version, applier.version] as const;
   // The source decides about values in the form that people write them.
   const binary = !deps.text && filters.size === 0 && mayBeBinary(work, inspection, versions);
-  const { onChange, spill } = deps;
-  const messagePrefix = work.options.schema_changes === 'full' ? ddlPrefix(work.id) : null;
-  const streamed = spill === null ? null : new StreamedTransactions({ spill, messagePrefix, onKept: onChange });
-  if (streamed !== null) defer(() => streamed[Symbol.asyncDispose]());
-  const where = { slot, publication: work.publication.name, from: checkpoint };
-  const stream = await ChangeStream.start(repl, { ...where, binary, blocks: streamed, onChange });
-  defer(() => stream[Symbol.asyncDispose]());
+  const where = { slot, from: checkpoint, binary };
+  const { stream, streamed } = await openChanges({ ...deps, ...where, work, source, repl }, signal);
   const shapes = new Map(
     [...remembered].flatMap(([name, { shape }]) => (shape === null ? [] : [[name, shape] as const])),
   );
   const { connection: target } = applier;
   const note = (message: string) => report.note(message);
-  const published = await readPublication(source, where.publication);
+  const published = await readPublication(source, work.publication.name);
   const byRoot = new Set(published?.viaRoot ? published.tables.map(showTable) : []);
   const relations = new RelationBook({
     byRoot,
@@ -160,6 +158,51 @@ export async function openSession({ work: given, ...deps }: SessionDeps, signal:
     filtered,
     isEcho,
   };
+}
+
+// By chunks while there is a backlog that is worth it, else by the stream.
+async function openChanges(
+  deps: Omit<SessionDeps, 'work'> & {
+    readonly work: MirrorWork;
+    readonly source: Connection;
+    readonly repl: Connection;
+    readonly slot: string;
+    readonly from: Lsn;
+    readonly binary: boolean;
+  },
+  signal: AbortSignal,
+): Promise<Pick<Session, 'stream' | 'streamed'>> {
+  const { work, repl, slot, from, binary, spill, onChange, defer } = deps;
+  const where = { slot, publication: work.publication.name, from, binary, onChange };
+  const options = { ...where, leastBytes: deps.catchUpBytes };
+  const catchUp = (await mayCatchUp(deps.source, options)) ? await beginCatchUp(work, options, signal) : null;
+  if (catchUp !== null) {
+    defer(() => catchUp[Symbol.asyncDispose]());
+    repl.destroy();
+    await deps.report.note(
+      'what waits on the source is read in chunks, over a temporary slot; then the stream is followed',
+    );
+    return { stream: catchUp, streamed: null };
+  }
+  const messagePrefix = work.options.schema_changes === 'full' ? ddlPrefix(work.id) : null;
+  const streamed = spill === null ? null : new StreamedTransactions({ spill, messagePrefix, onKept: onChange });
+  if (streamed !== null) defer(() => streamed[Symbol.asyncDispose]());
+  const stream = await ChangeStream.start(repl, { ...where, blocks: streamed });
+  defer(() => stream[Symbol.asyncDispose]());
+  return { stream, streamed };
+}
+
+// Null: the source does not let us, or begins with what is for the stream.
+async function beginCatchUp(
+  { source, ...work }: MirrorWork,
+  options: Omit<CatchUpOptions, 'connect'>,
+  signal: AbortSignal,
+): Promise<CatchUp | null> {
+  const connect = (purpose: string) => connectPeer(source, { application: applicationName(purpose, work) }, signal);
+  const reader = await connect('catch-up');
+  const catchUp = await CatchUp.start(reader, { ...options, connect: () => connect('move slot') });
+  if (catchUp === null) await reader.close();
+  return catchUp;
 }
 
 // Where nothing is remembered (no copy was made, or an older version made it), what is there now is taken for agreed.

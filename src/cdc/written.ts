@@ -9,8 +9,16 @@ import type { Lsn } from '../pg/lsn.ts';
 import { sql } from '../pg/sql.ts';
 import { showTable } from '../pg/table.ts';
 
-/** When tables may be read again, by showTable: one reading takes a sixth of the time at most. Lives longer than a session. */
-export type Readings = Map<string, number>;
+/** What lives longer than a session, by showTable. */
+export interface Readings {
+  /** When tables may be read again: one reading takes a sixth of the time at most. */
+  readonly due: Map<string, number>;
+  /** Transactions that emptied the whole table: the files that this left may be seen by the next session only. */
+  readonly truncates: Map<string, Set<number>>;
+}
+
+/** Nothing was read or emptied yet. */
+export const noReadings = (): Readings => ({ due: new Map(), truncates: new Map() });
 
 const restsPerReading = 5;
 
@@ -34,8 +42,6 @@ export class WrittenPartitions {
   readonly #readings: Readings;
   readonly #seen = new Map<string, Written>();
   readonly #stale = new Map<string, Written>();
-  /** Transactions that emptied the whole table, by its showTable. */
-  readonly #truncates = new Map<string, Set<number>>();
 
   constructor(work: MirrorWork, readings: Readings) {
     this.#work = work;
@@ -53,9 +59,10 @@ export class WrittenPartitions {
 
   /** The stream emptied the table with that transaction. */
   truncated(table: string, xid: number): void {
-    const xids = this.#truncates.get(table) ?? new Set();
+    const { truncates } = this.#readings;
+    const xids = truncates.get(table) ?? new Set();
     if (xids.size >= mostTruncates) xids.clear();
-    this.#truncates.set(table, xids.add(xid));
+    truncates.set(table, xids.add(xid));
   }
 
   /** Partitions of a table as they are now, in place of what was seen of it before; none: all are known. */
@@ -70,7 +77,7 @@ export class WrittenPartitions {
   /** Once the target has all that the source had then. */
   async judge(written: Written, db: { readonly source: Connection; readonly target: Connection }): Promise<Verdict> {
     const writers = await whoWrote(db.source, written.leaves);
-    const known = this.#truncates.get(showTable(written.mirrored.from));
+    const known = this.#readings.truncates.get(showTable(written.mirrored.from));
     const byColumns = written.all && written.leaves.length > 1 && writers.every(({ columns }) => columns);
     if (byColumns || writers.every(({ xid }) => known?.has(xid))) return this.#forget(written, 'known');
     if (!(await mayReadAgain(this.#work, db))) return this.#forget(written, 'trouble');
@@ -85,7 +92,7 @@ export class WrittenPartitions {
 
   /** A table that is to be read again now, if there is one. */
   next(now: number): Written | null {
-    const due = [...this.#stale].find(([table]) => (this.#readings.get(table) ?? 0) <= now);
+    const due = [...this.#stale].find(([table]) => (this.#readings.due.get(table) ?? 0) <= now);
     return due?.[1] ?? null;
   }
 
@@ -94,7 +101,7 @@ export class WrittenPartitions {
     const table = showTable(mirrored.from);
     this.#stale.delete(table);
     this.#seen.delete(table);
-    this.#readings.set(table, to + restsPerReading * (to - from));
+    this.#readings.due.set(table, to + restsPerReading * (to - from));
   }
 }
 

@@ -6,19 +6,24 @@ const copyData = 0x64; // 'd'
 const mostFrameBytes = 0x4000_0000;
 
 export interface Frames {
-  /** Runs of whole CopyData messages. */
+  /** Runs of whole messages of the kind that is gathered. */
   readonly data: readonly Buffer[];
   /** Every other message, one by one. */
   readonly rest: readonly Buffer[];
 }
 
-/** Feed it what a socket brings, in whatever pieces; it gives back whole messages. */
+/** Feed it what a socket brings, in whatever pieces; it gives back whole messages: CopyData in runs, or those of another tag. */
 export class FrameGatherer {
+  readonly #tag: number;
   /** A message whose end has not come: its bytes, at their place in a buffer of its full length. */
   #partial: Buffer | undefined;
   #filled = 0;
   /** Less than a header. */
   #head: Buffer | undefined;
+
+  constructor(tag: number = copyData) {
+    this.#tag = tag;
+  }
 
   /** Takes the next bytes. What it returns may share memory with `chunk`. @throws `protocol` on an impossible length */
   add(chunk: Buffer): Frames {
@@ -30,7 +35,7 @@ export class FrameGatherer {
     while (at + 5 <= bytes.length) {
       const length = frameLength(bytes, at);
       if (at + length > bytes.length) break;
-      if (bytes[at] !== copyData) {
+      if (bytes[at] !== this.#tag) {
         if (at > runStart) data.push(bytes.subarray(runStart, at));
         rest.push(bytes.subarray(at, at + length));
         runStart = at + length;
@@ -54,7 +59,7 @@ export class FrameGatherer {
     const taken = bytes.copy(partial, this.#filled);
     this.#filled += taken;
     if (this.#filled === partial.length) {
-      (partial[0] === copyData ? out.data : out.rest).push(partial);
+      (partial[0] === this.#tag ? out.data : out.rest).push(partial);
       this.#partial = undefined;
     }
     return bytes.subarray(taken);

@@ -66,9 +66,24 @@ const mostSilentMs = 90_000;
 // The source gathers that much of its open transactions before it sends a block of the largest; 64 MB unless told. Less stays closer to
 // its processor and leaves memory to others (transactions of a million rows: 5 % less time, a walsender of 26 MB for 94). With 4 MB that
 // is 8 %, but then some clients with middling transactions at once are enough to have those sent in blocks as well, which costs more.
-const smallBlocks = trusted(`select case
+/** Lets a walsender, or a function that decodes, send what is open in blocks of 16 MB. */
+export const smallBlocks = trusted(`select case
   when pg_catalog.pg_size_bytes(pg_catalog.current_setting('logical_decoding_work_mem')) > 16777216
   then pg_catalog.set_config('logical_decoding_work_mem', '16MB', false) end`);
+
+/** Changes of a slot's publication, to be pulled. */
+export interface ChangeSource {
+  /** Position up to which the server has sent what there is. */
+  readonly received: Lsn;
+  /** Whether more is coming as fast as we can read it. */
+  readonly flowing: boolean;
+  /** The reader has more to do than to wait for the next message: what comes may gather on its way. */
+  busy: boolean;
+  /** The next whole messages (CopyData frames, nothing else), or undefined if there are none now. @throws when it has ended */
+  take(): Buffer | undefined;
+  acknowledge(lsn: Lsn): void;
+  ask(): void;
+}
 
 /** The part of pg's connection that we stand on: its socket, whose data its parser reads by one listener. */
 interface RawConnection {
@@ -79,7 +94,7 @@ interface RawConnection {
  * A running `START_REPLICATION`. https://www.postgresql.org/docs/18/protocol-replication.html
  * It takes the connection over and closes it.
  */
-export class ChangeStream implements AsyncDisposable {
+export class ChangeStream implements ChangeSource, AsyncDisposable {
   readonly #connection: Connection;
   readonly #socket: Socket;
   readonly #onChange: () => void;
@@ -133,22 +148,18 @@ export class ChangeStream implements AsyncDisposable {
     return stream;
   }
 
-  /** Position up to which the server has sent what there is. */
   get received(): Lsn {
     return this.#received;
   }
 
-  /** Whether more is coming as fast as we can read it. */
   get flowing(): boolean {
     return this.#waiting.length > 0 || (this.#paced && this.#gulpBytes >= backlogBytes);
   }
 
-  /** The reader has more to do than to wait for the next message: what comes may gather on its way. */
   set busy(busy: boolean) {
     this.#busy = busy;
   }
 
-  /** The next whole messages (CopyData frames, nothing else), or undefined if there are none now. @throws when the stream has ended */
   take(): Buffer | undefined {
     const chunk = this.#waiting.shift();
     if (chunk === undefined) {
@@ -377,17 +388,24 @@ export class ChangeStream implements AsyncDisposable {
   }
 }
 
+/** What the plugin is asked for, by names and values. https://www.postgresql.org/docs/18/protocol-logical-replication.html */
+export function pluginOptions(
+  options: Pick<StreamOptions, 'publication' | 'binary'> & { readonly streamed: boolean },
+): readonly (readonly [name: string, value: string])[] {
+  return [
+    ['proto_version', options.streamed ? '2' : '1'],
+    ...(options.streamed ? [['streaming', 'on'] as const] : []),
+    ['publication_names', quoteName(options.publication)],
+    ...(options.binary ? [['binary', 'true'] as const] : []),
+    ['messages', 'true'],
+  ];
+}
+
 /** The text of START_REPLICATION; its grammar knows no E'…' and takes backslashes as they are. */
 export function startStatement(
   options: Omit<StreamOptions, 'onChange' | 'blocks'> & { readonly streamed: boolean },
 ): string {
-  const literal = (value: string) => `'${value.replaceAll("'", "''")}'`;
-  const plugin = [
-    ...(options.streamed ? [`proto_version '2'`, `streaming 'on'`] : [`proto_version '1'`]),
-    `publication_names ${literal(quoteName(options.publication))}`,
-    ...(options.binary ? [`binary 'true'`] : []),
-    `messages 'true'`,
-  ];
+  const plugin = pluginOptions(options).map(([name, value]) => `${name} '${value.replaceAll("'", "''")}'`);
   return `START_REPLICATION SLOT ${quoteName(options.slot)} LOGICAL ${formatLsn(options.from)} (${plugin.join(', ')})`;
 }
 

@@ -36,6 +36,7 @@ export interface RunnerDeps {
   readonly bell: Bell;
   readonly runStep: typeof runStep;
   readonly spill: Spill;
+  readonly catchUpBytes: number;
 }
 
 // Besides the bell: a notification may be lost with its connection.
@@ -155,10 +156,10 @@ class Runner {
   }
 
   #context(mirror: Mirror, work: MirrorWork, attempt: Scope) {
-    const { pool, owned, progress, log, spill } = this.#parts;
+    const { pool, owned, progress, log, spill, catchUpBytes } = this.#parts;
     const state = { phase: mirror.phase };
     return {
-      ...{ mirror, work, pool, progress, log, spill, throttle: this.#throttle },
+      ...{ mirror, work, pool, progress, log, spill, catchUpBytes, throttle: this.#throttle },
       move: async (to: Mirror['phase']) => {
         await pool.use((db) => moveMirror(db, owned, { from: state.phase, to }));
         log.info({ from: state.phase, to }, 'moved');

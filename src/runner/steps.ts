@@ -33,6 +33,8 @@ export interface StepContext {
   /** Set anew while the step runs, when ALTER MIRROR says so. */
   readonly throttle: Throttle;
   readonly spill: Spill;
+  /** See CdcDeps. */
+  readonly catchUpBytes: number;
   /** Moves the mirror; throws `fenced` if it is not ours any more. */
   readonly move: (to: Phase) => Promise<void>;
   readonly finishDrop: (leftovers: readonly Leftover[]) => Promise<void>;
@@ -116,7 +118,7 @@ async function finish(context: StepContext, signal: AbortSignal): Promise<void> 
 }
 
 async function follow(context: StepContext, signal: AbortSignal): Promise<void> {
-  const { work, log, mirror, spill } = context;
+  const { work, log, mirror, spill, catchUpBytes } = context;
   using _heap = heapFor('following');
   await claim(context, signal);
   let consistent = mirror.phase === 'streaming';
@@ -125,7 +127,7 @@ async function follow(context: StepContext, signal: AbortSignal): Promise<void> 
     consistent = true;
     await context.move('streaming');
   });
-  await runCdc({ work, report, log, spill }, signal);
+  await runCdc({ work, report, log, spill, catchUpBytes }, signal);
 }
 
 // What RETRY asked for: of the ledger, all that is not on the target.

@@ -22,6 +22,8 @@ export interface SupervisorDeps {
   readonly runStep: typeof runStep;
   /** Where large transactions of the sources wait for their commit. */
   readonly spill: Spill;
+  /** See CdcDeps. */
+  readonly catchUpBytes: number;
   /** Seconds between two looks at one slot; 10 unless told. */
   readonly slotLookSeconds?: number;
 }

@@ -128,13 +128,18 @@ async function strike(kill: string, { f, running }: { f: Following; running: Run
   );
   expect(row?.behind).toBe(true);
   if (kill === 'stop') return await running.stop();
-  const [db, purpose] = kill === 'walsender' ? [f.source, 'stream'] : [f.target, 'apply'];
-  await db.connection.run(sql`select pg_terminate_backend(pid) from pg_stat_activity
-    where application_name like ${`sluice ${purpose} ${f.work.name} %`}`);
-  const error = await running.done.then(
-    () => undefined,
-    (reason: unknown) => reason as SluiceError,
-  );
+  const [db, purpose] = kill === 'walsender' ? [f.source, 'stream|catch-up'] : [f.target, 'apply'];
+  let error: SluiceError | undefined;
+  const ended = running.done.catch((reason: unknown) => {
+    error = reason as SluiceError;
+  });
+  // Between two ways of reading there may be nobody to strike, or one that is about to go.
+  await until('the mirror is struck', async () => {
+    await db.connection.run(sql`select pg_terminate_backend(pid) from pg_stat_activity
+      where application_name similar to ${`sluice (${purpose}) ${f.work.name} %`}`);
+    return error !== undefined;
+  });
+  await ended;
   // Whoever runs the mirror tries again by itself.
   expect(error?.retry).toBe('backoff');
 }

@@ -4,6 +4,7 @@ import type { SluiceError } from '../../src/base/errors.ts';
 import { silentLog } from '../../src/base/log.ts';
 import { runCdc } from '../../src/cdc/run.ts';
 import { Watcher } from '../../src/cdc/watch.ts';
+import { noReadings } from '../../src/cdc/written.ts';
 import type { MirroredTable, MirrorWork } from '../../src/mirror/work.ts';
 import { preflight } from '../../src/peers/preflight.ts';
 import { createPublication } from '../../src/peers/publication.ts';
@@ -12,7 +13,7 @@ import { expectEqualTables } from '../support/compare.ts';
 import { copyAll, mirrorWork, pinned, table } from '../support/copied.ts';
 import { quietReport } from '../support/quiet-report.ts';
 import { databaseOn, ownServer, type SharedMajor, type TestDatabase, testDatabase } from '../support/servers.ts';
-import { testSpill } from '../support/spill.ts';
+import { testCatchUpBytes, testSpill } from '../support/spill.ts';
 import { until } from '../support/wait.ts';
 
 interface World extends AsyncDisposable {
@@ -47,7 +48,10 @@ let marks = 0;
 
 function stream(w: World, work: MirrorWork): Stream {
   const controller = new AbortController();
-  const done = runCdc({ work, report: quietReport, log: silentLog, spill: testSpill }, controller.signal);
+  const done = runCdc(
+    { work, report: quietReport, log: silentLog, spill: testSpill, catchUpBytes: testCatchUpBytes },
+    controller.signal,
+  );
   done.catch(() => {});
   return {
     done,
@@ -393,7 +397,7 @@ test('a filter that is changed in the publication stops the mirror', async () =>
 async function watcherOf(w: World, work: MirrorWork) {
   const watcher = new Watcher(work, await readRemembered(w.to.connection, work), {
     note: async () => {},
-    readings: new Map(),
+    readings: noReadings(),
   });
   return { watch: () => watcher.look({ source: w.from.connection, target: w.to.connection, reached: 0n }) };
 }

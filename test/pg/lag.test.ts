@@ -9,7 +9,7 @@ import { runSupervisor } from '../../src/runner/supervisor.ts';
 import { type TestCatalog, testCatalog } from '../support/catalog.ts';
 import { following } from '../support/following.ts';
 import { testDatabase } from '../support/servers.ts';
-import { testSpill } from '../support/spill.ts';
+import { testCatchUpBytes, testSpill } from '../support/spill.ts';
 import { until } from '../support/wait.ts';
 
 interface Lag {
@@ -37,7 +37,14 @@ test('the lag of a paused mirror grows with the source, and the position of the 
   await world.peer('dst', target);
   await source.exec('create table a (id int primary key, t text)');
   await using scope = new Scope();
-  const deps = { catalog: world.catalog, log: silentLog, runStep, spill: testSpill, slotLookSeconds: 0.5 };
+  const deps = {
+    catalog: world.catalog,
+    log: silentLog,
+    runStep,
+    spill: testSpill,
+    catchUpBytes: testCatchUpBytes,
+    slotLookSeconds: 0.5,
+  };
   scope.run((signal) => runSupervisor(deps, signal));
   await world.say('create mirror lagging from src to dst with table mapping (public.a:public.a)');
   await until('it streams', async () => (await lag(world)).status === 'running');

@@ -7,7 +7,7 @@ import type { StepContext } from '../../src/runner/steps.ts';
 import { runSupervisor } from '../../src/runner/supervisor.ts';
 import { type TestCatalog, testCatalog } from '../support/catalog.ts';
 import { type TestDatabase, testDatabase } from '../support/servers.ts';
-import { testSpill } from '../support/spill.ts';
+import { testCatchUpBytes, testSpill } from '../support/spill.ts';
 import { until } from '../support/wait.ts';
 
 type Step = (context: StepContext, signal: AbortSignal) => Promise<void>;
@@ -54,7 +54,10 @@ async function oneMirror(): Promise<World> {
       const all = { ...smooth, ...steps };
       const runStep = async (step: string, context: StepContext, signal: AbortSignal) => all[step]?.(context, signal);
       scope.run((signal) =>
-        runSupervisor({ catalog: world.catalog, log: silentLog, runStep, spill: testSpill }, signal),
+        runSupervisor(
+          { catalog: world.catalog, log: silentLog, runStep, spill: testSpill, catchUpBytes: testCatchUpBytes },
+          signal,
+        ),
       );
       return scope;
     },

@@ -13,7 +13,7 @@ import { quietReport } from '../support/quiet-report.ts';
 import { randomFrom } from '../support/random.ts';
 import { keepsParts, makeRestless, restlessTables, writeBurst, writeRestlessly } from '../support/restless.ts';
 import { type TestDatabase, testDatabase } from '../support/servers.ts';
-import { testSpill } from '../support/spill.ts';
+import { testCatchUpBytes, testSpill } from '../support/spill.ts';
 import { until } from '../support/wait.ts';
 
 const never = new AbortController().signal;
@@ -69,7 +69,10 @@ async function copyUntil(work: MirrorWork, events: number) {
 
 async function followToTheEnd(work: MirrorWork, source: TestDatabase, target: TestDatabase): Promise<void> {
   const stop = new AbortController();
-  const following = runCdc({ work, report: quietReport, log: silentLog, spill: testSpill }, stop.signal);
+  const following = runCdc(
+    { work, report: quietReport, log: silentLog, spill: testSpill, catchUpBytes: testCatchUpBytes },
+    stop.signal,
+  );
   await source.exec(`insert into plain (id, pad) values (-1, 'the last row')`);
   await Promise.race([
     following,

@@ -23,7 +23,7 @@ import { ident, join, literal, sql } from '../../src/pg/sql.ts';
 import { showTable, type TableName } from '../../src/pg/table.ts';
 import { peerOf } from './peer.ts';
 import type { TestDatabase } from './servers.ts';
-import { testSpill } from './spill.ts';
+import { testCatchUpBytes, testSpill } from './spill.ts';
 import { until } from './wait.ts';
 
 export interface Running {
@@ -63,6 +63,8 @@ export interface FollowingOptions {
   readonly scope?: ObjectScope;
   /** Where large transactions wait for their commit; null: on the source. */
   readonly spill?: Spill | null;
+  /** As CdcDeps has it. */
+  readonly catchUpBytes?: number;
 }
 
 const plain = { sslMode: 'disable' } as const;
@@ -142,7 +144,11 @@ export async function following(options: FollowingOptions): Promise<Following> {
         ...report,
       };
       const spill = options.spill === undefined ? testSpill : options.spill;
-      const done = runCdc({ work: followed.work, report: told, log: silentLog, spill }, controller.signal);
+      const catchUpBytes = options.catchUpBytes ?? testCatchUpBytes;
+      const done = runCdc(
+        { work: followed.work, report: told, log: silentLog, spill, catchUpBytes },
+        controller.signal,
+      );
       // A failure is looked at by stop(), or by whoever awaits done.
       done.catch(() => {});
       return {

@@ -129,11 +129,12 @@ class GatewayProcess implements Gateway {
   }
 
   #environment(): Record<string, string> {
-    const { PATH = '', HOME = '', TMPDIR } = process.env;
+    const { PATH = '', HOME = '', TMPDIR, SLUICE_CATCH_UP_BYTES } = process.env;
     return {
       PATH,
       HOME,
       ...(TMPDIR === undefined ? {} : { TMPDIR }),
+      ...(SLUICE_CATCH_UP_BYTES === undefined ? {} : { SLUICE_CATCH_UP_BYTES }),
       SLUICE_HOST: '127.0.0.1',
       SLUICE_PORT: String(this.port),
       SLUICE_HTTP_PORT: String(this.httpPort),

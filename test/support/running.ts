@@ -6,7 +6,7 @@ import { runSupervisor } from '../../src/runner/supervisor.ts';
 import { type TestCatalog, testCatalog } from './catalog.ts';
 import type { TestDatabase } from './servers.ts';
 import './sliced.ts';
-import { testSpill } from './spill.ts';
+import { testCatchUpBytes, testSpill } from './spill.ts';
 
 export interface RunningWorld extends AsyncDisposable {
   readonly world: TestCatalog;
@@ -26,7 +26,10 @@ export async function running(
   await world.peer('dst', target);
   const scope = new Scope();
   scope.run((signal) =>
-    runSupervisor({ catalog: world.catalog, log: silentLog, runStep, spill: testSpill, ...more }, signal),
+    runSupervisor(
+      { catalog: world.catalog, log: silentLog, runStep, spill: testSpill, catchUpBytes: testCatchUpBytes, ...more },
+      signal,
+    ),
   );
   return {
     ...{ world, source, target },

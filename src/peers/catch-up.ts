@@ -1,0 +1,349 @@
+// A backlog read in chunks: over a copy of the slot that may run ahead, by a function that sends many changes at once.
+import type { Socket } from 'node:net';
+import { SluiceError, toSluiceError } from '../base/errors.ts';
+import type { Connection } from '../pg/client.ts';
+import { formatLsn, type Lsn, parseLsn } from '../pg/lsn.ts';
+import { type Sql, sql } from '../pg/sql.ts';
+import { messageOffset, walData } from './apply-walk.ts';
+import { readLength, tags } from './pgoutput.ts';
+import { type ChangeSource, pluginOptions, type StreamOptions, smallBlocks } from './stream.ts';
+import { FrameGatherer } from './stream-frames.ts';
+
+/** Thrown by `take` when all was taken and the rest is for the stream: where the log ends, or where a large transaction is open. */
+export class CaughtUp extends Error {}
+
+export interface CatchUpOptions extends Omit<StreamOptions, 'blocks'> {
+  /** What is shorter is left to the stream (bytes of log); 0: all of it. */
+  readonly leastBytes: number;
+  /** Opens another connection like the first: the slot itself is moved over it. */
+  readonly connect: () => Promise<Connection>;
+}
+
+// A walsender makes two calls into the kernel for each change, to look for our answers and to send. A function's rows go out by buffers:
+// half of the source's processor time or less (2 million changes of small transactions: 3.5 s for 6.7). Each call begins where a snapshot
+// of running transactions was last written to the log (every 15 s), so chunks should not be small; but nothing comes of one before all of
+// it was decoded, so they should not be much larger than what waits here meanwhile.
+const aimedBytes = 32n * 1024n * 1024n;
+const mostChanges = 600_000;
+// Values may be much longer than they are in the log: the first chunk shows how much.
+const probedBytes = 4n * 1024n * 1024n;
+const leastLogBytes = 1024n * 1024n;
+const mostLogBytes = 256n * 1024n * 1024n;
+// A chunk is a file on the source when it is more than this.
+const workMem = '64MB';
+// Less log than that came while a chunk was read to the end: the stream's affair.
+const closeBytes = 8n * 1024n * 1024n;
+// We stop reading when that much waits; all of this process together share the second, and each may have the last.
+const mostWaitingBytes = 24 * 1024 * 1024;
+const mostInAllBytes = 48 * 1024 * 1024;
+const leastWaitingBytes = 2 * 1024 * 1024;
+// The slot itself follows what is durable: by that much log, and at least that often (an idle slot may be taken for forgotten).
+const moveBytes = 256n * 1024n * 1024n;
+const moveEveryMs = 10_000;
+const lastMoveMs = 3_000;
+
+let inAllBytes = 0;
+
+/** The part of pg's connection that we stand on. */
+interface RawConnection {
+  readonly stream: Socket;
+}
+
+/** A backlog while it is read. It takes its connection over and closes it. */
+export class CatchUp implements ChangeSource, AsyncDisposable {
+  readonly #connection: Connection;
+  readonly #options: CatchUpOptions;
+  readonly #socket: Socket;
+  readonly #copy: string;
+  readonly #waiting: Buffer[] = [];
+  readonly #mover: NodeJS.Timeout;
+  #waitingBytes = 0;
+  #chunkBytes = 0;
+  #paused = false;
+  #arriving = false;
+  /** A transaction is open that comes in blocks. */
+  #large = false;
+  /** How far the chunk goes that is read. */
+  #goal: Lsn = 0n;
+  #received: Lsn;
+  #durable: Lsn;
+  #moved: Lsn;
+  #moving: Promise<void> | null = null;
+  #other: Promise<Connection> | null = null;
+  #end: Error | undefined;
+  #closing = false;
+
+  private constructor(connection: Connection, options: CatchUpOptions, copy: string) {
+    this.#connection = connection;
+    this.#options = options;
+    this.#copy = copy;
+    this.#received = options.from;
+    this.#durable = options.from;
+    this.#moved = options.from;
+    this.#socket = (connection.client as unknown as { readonly connection: RawConnection }).connection.stream;
+    this.#mover = setInterval(() => this.#move(), moveEveryMs);
+    connection.lost.addEventListener('abort', () => this.#endWith(this.#lostError()), { once: true });
+  }
+
+  /**
+   * Begins, if the source lets us copy its slot, and the backlog does not begin with a large transaction; else gives null, and the
+   * connection is to be closed.
+   * https://www.postgresql.org/docs/18/functions-admin.html#FUNCTIONS-REPLICATION
+   * @throws `connection_lost`
+   */
+  static async start(connection: Connection, options: CatchUpOptions): Promise<CatchUp | null> {
+    try {
+      const copy = `sluice_catch_up_${connection.pid}`;
+      await connection.run(sql`select pg_catalog.pg_copy_logical_replication_slot(${options.slot}, ${copy}, true)`);
+      await connection.run(sql`select pg_catalog.pg_replication_slot_advance(${copy}, ${formatLsn(options.from)}::pg_lsn)
+        from pg_catalog.pg_replication_slots where slot_name = ${copy} and confirmed_flush_lsn < ${formatLsn(options.from)}::pg_lsn`);
+      await connection.run(sql`select pg_catalog.set_config('work_mem', ${workMem}, false)`);
+      const catchUp = new CatchUp(connection, options, copy);
+      if (await catchUp.#probe()) return catchUp;
+      catchUp.#abandon();
+      return null;
+    } catch (error) {
+      // No free slot, no right to make one: the stream needs neither.
+      if (connection.lost.aborted) throw toSluiceError(error);
+      return null;
+    }
+  }
+
+  get received(): Lsn {
+    return this.#received;
+  }
+
+  get flowing(): boolean {
+    return this.#waiting.length > 0 || this.#arriving;
+  }
+
+  /** Nothing is paced here. */
+  set busy(_busy: boolean) {}
+
+  take(): Buffer | undefined {
+    const chunk = this.#waiting.shift();
+    if (chunk === undefined) {
+      if (this.#end !== undefined) throw this.#end;
+      return undefined;
+    }
+    this.#count(-chunk.length);
+    if (this.#paused && !this.#holds(2)) {
+      this.#paused = false;
+      this.#socket.resume();
+    }
+    return chunk;
+  }
+
+  acknowledge(lsn: Lsn): void {
+    if (lsn <= this.#durable) return;
+    this.#durable = lsn;
+    if (lsn - this.#moved >= moveBytes) this.#move();
+  }
+
+  /** The end is found without asking. */
+  ask(): void {}
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing = true;
+    clearInterval(this.#mover);
+    this.#waiting.length = 0;
+    this.#count(-this.#waitingBytes);
+    this.#connection.destroy();
+    const patience = setTimeout(() => void this.#other?.then((other) => other.destroy()).catch(() => {}), lastMoveMs);
+    await this.#moving;
+    // The stream begins where the slot is, and should not read all of this again.
+    if (this.#end instanceof CaughtUp && this.#durable - this.#moved > closeBytes) this.#move();
+    await this.#moving;
+    clearTimeout(patience);
+    await this.#other?.then((other) => other.close()).catch(() => {});
+  }
+
+  // A large transaction is seen early where little is decoded at once.
+  async #probe(): Promise<boolean> {
+    await this.#connection.run(sql`select pg_catalog.set_config('logical_decoding_work_mem', '1MB', false)`);
+    const { end, at } = await this.#where();
+    this.#goal = end - at < probedBytes ? end : at + probedBytes;
+    await this.#readChunk();
+    await this.#connection.run(sql`reset logical_decoding_work_mem`);
+    await this.#connection.run(smallBlocks);
+    if (this.#large && this.#waiting.length === 0) return false;
+    void this.#run();
+    return true;
+  }
+
+  #abandon(): void {
+    this.#closing = true;
+    clearInterval(this.#mover);
+  }
+
+  async #run(): Promise<void> {
+    let logBytes = probedBytes;
+    let from = this.#options.from;
+    let toEnd = false;
+    try {
+      while (!this.#closing && !this.#large) {
+        const { end, at } = await this.#where();
+        if (toEnd && at >= this.#goal && end - at < closeBytes) break;
+        logBytes = nextLogBytes(logBytes, { log: at - from, sent: this.#chunkBytes });
+        from = at;
+        toEnd = end - at <= logBytes;
+        this.#goal = toEnd ? end : at + logBytes;
+        await this.#readChunk();
+      }
+      this.#endWith(new CaughtUp());
+    } catch (error) {
+      const known = toSluiceError(error);
+      const isLost = known.kind === 'connection_lost' || this.#connection.lost.aborted;
+      // What a chunk needs beyond a stream (a temporary file, say) is no reason to stop; that the session or server was ended is.
+      if (isLost || known.sqlstate.startsWith('57P')) this.#endWith(isLost ? this.#lostError() : known);
+      else this.#endWith(new CaughtUp(undefined, { cause: error }));
+    }
+  }
+
+  /** End of the log, and how far the chunks have come. */
+  async #where(): Promise<{ readonly end: Lsn; readonly at: Lsn }> {
+    const row = await this.#connection.one<{ end: string; at: string }>(sql`
+      select pg_catalog.pg_current_wal_flush_lsn()::text as end, confirmed_flush_lsn::text as at
+      from pg_catalog.pg_replication_slots where slot_name = ${this.#copy}`);
+    return { end: parseLsn(row.end), at: parseLsn(row.at) };
+  }
+
+  async #readChunk(): Promise<void> {
+    const frames = new FrameGatherer(dataRow);
+    const parser = this.#socket.listeners('data') as ((chunk: Buffer) => void)[];
+    const receive = (chunk: Buffer) => {
+      const { data, rest } = frames.add(chunk);
+      for (const part of data) this.#receive(part);
+      for (const frame of rest) for (const listener of parser) listener.call(this.#socket, frame);
+    };
+    this.#chunkBytes = 0;
+    this.#socket.removeAllListeners('data');
+    this.#socket.on('data', receive);
+    try {
+      const { text, values } = chunkQuery(this.#copy, this.#goal, this.#options);
+      await this.#connection.client.query({ text, values: [...values], binary: true } as { text: string });
+    } finally {
+      this.#socket.off('data', receive);
+      for (const listener of parser) this.#socket.on('data', listener);
+      this.#arriving = false;
+      this.#options.onChange();
+    }
+  }
+
+  // Rows of two columns become frames of the stream where they lie: the first column is as long as what a frame has more.
+  #receive(part: Buffer): void {
+    this.#chunkBytes += part.length;
+    if (this.#large || this.#closing) return;
+    this.#arriving = true;
+    let at = 0;
+    while (at < part.length) {
+      const tag = part[at + messageOffset];
+      if (tag === tags.streamStart) {
+        this.#large = true;
+        break;
+      }
+      part[at] = 0x64; // 'd', CopyData
+      part[at + 5] = walData;
+      const end = at + readLength(part, at + 1) + 1;
+      // Commit: a byte of flags, its position, the transaction's end
+      if (tag === tags.commit) this.#received = part.readBigUInt64BE(at + messageOffset + 10);
+      at = end;
+    }
+    if (at === 0) return;
+    this.#waiting.push(at === part.length ? part : part.subarray(0, at));
+    this.#count(at);
+    if (!this.#paused && this.#holds(1)) {
+      this.#paused = true;
+      this.#socket.pause();
+    }
+    this.#options.onChange();
+  }
+
+  #count(bytes: number): void {
+    this.#waitingBytes += bytes;
+    inAllBytes += bytes;
+  }
+
+  #holds(share: number): boolean {
+    if (this.#waitingBytes <= leastWaitingBytes / share) return false;
+    return this.#waitingBytes >= mostWaitingBytes / share || inAllBytes >= mostInAllBytes / share;
+  }
+
+  // Lets the source forget what is safe on the target.
+  #move(): void {
+    if (this.#moving !== null) return;
+    const to = this.#durable;
+    this.#moving = this.#moveTo(to)
+      .catch(() => undefined)
+      .finally(() => {
+        this.#moving = null;
+      });
+  }
+
+  async #moveTo(lsn: Lsn): Promise<void> {
+    this.#other ??= this.#options.connect();
+    try {
+      const other = await this.#other;
+      const { slot } = this.#options;
+      await other.run(sql`select pg_catalog.pg_replication_slot_advance(${slot}, ${formatLsn(lsn)}::pg_lsn)`);
+      this.#moved = lsn;
+    } catch (error) {
+      const broken = await this.#other.then((other) => other.lost.aborted).catch(() => true);
+      if (broken) this.#other = null;
+      // Who else reads it is seen at the target; what is gone, when a session begins.
+      else if (toSluiceError(error).sqlstate !== objectInUse) this.#endWith(new CaughtUp(undefined, { cause: error }));
+    }
+  }
+
+  #lostError(): SluiceError {
+    return new SluiceError('connection_lost', 'the connection that reads the backlog from the source was lost', {
+      cause: this.#connection.lost.reason,
+    });
+  }
+
+  #endWith(error: Error): void {
+    if (this.#end !== undefined || this.#closing) return;
+    this.#end = error;
+    this.#options.onChange();
+  }
+}
+
+// So much log that as much comes of it as should, if it is like the last.
+function nextLogBytes(last: bigint, { log, sent }: { readonly log: bigint; readonly sent: number }): bigint {
+  const most = last * 4n < mostLogBytes ? last * 4n : mostLogBytes;
+  const wanted = sent === 0 || log <= 0n ? most : (log * aimedBytes) / BigInt(sent);
+  if (wanted < leastLogBytes) return leastLogBytes;
+  return wanted < most ? wanted : most;
+}
+
+const objectInUse = '55006';
+const dataRow = 0x44; // 'D'
+
+/**
+ * Whether there is a backlog that is worth it, on a source where it can be read so. A slot that standbys are waited for must not be
+ * overtaken, and others may want a slot as well: two must be free.
+ */
+export async function mayCatchUp(
+  db: Connection,
+  { slot, from, leastBytes }: Pick<CatchUpOptions, 'slot' | 'from' | 'leastBytes'>,
+): Promise<boolean> {
+  if (leastBytes === 0 || db.version < 140_000) return false;
+  const [row] = await db.query<{ ok: boolean }>(sql`
+    select not pg_catalog.pg_is_in_recovery()
+      and pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_flush_lsn(), ${formatLsn(from)}::pg_lsn) >= ${leastBytes}
+      and not (coalesce((pg_catalog.to_jsonb(s) ->> 'failover')::boolean, false)
+        and coalesce(pg_catalog.current_setting('synchronized_standby_slots', true), '') <> '')
+      and pg_catalog.current_setting('max_replication_slots')::int
+        - (select count(*) from pg_catalog.pg_replication_slots) >= 2 as ok
+    from pg_catalog.pg_replication_slots s where slot_name = ${slot}`);
+  return row?.ok === true;
+}
+
+// Of a frame's header, what a row of two columns has not: 'd' and length, 'w' and three fields, for 'D' and length, a count and two lengths.
+const paddingBytes = messageOffset - 15;
+
+function chunkQuery(copy: string, upTo: Lsn, options: CatchUpOptions): Sql {
+  const plugin = pluginOptions({ ...options, streamed: true }).flat();
+  return sql`select pg_catalog.decode(${'00'.repeat(paddingBytes)}, 'hex'), data
+    from pg_catalog.pg_logical_slot_get_binary_changes(${copy}, ${formatLsn(upTo)}::pg_lsn, ${mostChanges}, variadic ${plugin})`;
+}
