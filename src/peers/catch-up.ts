@@ -41,6 +41,9 @@ const leastWaitingBytes = 2 * 1024 * 1024;
 const moveBytes = 256n * 1024n * 1024n;
 const moveEveryMs = 10_000;
 const lastMoveMs = 3_000;
+// A function that sends holds old row versions of its database back, as any query does: where the target takes nothing for that long, the
+// rest is for the stream, which does not.
+const mostStalledMs = 30_000;
 
 let inAllBytes = 0;
 
@@ -59,7 +62,8 @@ export class CatchUp implements ChangeSource, AsyncDisposable {
   readonly #mover: NodeJS.Timeout;
   #waitingBytes = 0;
   #chunkBytes = 0;
-  #paused = false;
+  /** Nothing is read; runs out when that takes too long. */
+  #stalled: NodeJS.Timeout | null = null;
   #arriving = false;
   /** A transaction is open that comes in blocks. */
   #large = false;
@@ -127,8 +131,9 @@ export class CatchUp implements ChangeSource, AsyncDisposable {
       return undefined;
     }
     this.#count(-chunk.length);
-    if (this.#paused && !this.#holds(2)) {
-      this.#paused = false;
+    if (this.#stalled !== null && !this.#holds(2)) {
+      clearTimeout(this.#stalled);
+      this.#stalled = null;
       this.#socket.resume();
     }
     return chunk;
@@ -146,6 +151,7 @@ export class CatchUp implements ChangeSource, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing = true;
     clearInterval(this.#mover);
+    if (this.#stalled !== null) clearTimeout(this.#stalled);
     this.#waiting.length = 0;
     this.#count(-this.#waitingBytes);
     this.#connection.destroy();
@@ -252,11 +258,17 @@ export class CatchUp implements ChangeSource, AsyncDisposable {
     if (at === 0) return;
     this.#waiting.push(at === part.length ? part : part.subarray(0, at));
     this.#count(at);
-    if (!this.#paused && this.#holds(1)) {
-      this.#paused = true;
+    if (this.#stalled === null && this.#holds(1)) {
       this.#socket.pause();
+      this.#stalled = setTimeout(() => this.#giveUp(), mostStalledMs);
     }
     this.#options.onChange();
+  }
+
+  // What has come whole is still to be taken.
+  #giveUp(): void {
+    this.#endWith(new CaughtUp());
+    this.#connection.destroy();
   }
 
   #count(bytes: number): void {
