@@ -216,6 +216,6 @@ function print(workload: Workload, racers: readonly Racer[]): void {
     ...(['processMb', 'walsenderMb', 'targetMb'] as const).map((of) => number(racer, of, 0)),
   ]);
   console.log(`\n### Catch-up: ${workload.title} (bar: ${workload.bar} × the apply worker)\n`);
-  const costs = ['CPU s', 'walsender', 'target', 'RSS MB', 'walsender', 'target'];
+  const costs = ['CPU s', 'source', 'target', 'RSS MB', 'source', 'target'];
   console.log(table(['', 'median', 'changes/s', 'of our time', 'runs, s', ...costs], rows));
 }

@@ -1,4 +1,4 @@
-// What a contestant costs while it runs: processor time and memory of its own process, the walsender and the target's backends.
+// What a contestant costs while it runs: processor time and memory of its own process, what sends on the source (a walsender) and the target's backends.
 import { setTimeout as rest } from 'node:timers/promises';
 import { Connection } from '../../src/pg/client.ts';
 import type { ServerConfig } from '../../src/pg/embedded.ts';
@@ -38,8 +38,11 @@ export async function watchCost(watched: Watched): Promise<{ end(): Promise<Cost
   const before = pid === undefined ? Number.NaN : cpuSeconds(pid);
   const stop = new AbortController();
   const look = async () => {
+    // What reads a backlog in chunks has a copy of the slot, and another session moves the slot itself.
     const senders = await source.query<{ pid: number }>(
-      sql`select active_pid as pid from pg_replication_slots where slot_name = ${watched.slot} and active_pid is not null`,
+      sql`select active_pid as pid from pg_replication_slots
+        where (slot_name = ${watched.slot} or slot_name like 'sluice_catch_up_%') and active_pid is not null
+        union select pid from pg_stat_activity where application_name like 'sluice move slot %'`,
     );
     for (const each of senders) walsenders.see(each.pid);
     const writers = await target?.query<{ pid: number }>(
