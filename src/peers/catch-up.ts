@@ -28,7 +28,10 @@ const mostChanges = 600_000;
 // Values may be much longer than they are in the log: the first chunk shows how much.
 const probedBytes = 4n * 1024n * 1024n;
 const leastLogBytes = 1024n * 1024n;
-const mostLogBytes = 256n * 1024n * 1024n;
+const mostLogBytes = 64n * 1024n * 1024n;
+// Each chunk decodes so much log once more, without sending it. A transaction that stays open on the source keeps that place where it
+// began, however long ago: the stream reads all of it once.
+const mostAgainBytes = 512n * 1024n * 1024n;
 // A chunk is a file on the source when it is more than this.
 const workMem = '64MB';
 // Less log than that came while a chunk was read to the end: the stream's affair.
@@ -62,6 +65,8 @@ export class CatchUp implements ChangeSource, AsyncDisposable {
   readonly #mover: NodeJS.Timeout;
   #waitingBytes = 0;
   #chunkBytes = 0;
+  /** What is read shows whether to go on. */
+  #probing = true;
   /** Nothing is read; runs out when that takes too long. */
   #stalled: NodeJS.Timeout | null = null;
   #arriving = false;
@@ -86,7 +91,7 @@ export class CatchUp implements ChangeSource, AsyncDisposable {
     this.#moved = options.from;
     this.#socket = (connection.client as unknown as { readonly connection: RawConnection }).connection.stream;
     this.#mover = setInterval(() => this.#move(), moveEveryMs);
-    connection.lost.addEventListener('abort', () => this.#endWith(this.#lostError()), { once: true });
+    connection.lost.addEventListener('abort', () => this.#endWith(lostError(this.#connection)), { once: true });
   }
 
   /**
@@ -96,21 +101,22 @@ export class CatchUp implements ChangeSource, AsyncDisposable {
    * @throws `connection_lost`
    */
   static async start(connection: Connection, options: CatchUpOptions): Promise<CatchUp | null> {
+    let catchUp: CatchUp | undefined;
     try {
       const copy = `sluice_catch_up_${connection.pid}`;
       await connection.run(sql`select pg_catalog.pg_copy_logical_replication_slot(${options.slot}, ${copy}, true)`);
       await connection.run(sql`select pg_catalog.pg_replication_slot_advance(${copy}, ${formatLsn(options.from)}::pg_lsn)
         from pg_catalog.pg_replication_slots where slot_name = ${copy} and confirmed_flush_lsn < ${formatLsn(options.from)}::pg_lsn`);
       await connection.run(sql`select pg_catalog.set_config('work_mem', ${workMem}, false)`);
-      const catchUp = new CatchUp(connection, options, copy);
+      catchUp = new CatchUp(connection, options, copy);
       if (await catchUp.#probe()) return catchUp;
-      catchUp.#abandon();
-      return null;
-    } catch (error) {
-      // No free slot, no right to make one: the stream needs neither.
-      if (connection.lost.aborted) throw toSluiceError(error);
-      return null;
+    } catch {
+      // No free slot, no right to make one, values that are much longer than in the log: nothing that the stream needs or minds.
+      const isOurs = catchUp !== undefined && catchUp.#end instanceof CaughtUp;
+      if (connection.lost.aborted && !isOurs) throw lostError(connection);
     }
+    if (catchUp !== undefined) catchUp.#abandon();
+    return null;
   }
 
   get received(): Lsn {
@@ -170,6 +176,7 @@ export class CatchUp implements ChangeSource, AsyncDisposable {
     const { end, at } = await this.#where();
     this.#goal = end - at < probedBytes ? end : at + probedBytes;
     await this.#readChunk();
+    this.#probing = false;
     await this.#connection.run(sql`reset logical_decoding_work_mem`);
     await this.#connection.run(smallBlocks);
     if (this.#large && this.#waiting.length === 0) return false;
@@ -180,6 +187,7 @@ export class CatchUp implements ChangeSource, AsyncDisposable {
   #abandon(): void {
     this.#closing = true;
     clearInterval(this.#mover);
+    this.#count(-this.#waitingBytes);
   }
 
   async #run(): Promise<void> {
@@ -188,7 +196,8 @@ export class CatchUp implements ChangeSource, AsyncDisposable {
     let toEnd = false;
     try {
       while (!this.#closing && !this.#large) {
-        const { end, at } = await this.#where();
+        const { end, at, restart } = await this.#where();
+        if (at - restart > mostAgainBytes) break;
         if (toEnd && at >= this.#goal && end - at < closeBytes) break;
         logBytes = nextLogBytes(logBytes, { log: at - from, sent: this.#chunkBytes });
         from = at;
@@ -201,17 +210,17 @@ export class CatchUp implements ChangeSource, AsyncDisposable {
       const known = toSluiceError(error);
       const isLost = known.kind === 'connection_lost' || this.#connection.lost.aborted;
       // What a chunk needs beyond a stream (a temporary file, say) is no reason to stop; that the session or server was ended is.
-      if (isLost || known.sqlstate.startsWith('57P')) this.#endWith(isLost ? this.#lostError() : known);
+      if (isLost || known.sqlstate.startsWith('57P')) this.#endWith(isLost ? lostError(this.#connection) : known);
       else this.#endWith(new CaughtUp(undefined, { cause: error }));
     }
   }
 
-  /** End of the log, and how far the chunks have come. */
-  async #where(): Promise<{ readonly end: Lsn; readonly at: Lsn }> {
-    const row = await this.#connection.one<{ end: string; at: string }>(sql`
-      select pg_catalog.pg_current_wal_flush_lsn()::text as end, confirmed_flush_lsn::text as at
+  /** End of the log, how far the chunks have come, and where the next one begins to decode. */
+  async #where(): Promise<{ readonly end: Lsn; readonly at: Lsn; readonly restart: Lsn }> {
+    const row = await this.#connection.one<{ end: string; at: string; restart: string }>(sql`
+      select pg_catalog.pg_current_wal_flush_lsn()::text as end, confirmed_flush_lsn::text as at, restart_lsn::text as restart
       from pg_catalog.pg_replication_slots where slot_name = ${this.#copy}`);
-    return { end: parseLsn(row.end), at: parseLsn(row.at) };
+    return { end: parseLsn(row.end), at: parseLsn(row.at), restart: parseLsn(row.restart) };
   }
 
   async #readChunk(): Promise<void> {
@@ -258,7 +267,10 @@ export class CatchUp implements ChangeSource, AsyncDisposable {
     if (at === 0) return;
     this.#waiting.push(at === part.length ? part : part.subarray(0, at));
     this.#count(at);
-    if (this.#stalled === null && this.#holds(1)) {
+    // Nobody takes what the first chunk brings before it has come whole.
+    if (this.#probing) {
+      if (this.#waitingBytes >= mostWaitingBytes) this.#giveUp();
+    } else if (this.#stalled === null && this.#holds(1)) {
       this.#socket.pause();
       this.#stalled = setTimeout(() => this.#giveUp(), mostStalledMs);
     }
@@ -307,12 +319,6 @@ export class CatchUp implements ChangeSource, AsyncDisposable {
     }
   }
 
-  #lostError(): SluiceError {
-    return new SluiceError('connection_lost', 'the connection that reads the backlog from the source was lost', {
-      cause: this.#connection.lost.reason,
-    });
-  }
-
   #endWith(error: Error): void {
     if (this.#end !== undefined || this.#closing) return;
     this.#end = error;
@@ -326,6 +332,12 @@ function nextLogBytes(last: bigint, { log, sent }: { readonly log: bigint; reado
   const wanted = sent === 0 || log <= 0n ? most : (log * aimedBytes) / BigInt(sent);
   if (wanted < leastLogBytes) return leastLogBytes;
   return wanted < most ? wanted : most;
+}
+
+function lostError({ lost }: Connection): SluiceError {
+  return new SluiceError('connection_lost', 'the connection that reads the backlog from the source was lost', {
+    cause: lost.reason,
+  });
 }
 
 const objectInUse = '55006';

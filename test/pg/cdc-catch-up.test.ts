@@ -134,6 +134,21 @@ test('a transaction that comes in blocks is left to the stream, with all that fo
   expect(f.notes).not.toContainEqual(inChunks);
 });
 
+test('values that are much longer than in the log do not wait for a reader that is not there yet', async () => {
+  await using source = await testDatabase(18);
+  await using target = await testDatabase(14);
+  const f = await following({ source, target, tables, mirrored, ...always });
+  await source.exec(
+    "do $$ begin for i in 1..700 loop insert into late values (i, repeat('z', 50000)); commit; end loop; end $$",
+  );
+  const running = f.start();
+  await f.settle();
+  await running.stop();
+  expect(f.notes).not.toContainEqual(inChunks);
+  const shown = 'select count(*)::int as n, sum(length(v))::int as length from late';
+  expect(await target.exec(shown)).toEqual([{ n: 700, length: 35_000_000 }]);
+});
+
 test('a slot that is dropped, or made anew, while its backlog is read from the copy is told, not skipped', async () => {
   await using source = await testDatabase(18);
   // Of another server: a slot is not made while a transaction is open.
