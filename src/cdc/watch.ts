@@ -100,8 +100,8 @@ export class Watcher {
         await this.#look(sides);
         break;
       } catch (error) {
-        // A table that got another name between two questions looks as if the publication had let it go.
-        if (!this.#full || toSluiceError(error).kind !== 'wrong_state' || tries === mostLooks) throw error;
+        // What got another name between two questions looks as if the publication had let it go.
+        if (toSluiceError(error).kind !== 'wrong_state' || tries === mostLooks) throw error;
       }
     }
     const trouble = await this.#judgeWritten(sides);
