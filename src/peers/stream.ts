@@ -64,8 +64,8 @@ const askAfterMs = 5_000;
 const mostSilentMs = 90_000;
 
 // The source gathers that much of its open transactions before it sends a block of the largest; 64 MB unless told. Less stays closer to
-// its processor and leaves memory to others (transactions of a million rows: 5 % less time, a walsender of 26 MB for 94). With 4 MB that
-// is 8 %, but then some clients with middling transactions at once are enough to have those sent in blocks as well, which costs more.
+// its processor and leaves memory to others (transactions of a million rows: 3 to 6 % less time, a walsender of 26 MB for 94). With 4 MB it
+// is hardly more, and then some clients with middling transactions at once are enough to have those sent in blocks as well, which costs more.
 /** Lets a walsender, or a function that decodes, send what is open in blocks of 16 MB. */
 export const smallBlocks = trusted(`select case
   when pg_catalog.pg_size_bytes(pg_catalog.current_setting('logical_decoding_work_mem')) > 16777216
