@@ -83,7 +83,7 @@ export class Connection implements AsyncDisposable {
     signal?.addEventListener('abort', abort, { once: true });
     try {
       await client.connect();
-      await client.query(pinned);
+      await pin(client);
       const { rows } = await client.query<{ readonly version: number }>(pinnedWhereNeeded);
       connection.#version = rows[0]?.version ?? 0;
     } catch (error) {
@@ -192,6 +192,22 @@ export class Connection implements AsyncDisposable {
       return new SluiceError('connection_lost', 'the connection to the server was lost', { cause: error });
     }
     return saidBy(known, this.#server);
+  }
+}
+
+// A role or database may allow a statement less time than a busy server takes for the first one, which lifts that limit.
+const mostPins = 10;
+
+async function pin(client: pg.Client): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      if (tries > 1) await client.query('set statement_timeout = 0');
+      await client.query(pinned);
+      return;
+    } catch (error) {
+      // query_canceled
+      if (toSluiceError(error).sqlstate !== '57014' || tries === mostPins) throw error;
+    }
   }
 }
 

@@ -75,6 +75,16 @@ describe.each([14, 18] as const)('PostgreSQL %i', (major) => {
     expect(await replication.one(values)).toEqual(expected);
   });
 
+  test('a server too busy for the millisecond that it allows a statement is connected to', async () => {
+    await using db = await testDatabase(major);
+    await db.exec(`alter database ${db.database} set statement_timeout = '1ms'`);
+    const all = await Promise.all(Array.from({ length: 40 }, () => connectPeer(peerOf(db), { application: 'test' })));
+    for (const each of all) {
+      expect(await each.one(sql`select pg_catalog.current_setting('statement_timeout') as t`)).toEqual({ t: '0' });
+      await each.close();
+    }
+  });
+
   test('a client made from the replication settings alone prints values the same, as the stream needs it', async () => {
     await using db = await testDatabase(major);
     await using peer = await hostilePeer(db, 'role');
