@@ -126,8 +126,9 @@ function renamed(
   const renames = paired.flatMap(({ met, before }): Rename[] => {
     const there = targetOf(sides, before);
     if (there === undefined || there.name === met.name) return [];
-    // The target is ahead of this row, in step with the source.
-    if (!isNow && there.name === presentOf(sides, met.attnum)?.name) return [];
+    // The target is ahead of this row, in step with the source; but not in the way of one that had that name.
+    const isWanted = paired.some((each) => each.met.attnum !== met.attnum && each.met.name === there.name);
+    if (!isNow && !isWanted && there.name === presentOf(sides, met.attnum)?.name) return [];
     return [{ kind: 'rename', from: there.name, to: met.name }];
   });
   if (!isNow || stored.targetOid !== target.oid) return renames;

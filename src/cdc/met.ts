@@ -2,7 +2,8 @@
 import type { Relation } from '../peers/pgoutput.ts';
 import type { Shape, ShapeColumn } from '../peers/shape.ts';
 import { type Alignment, align, alignByName, type Candidate } from './align.ts';
-import type { Seen, SeenAttribute, SeenColumn } from './look.ts';
+import type { Seen, SeenAttribute } from './look.ts';
+import type { Around } from './sightings.ts';
 
 export interface MetSides {
   readonly mirrored: { readonly exclude: readonly string[] };
@@ -21,6 +22,8 @@ export interface MetSides {
   readonly exact?: boolean;
   /** The stream is behind all that `now` shows. */
   readonly past?: boolean;
+  /** What was seen of its columns next to its place in the stream; null, left out: `stored` and `now` are next to it. */
+  readonly around?: Around | null;
 }
 
 export interface Met {
@@ -51,8 +54,13 @@ export interface Placed {
 export function place(sides: MetSides): Placed {
   const columns = sides.relation.columns.map(({ name }, index) => ({ index, name, type: sides.types[index] ?? '' }));
   if (sides.exact) return placeNow(sides, columns);
-  const candidates = sides.whole || sides.own.length === 0 ? rootCandidates(sides) : leafCandidates(sides);
-  let found: Alignment = sides.whole || sides.own.length > 0 ? align(columns, candidates) : 'unknown';
+  const isRoot = sides.whole || sides.own.length === 0;
+  const candidates = isRoot ? rootCandidates(sides) : leafCandidates(sides);
+  const rewritten = sides.stored.node == null || sides.stored.node !== sides.now.node;
+  const isOrdered = sides.whole || sides.own.length > 0;
+  let found: Alignment = isOrdered ? align(columns, candidates, { rewritten }) : 'unknown';
+  // Where all columns are published, what was known of them is not what they were.
+  if (found === 'unknown' && isOrdered && sides.follows && sides.mirrored.exclude.length === 0) found = 'two ways';
   // Columns that are not published, for instance.
   if (found === 'unknown') found = alignByName(columns, candidates);
   if (typeof found === 'string') return { ...byLists(sides, columns), sure: found === 'unknown' ? 'names' : found };
@@ -61,16 +69,18 @@ export function place(sides: MetSides): Placed {
   const left: number[] = [];
   const excluded: number[] = [];
   const passing: Pick<ShapeColumn, 'attnum' | 'name' | 'type'>[] = [];
+  let isGone = false;
   for (const column of columns) {
     const attnum = numberOf(sides, column.name, list[column.index]);
     // By the name that it had there, too.
     const named = attnum !== null && isExcluded(sides, attnum, column.name);
     if (named) excluded.push(attnum);
+    isGone ||= !named && !sides.now.columns.some((each) => each.attnum === attnum);
     if (named || isLeft(sides, attnum)) left.push(column.index);
     else met.push({ ...column, attnum });
     if (!named && attnum !== null && isPassing(sides, attnum)) passing.push({ ...pick(column), attnum });
   }
-  return { met, left, excluded, passing, isNow: sameAsNow(sides, met), sure: 'yes' };
+  return { met, left, excluded, passing, isNow: !isGone && sameAsNow(sides, met), sure: 'yes' };
 }
 
 function placeNow(sides: MetSides, columns: readonly Omit<Met, 'attnum'>[]): Placed {
@@ -83,8 +93,10 @@ function placeNow(sides: MetSides, columns: readonly Omit<Met, 'attnum'>[]): Pla
   return { met, left, excluded: [], passing: [], isNow: true, sure: 'yes' };
 }
 
-function numberOf({ stored, now }: MetSides, name: string, candidate: Candidate | undefined): number | null {
+function numberOf({ stored, now, around }: MetSides, name: string, candidate: Candidate | undefined): number | null {
   if (candidate?.attnum != null) return candidate.attnum;
+  // Made after what was seen before: none of those that were known.
+  if (around?.before != null) return null;
   const gone = stored.columns.find(
     (each) => each.name === name && !now.columns.some((one) => one.attnum === each.attnum),
   );
@@ -116,33 +128,67 @@ export function isExcluded(
   return name !== undefined && mirrored.exclude.includes(name);
 }
 
-function rootCandidates({ stored, now, mirrored, own, whole }: MetSides): readonly Candidate[] {
+function rootCandidates(sides: MetSides): readonly Candidate[] {
+  const { stored, whole } = sides;
+  const { own, before, after } = ends(sides);
   const numbers = new Set([
-    ...stored.columns.filter((each) => !each.dropped).map((each) => each.attnum),
-    ...now.columns.map((each) => each.attnum),
+    ...before.map((each) => each.attnum),
+    ...after.map((each) => each.attnum),
     ...(whole ? own.map((each) => each.attnum) : []),
     ...(stored.excluded ?? []),
-    ...(stored.passing ?? []).map((each) => each.attnum),
   ]);
-  const last = Math.max(0, ...stored.columns.map((each) => each.attnum));
+  const seen = sides.around?.before?.own ?? stored.columns;
+  const last = Math.max(0, ...seen.map((each) => each.attnum));
   return [...numbers]
     .filter((attnum) => attnum > 0)
     .toSorted((a, b) => a - b)
     .flatMap((attnum): Candidate[] => {
-      const found = candidate({ stored, now, mirrored }, attnum);
+      const found = candidate(sides, attnum);
       // It was gone before the two sides agreed.
       return found.when === 'gone' && found.names.length === 0 && attnum <= last ? [] : [found];
     });
 }
 
-function leafCandidates({ stored, now, mirrored, own, relation }: MetSides): readonly Candidate[] {
-  const before = stored.gone?.[relation.oid] ?? [];
+function leafCandidates(sides: MetSides): readonly Candidate[] {
+  const { stored, relation, around } = sides;
+  const { own, after } = ends(sides);
+  const goneBefore = stored.gone?.[relation.oid] ?? [];
   return own.flatMap((attribute): Candidate[] => {
-    const root = now.columns.find((each) => each.name === attribute.name);
-    if (root !== undefined) return [candidate({ stored, now, mirrored }, root.attnum)];
-    // One that was known, or one that came and went: it may have had any name.
-    return before.includes(attribute.attnum) ? [] : [{ attnum: null, names: [], types: [], when: 'gone' }];
+    const root = after.find((each) => each.name === attribute.name);
+    if (around?.before == null) {
+      if (root !== undefined) return [candidate(sides, root.attnum)];
+      // One that was known, or one that came and went: it may have had any name.
+      return goneBefore.includes(attribute.attnum) ? [] : [nameless];
+    }
+    const then = around.before.own.find((each) => each.attnum === attribute.attnum);
+    const rootThen = around.before.columns.find((each) => each.name === then?.name);
+    const known = root ?? rootThen;
+    if (known !== undefined) return [candidate(sides, known.attnum)];
+    return then === undefined ? [nameless] : [];
   });
+}
+
+const nameless: Candidate = { attnum: null, names: [], types: [], when: 'gone' };
+
+interface Known {
+  readonly attnum: number;
+  readonly name: string;
+  readonly type: string;
+  readonly generated?: boolean;
+}
+
+// The columns before and after the relation's place.
+function ends({ stored, now, own, around }: MetSides): {
+  readonly own: readonly SeenAttribute[];
+  readonly before: readonly Known[];
+  readonly after: readonly Known[];
+} {
+  const known = [...stored.columns.filter((each) => !each.dropped), ...(stored.passing ?? [])];
+  return {
+    own: around?.after.own ?? own,
+    before: around?.before?.columns ?? known,
+    after: around?.after.columns ?? now.columns,
+  };
 }
 
 /** With what a relation of a partition says of columns that the partition had: they do not come back. */
@@ -159,35 +205,26 @@ export function partitionsGone(
     : { ...stored.gone, [relation.oid]: gone };
 }
 
-function candidate(
-  { stored, now, mirrored }: Pick<MetSides, 'stored' | 'now' | 'mirrored'>,
-  attnum: number,
-): Candidate {
-  const before =
-    stored.columns.find((each) => each.attnum === attnum && !each.dropped) ??
-    stored.passing?.find((each) => each.attnum === attnum);
-  const present = now.columns.find((each) => each.attnum === attnum);
+function candidate(sides: MetSides, attnum: number): Candidate {
+  const { stored, now, mirrored } = sides;
+  const { before: then, after } = ends(sides);
+  const before = then.find((each) => each.attnum === attnum);
+  const present = after.find((each) => each.attnum === attnum);
   const known = [before, present].filter((each) => each !== undefined);
-  const borne = before === undefined && present !== undefined ? bornBefore({ stored, now }, present) : [];
-  const names = [...known, ...borne].map((each) => each.name);
-  const types = [...known, ...borne].map((each) => each.type);
+  const last = now.columns.find((each) => each.attnum === attnum) ?? present;
   const silent =
-    present?.generated === true ||
+    last?.generated === true ||
     stored.computed?.some((each) => each.attnum === attnum) === true ||
-    isExcluded({ stored, mirrored }, attnum, present?.name);
-  const when = silent ? 'silent' : present === undefined ? 'gone' : before === undefined ? 'new' : 'there';
-  const renamed = before !== undefined && present !== undefined && before.name !== present.name;
-  return { attnum, names, types, when, renamed };
-}
-
-// One that was made when another had gone may have had that one's name, until it got its own: rows say the same of either. With a
-// key, values of a type that it has no more are read anew; without one the rows must be told apart by all that they hold.
-function bornBefore({ stored, now }: Pick<MetSides, 'stored' | 'now'>, present: SeenColumn) {
-  const gone = [...stored.columns.filter((each) => !each.dropped), ...(stored.passing ?? [])];
-  return gone.filter(
-    ({ attnum, type }) =>
-      (type === present.type || stored.key === null) && !now.columns.some((each) => each.attnum === attnum),
-  );
+    isExcluded({ stored, mirrored }, attnum, last?.name);
+  const isThere = before !== undefined && present !== undefined;
+  return {
+    attnum,
+    names: known.map(({ name }) => name),
+    types: known.map(({ type }) => type),
+    when: silent ? 'silent' : isThere ? 'there' : present === undefined ? 'gone' : 'new',
+    renamed: isThere && before.name !== present.name,
+    retyped: isThere && before.type !== present.type,
+  };
 }
 
 function sameAsNow({ now, stored, mirrored }: MetSides, met: readonly Met[]): boolean {

@@ -25,6 +25,7 @@ import { place } from './met.ts';
 import { outdatedRelations } from './outdated.ts';
 import type { Recopied, TablePlan } from './reshape.ts';
 import { hasRewritten, Looks } from './rewritten.ts';
+import { type Around, Sightings } from './sightings.ts';
 
 export interface RelationsDeps {
   readonly work: MirrorWork;
@@ -92,6 +93,9 @@ export class RelationBook {
   readonly #last = new Map<number, Meeting>();
   #early: Early | null = null;
   readonly #looks = new Looks();
+  readonly #sightings = new Sightings();
+  /** Where a table's shape was agreed on last. */
+  readonly #agreedAt = new Map<string, Lsn>();
   #ids = 0;
   /** The target is not as it was inspected when the session began. */
   #reshaped = false;
@@ -152,7 +156,8 @@ export class RelationBook {
     const follows = this.#deps.work.options.schema_changes !== 'off';
     const exact = at.exact ?? false;
     const past = hasRewritten({ mirrored, stored, now }) && this.#looks.isPast(name, { now, lsn, place: at.finalLsn });
-    const sides = { mirrored, relation, types, whole, stored, now, own, source, target, follows, exact, past };
+    const around = at.open === true ? null : this.#around(relation, name, at);
+    const sides = { mirrored, relation, types, whole, stored, now, own, source, target, follows, exact, past, around };
     const snapshotLsn = this.#copied.get(name)?.snapshotLsn ?? null;
     // What is in the copy needs nothing: the copy was made of a later table.
     const isCopied = snapshotLsn !== null && at.finalLsn < snapshotLsn;
@@ -169,6 +174,7 @@ export class RelationBook {
     for (const note of agreed.notes) await this.#deps.note(note);
     // What is remembered of the copy is of a later table.
     if (!isCopied) this.#shapes.set(name, agreed.shape);
+    if (!isCopied && at.open !== true) this.#agreedAt.set(name, at.finalLsn);
     if (at.open === true) {
       const before = this.#early?.shapes.get(name)?.before ?? stored;
       this.#early?.shapes.set(name, { before, met: agreed.shape });
@@ -211,7 +217,8 @@ export class RelationBook {
     const before = this.#last.get(relation.oid);
     const oid = before === undefined ? undefined : this.#shapes.get(showTable(before.table.from))?.oid;
     if (before?.message !== message || oid === undefined) return null;
-    const { table: now, own, snapshot } = await look(this.#deps.source, { oid, xid, relation, open });
+    const { table: now, own, snapshot, lsn } = await look(this.#deps.source, { oid, xid, relation, open });
+    if (now !== null) this.#sightings.saw(relation.oid, { columns: now.columns, own, lsn, snapshot });
     const last = this.#last.get(relation.oid);
     if (now === null || last?.message !== message || last.seen !== JSON.stringify([now, own])) return null;
     const { from } = last.table;
@@ -295,6 +302,7 @@ export class RelationBook {
     this.#shapes.set(name, shape);
     this.#looks.close(name);
     this.#forget(mirrored);
+    this.#agreedAt.set(name, lsn);
     this.#copied.set(name, { table: name, snapshotLsn: lsn, finished: true });
   }
 
@@ -339,6 +347,7 @@ export class RelationBook {
       // It was dropped, and its rows with it.
       if (now === null && this.#full) return null;
       if (now === null || (!this.#full && !sameTable(now, mirrored.from))) throw moved(mirrored, now);
+      this.#sightings.saw(relation.oid, { columns: now.columns, own, lsn, snapshot });
       const seen = JSON.stringify([now, own]);
       const isSame = last?.message === JSON.stringify(relation) && last.seen === seen;
       if (isSame && !at.reshaped && !this.#looks.isOpen(showTable(mirrored.from))) {
@@ -351,6 +360,10 @@ export class RelationBook {
         return { now, types, own, lsn, snapshot, last, seen, source, target };
       }
     }
+  }
+
+  #around({ oid }: Relation, name: string, { xid, finalLsn }: Place): Around | null {
+    return this.#sightings.around(oid, { xid, place: finalLsn, known: this.#agreedAt.get(name) });
   }
 
   #plan(sides: ChangeSides, { xid, reshaped, settled }: Place): Unfit | 'text' | null {

@@ -23,7 +23,7 @@ import type { Connection } from '../pg/client.ts';
 import { formatLsn, type Lsn } from '../pg/lsn.ts';
 import { ident, type Sql, sql, trusted } from '../pg/sql.ts';
 import { type Column, showTable, type Table, type TableName } from '../pg/table.ts';
-import { agree } from './agree.ts';
+import { agree, sameType } from './agree.ts';
 import { type ColumnChange, planChanges } from './changes.ts';
 import { place } from './met.ts';
 import { copyAnew, emptyTable, withLaterTable } from './recopy.ts';
@@ -212,7 +212,11 @@ class Reshaping {
     const blind = this.#fetches.filter((change) => change.why !== 'by hand');
     // A type that has become another by now: there will be nothing to read its values by then, either.
     const passing = changes.flatMap((each) => (each.kind === 'retype' && each.source === null ? [each] : []));
-    const all = [...blind, ...passing];
+    // So has one that is new: rows that are older than it may have shown something.
+    const added = changes.flatMap((each) =>
+      each.kind === 'add' && !sameType(each.source.type.text, each.type.text) ? [each] : [],
+    );
+    const all = [...blind, ...passing, ...added];
     if (all.length === 0 || !(await hasRows(this.#deps.target, target))) return false;
     // Where they cannot be read again, what a wider type most likely holds must do.
     return all.some((each) => !this.#widens(each)) || (await mayReadAgain(this.#deps.work, this.#deps));
