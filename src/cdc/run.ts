@@ -29,6 +29,8 @@ export interface CdcDeps {
   readonly spill: Spill | null;
   /** A backlog of that much log is read in chunks before the stream is followed; 0: none is. */
   readonly catchUpBytes: number;
+  /** How long the target may take nothing of it before the rest is left to the stream; left out: 30 s. */
+  readonly catchUpStallMs?: number | undefined;
 }
 
 const positionEveryMs = 1_000;

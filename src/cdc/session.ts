@@ -70,6 +70,7 @@ export interface SessionDeps {
   readonly spill: Spill | null;
   /** A backlog of that much log is read in chunks first; 0: it comes in the stream. */
   readonly catchUpBytes: number;
+  readonly catchUpStallMs?: number | undefined;
   readonly onChange: () => void;
   readonly readings: Readings;
   /** Gets what must be closed, last first. */
@@ -174,7 +175,9 @@ async function openChanges(
 ): Promise<Pick<Session, 'stream' | 'streamed'>> {
   const { work, repl, slot, from, binary, spill, onChange, defer } = deps;
   const where = { slot, publication: work.publication.name, from, binary, onChange };
-  const options = { ...where, leastBytes: deps.catchUpBytes };
+  const onLeft = (why: string) =>
+    void deps.report.note(`what waits on the source is left to the stream: ${why}`).catch(() => {});
+  const options = { ...where, leastBytes: deps.catchUpBytes, onLeft, stallMs: deps.catchUpStallMs };
   const catchUp = (await mayCatchUp(deps.source, options)) ? await beginCatchUp(work, options, signal) : null;
   if (catchUp !== null) {
     defer(() => catchUp[Symbol.asyncDispose]());

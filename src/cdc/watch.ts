@@ -71,7 +71,8 @@ export class Watcher {
     this.#full = work.options.schema_changes === 'full';
     this.#note = note;
     for (const mirrored of work.tables) {
-      const { shape, leaves } = remembered.get(showTable(mirrored.from)) ?? {};
+      const { shape, leaves, emptiedBy } = remembered.get(showTable(mirrored.from)) ?? {};
+      if (emptiedBy != null) this.#written.truncated(showTable(mirrored.from), emptiedBy);
       if (shape != null) this.#tables.set(shape.oid, mirrored);
       if (shape != null) this.#shapes.set(showTable(mirrored.from), shape);
       if (leaves != null) this.#leaves.set(showTable(mirrored.from), leaves);

@@ -24,7 +24,7 @@ import { connectPeer } from './connect.ts';
 import { setUpOrigin } from './origin.ts';
 import { cells, readLength } from './pgoutput.ts';
 import { writeSchemaChange } from './schema-changes.ts';
-import { type Shape, writeMemories } from './shape.ts';
+import { type Shape, writeEmptied, writeMemories } from './shape.ts';
 import type { TableEffect } from './staging.ts';
 
 // Below that many changes, a COPY and a merge cost more than they save.
@@ -233,9 +233,13 @@ export class Applier implements AsyncDisposable {
     await this.#db.close();
   }
 
-  // With the first rows after a change of a table's columns, in their transaction.
+  // With the first rows after a change of a table's columns, or what emptied it, in their transaction.
   async #remember(piece: Piece): Promise<void> {
     const memories = new Map<string, { readonly id: number; readonly shape: Shape }>();
+    const emptied = piece.steps.flatMap((step) =>
+      step.kind === 'truncate' ? [{ tables: step.tables.map(({ from }) => showTable(from)), xid: step.xid }] : [],
+    );
+    await writeEmptied(this.#db, this.#work, emptied);
     for (const step of piece.steps) {
       if (step.kind !== 'changes') continue;
       for (const table of step.relations.values()) {

@@ -17,6 +17,10 @@ export interface CatchUpOptions extends Omit<StreamOptions, 'blocks'> {
   readonly leastBytes: number;
   /** Opens another connection like the first: the slot itself is moved over it. */
   readonly connect: () => Promise<Connection>;
+  /** Told why a backlog, or its rest, is left to the stream before it is at its end. */
+  readonly onLeft: (why: string) => void;
+  /** How long the target may take nothing; 30 s. */
+  readonly stallMs?: number | undefined;
 }
 
 // A walsender makes two calls into the kernel for each change, to look for our answers and to send. A function's rows go out by buffers:
@@ -110,10 +114,12 @@ export class CatchUp implements ChangeSource, AsyncDisposable {
       await connection.run(sql`select pg_catalog.set_config('work_mem', ${workMem}, false)`);
       catchUp = new CatchUp(connection, options, copy);
       if (await catchUp.#probe()) return catchUp;
-    } catch {
+      options.onLeft('a large transaction comes first');
+    } catch (error) {
       // No free slot, no right to make one, values that are much longer than in the log: nothing that the stream needs or minds.
       const isOurs = catchUp !== undefined && catchUp.#end instanceof CaughtUp;
       if (connection.lost.aborted && !isOurs) throw lostError(connection);
+      if (!isOurs) options.onLeft(toSluiceError(error).message);
     }
     if (catchUp !== undefined) catchUp.#abandon();
     return null;
@@ -197,7 +203,10 @@ export class CatchUp implements ChangeSource, AsyncDisposable {
     try {
       while (!this.#closing && !this.#large) {
         const { end, at, restart } = await this.#where();
-        if (at - restart > mostAgainBytes) break;
+        if (at - restart > mostAgainBytes) {
+          this.#options.onLeft('a transaction that is open on the source would be decoded again with each chunk');
+          break;
+        }
         if (toEnd && at >= this.#goal && end - at < closeBytes) break;
         logBytes = nextLogBytes(logBytes, { log: at - from, sent: this.#chunkBytes });
         from = at;
@@ -205,14 +214,22 @@ export class CatchUp implements ChangeSource, AsyncDisposable {
         this.#goal = toEnd ? end : at + logBytes;
         await this.#readChunk();
       }
+      if (this.#large) this.#options.onLeft('a large transaction comes next');
       this.#endWith(new CaughtUp());
     } catch (error) {
       const known = toSluiceError(error);
       const isLost = known.kind === 'connection_lost' || this.#connection.lost.aborted;
       // What a chunk needs beyond a stream (a temporary file, say) is no reason to stop; that the session or server was ended is.
       if (isLost || known.sqlstate.startsWith('57P')) this.#endWith(isLost ? lostError(this.#connection) : known);
-      else this.#endWith(new CaughtUp(undefined, { cause: error }));
+      else this.#leave(known.message, error);
     }
+  }
+
+  // What has come whole is still to be taken.
+  #leave(why: string, cause?: unknown): void {
+    if (this.#end !== undefined || this.#closing) return;
+    this.#options.onLeft(why);
+    this.#endWith(new CaughtUp(why, { cause }));
   }
 
   /** End of the log, how far the chunks have come, and where the next one begins to decode. */
@@ -269,17 +286,17 @@ export class CatchUp implements ChangeSource, AsyncDisposable {
     this.#count(at);
     // Nobody takes what the first chunk brings before it has come whole.
     if (this.#probing) {
-      if (this.#waitingBytes >= mostWaitingBytes) this.#giveUp();
+      if (this.#waitingBytes >= mostWaitingBytes) this.#giveUp('its values are much longer than they are in the log');
     } else if (this.#stalled === null && this.#holds(1)) {
       this.#socket.pause();
-      this.#stalled = setTimeout(() => this.#giveUp(), mostStalledMs);
+      const stallMs = this.#options.stallMs ?? mostStalledMs;
+      this.#stalled = setTimeout(() => this.#giveUp(`the target took nothing for ${stallMs / 1000} s`), stallMs);
     }
     this.#options.onChange();
   }
 
-  // What has come whole is still to be taken.
-  #giveUp(): void {
-    this.#endWith(new CaughtUp());
+  #giveUp(why: string): void {
+    this.#leave(why);
     this.#connection.destroy();
   }
 
@@ -315,7 +332,7 @@ export class CatchUp implements ChangeSource, AsyncDisposable {
       const broken = await this.#other.then((other) => other.lost.aborted).catch(() => true);
       if (broken) this.#other = null;
       // Who else reads it is seen at the target; what is gone, when a session begins.
-      else if (toSluiceError(error).sqlstate !== objectInUse) this.#endWith(new CaughtUp(undefined, { cause: error }));
+      else if (toSluiceError(error).sqlstate !== objectInUse) this.#leave(toSluiceError(error).message, error);
     }
   }
 

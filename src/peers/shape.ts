@@ -60,6 +60,8 @@ export interface ShapeLeaf extends TableName {
 export interface Remembered {
   readonly shape: Shape | null;
   readonly leaves: readonly ShapeLeaf[] | null;
+  /** The source's transaction that emptied the whole table last, of those that were applied; null: none, or by an older version. */
+  readonly emptiedBy: number | null;
 }
 
 type Owner = Pick<MirrorWork, 'id' | 'name' | 'token'> & { readonly target: { readonly metadataSchema: string } };
@@ -97,10 +99,15 @@ export function shapeLeaves(table: Table): readonly ShapeLeaf[] {
 /** What is remembered, by showTable of the source's name. */
 export async function readRemembered(db: Connection, owner: Owner): Promise<ReadonlyMap<string, Remembered>> {
   const s = ident(owner.target.metadataSchema);
-  const rows = await db.query<{ source_table: string } & Remembered>(
-    sql`select source_table, shape, leaves from ${s}.copied_tables where mirror_id = ${owner.id}`,
+  const rows = await db.query<{ source_table: string; emptied_by: string | null } & Omit<Remembered, 'emptiedBy'>>(
+    sql`select source_table, shape, leaves, emptied_by from ${s}.copied_tables where mirror_id = ${owner.id}`,
   );
-  return new Map(rows.map(({ source_table: table, shape, leaves }) => [table, { shape, leaves }]));
+  return new Map(
+    rows.map(({ source_table: table, shape, leaves, emptied_by: by }) => [
+      table,
+      { shape, leaves, emptiedBy: by === null ? null : Number(by) },
+    ]),
+  );
 }
 
 /** A table (showTable of the source's name) and what to remember of it; what is left out stays. */
@@ -122,6 +129,22 @@ export async function writeMemories(db: Connection, owner: Owner, memories: read
       from pg_catalog.jsonb_array_elements(${json}::jsonb) as m
       on conflict (mirror_id, source_table) do update set
         shape = coalesce(excluded.shape, c.shape), leaves = coalesce(excluded.leaves, c.leaves)`);
+  }
+}
+
+/**
+ * Remembers which transaction of the source emptied partitioned tables (showTable of the source's names), inside the caller's
+ * transaction: it explains their partitions' files to a later session.
+ */
+export async function writeEmptied(
+  db: Connection,
+  owner: Owner,
+  emptied: readonly { readonly tables: readonly string[]; readonly xid: number }[],
+): Promise<void> {
+  const s = ident(owner.target.metadataSchema);
+  for (const { tables, xid } of emptied) {
+    await db.run(sql`update ${s}.copied_tables set emptied_by = ${xid}
+      where mirror_id = ${owner.id} and source_table = any(${[...tables]}::text[]) and leaves is not null`);
   }
 }
 

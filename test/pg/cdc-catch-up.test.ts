@@ -12,6 +12,7 @@ const tables = `create table t (id int primary key, v text);
 const mirrored = ['t', 'log', 'late'];
 const always = { catchUpBytes: 1 } as const;
 const inChunks = expect.stringContaining('is read in chunks');
+const left = (why: string) => expect.stringMatching(`is left to the stream: ${why}`);
 
 // Small transactions, with updates, deletes and rows that are the same as others.
 const small = (from: number, to: number) => `do $$ begin
@@ -124,6 +125,7 @@ test('a transaction that comes in blocks is left to the stream, with all that fo
   await atEnd(f);
   await running.stop();
   expect(f.notes).toContainEqual(inChunks);
+  expect(f.notes).toContainEqual(left('a large transaction comes next'));
   // Where it is the first of all, nothing is read in chunks.
   await source.exec('update late set v = v || id');
   await source.exec(small(1001, 1100));
@@ -132,6 +134,30 @@ test('a transaction that comes in blocks is left to the stream, with all that fo
   await atEnd(f);
   await again.stop();
   expect(f.notes).not.toContainEqual(inChunks);
+  expect(f.notes).toContainEqual(left('a large transaction comes first'));
+});
+
+test('a target that takes nothing for long leaves the rest to the stream, which holds back no row versions of the source', async () => {
+  await using source = await testDatabase(18);
+  await using target = await testDatabase(14);
+  const f = await following({ source, target, tables, mirrored, ...always, catchUpStallMs: 700 });
+  await source.exec('alter table late alter v set storage external');
+  await source.exec(`do $$ begin for i in 1..900 loop
+    insert into late select i * 10 + g, repeat(md5((i * 10 + g)::text), 250) from generate_series(1, 8) g; commit; end loop; end $$`);
+  const locking = await target.connect();
+  await locking.run(trusted('begin; lock table late in access exclusive mode'));
+  const running = f.start();
+  await until('the rest is left to the stream', async () =>
+    f.notes.some((note) => /left to the stream: the target took nothing for 0.7 s/.test(note)),
+  );
+  await until('no chunk is open on the source', async () => {
+    const [row] = await source.exec<{ n: number }>(`select count(*)::int as n from pg_stat_activity
+      where datname = current_database() and backend_xmin is not null and application_name like 'sluice catch-up %'`);
+    return row?.n === 0;
+  });
+  await locking.run(trusted('commit'));
+  await atEnd(f);
+  await running.stop();
 });
 
 test('values that are much longer than in the log do not wait for a reader that is not there yet', async () => {
@@ -145,6 +171,7 @@ test('values that are much longer than in the log do not wait for a reader that 
   await f.settle();
   await running.stop();
   expect(f.notes).not.toContainEqual(inChunks);
+  expect(f.notes).toContainEqual(left('its values are much longer'));
   const shown = 'select count(*)::int as n, sum(length(v))::int as length from late';
   expect(await target.exec(shown)).toEqual([{ n: 700, length: 35_000_000 }]);
 });
@@ -204,4 +231,7 @@ test.each([
   await atEnd(f);
   await running.stop();
   expect(f.notes).not.toContainEqual(inChunks);
+  const refused = left('function .* does not exist');
+  if (options === always) expect(f.notes).toContainEqual(refused);
+  else expect(f.notes).not.toContainEqual(left(''));
 });

@@ -4,7 +4,7 @@ import { settled } from '../support/ddl.ts';
 import { everything, quieted } from '../support/ddl-full.ts';
 import { following } from '../support/following.ts';
 import { testDatabase } from '../support/servers.ts';
-import { until } from '../support/wait.ts';
+import { until, untilLate } from '../support/wait.ts';
 
 test('partitions that came, went and changed places before a partitioned table could be read again follow with all their rows', async () => {
   await using source = await testDatabase(18);
@@ -72,6 +72,35 @@ test.each(process.env.SLUICE_LONG_TESTS === '1' ? all : all.slice(0, 1))(
     await running.stop();
   },
 );
+
+test('a session knows what emptied a partitioned table in the one before, though nobody looked in between', async () => {
+  await using source = await testDatabase(18);
+  await using target = await testDatabase(14);
+  const options = { soft_delete: true, synced_at_col_name: '' };
+  const f = await following({ source, target, tables: halves, mirrored: ['p'], options });
+  for (const table of ['p', 'mark']) await target.exec(`alter table ${table} add "_PEERDB_IS_DELETED" boolean`);
+  const first = f.start();
+  await f.settle();
+  await first.stop();
+  const before = await target.exec(`select leaves from _sluice.copied_tables where source_table = 'public.p'`);
+  const second = f.start();
+  await f.settle();
+  await source.exec(`truncate p; insert into p values (7, 1, 'a'), (8, 2, 'b')`);
+  await Promise.race([f.settle(), second.done]);
+  await second.stop();
+  // It was ended before it looked.
+  expect(await target.exec(`select leaves from _sluice.copied_tables where source_table = 'public.p'`)).toEqual(before);
+  const third = f.start();
+  const known = async () => {
+    const [row] = await target.exec<{ now: unknown }>(
+      `select leaves as now from _sluice.copied_tables where source_table = 'public.p'`,
+    );
+    return JSON.stringify(row?.now) !== JSON.stringify((before[0] as { leaves: unknown }).leaves);
+  };
+  await Promise.race([untilLate('the new files are known', known), third.done]);
+  await third.stop();
+  expect(f.notes.filter((note) => note.includes('read whole again'))).toEqual([]);
+});
 
 test('a partitioned table is not read again where the stream tells of TRUNCATE, or a change of columns wrote it anew', async () => {
   await using source = await testDatabase(18);

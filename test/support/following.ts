@@ -65,6 +65,7 @@ export interface FollowingOptions {
   readonly spill?: Spill | null;
   /** As CdcDeps has it. */
   readonly catchUpBytes?: number;
+  readonly catchUpStallMs?: number;
 }
 
 const plain = { sslMode: 'disable' } as const;
@@ -145,8 +146,9 @@ export async function following(options: FollowingOptions): Promise<Following> {
       };
       const spill = options.spill === undefined ? testSpill : options.spill;
       const catchUpBytes = options.catchUpBytes ?? testCatchUpBytes;
+      const { catchUpStallMs } = options;
       const done = runCdc(
-        { work: followed.work, report: told, log: silentLog, spill, catchUpBytes },
+        { work: followed.work, report: told, log: silentLog, spill, catchUpBytes, catchUpStallMs },
         controller.signal,
       );
       // A failure is looked at by stop(), or by whoever awaits done.
