@@ -176,7 +176,8 @@ async function writePosition(db: Connection, mirrorId: string, taken: Gathered):
   // What a batch brought is durable; a position that was asked for before it is older.
   const applied = lastBatch === undefined ? null : formatLsn(lastBatch.endLsn);
   const at = position?.at.toISOString() ?? null;
-  const behindSince = position?.behindSince?.toISOString() ?? null;
+  const behindSince = position?.oldestCommitAt?.toISOString() ?? null;
+  const isKnown = position !== undefined && position.oldestCommitAt !== undefined;
   await db.run(sql`insert into sluice_private.positions as p
       (mirror_id, received_lsn, durable_lsn, source_lsn, source_committed_at, observed_at, behind_since)
     values (${mirrorId}, greatest(${received}::pg_lsn, ${applied}), greatest(${durable}::pg_lsn, ${applied}),
@@ -187,7 +188,8 @@ async function writePosition(db: Connection, mirrorId: string, taken: Gathered):
       source_lsn = greatest(excluded.source_lsn, p.source_lsn),
       source_committed_at = coalesce(excluded.source_committed_at, p.source_committed_at),
       observed_at = coalesce(excluded.observed_at, p.observed_at),
-      behind_since = case when excluded.observed_at is null then p.behind_since else excluded.behind_since end,
+      behind_since = case when ${isKnown} then excluded.behind_since
+        when excluded.observed_at is null then p.behind_since else coalesce(p.behind_since, p.observed_at) end,
       changed_at = now()`);
 }
 

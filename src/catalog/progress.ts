@@ -57,8 +57,11 @@ export interface Position {
   readonly received: Lsn;
   readonly durable: Lsn;
   readonly sourceEnd: Lsn;
-  /** When the oldest transaction that was received and is not durable was committed; null: none was. */
-  readonly oldestCommitAt: Date | null;
+  /**
+   * When the oldest transaction that was received and is not durable was committed: since then the target is behind, as log without a
+   * commit is of nobody's concern. Null: none was; undefined: nothing was received yet that would tell, and it is behind since it was last seen not to be, at most.
+   */
+  readonly oldestCommitAt: Date | null | undefined;
 }
 
 /** With the times at which it was said, which are earlier than those at which it is written. */
@@ -73,8 +76,6 @@ export interface TimedPart extends PartProgress {
 export interface TimedPosition extends Position {
   /** When the source was asked. */
   readonly at: Date;
-  /** Since when the oldest thing waits that was received and is not durable yet; null: all is. */
-  readonly behindSince: Date | null;
 }
 
 /** What gathered since the last write. A table that is planned anew forgets what was gathered of it. */
@@ -211,9 +212,7 @@ export class Progress {
   }
 
   position(position: Position): void {
-    const at = new Date();
-    // Log without a commit is of nobody's concern yet.
-    this.#gathered.position = { ...position, at, behindSince: position.oldestCommitAt };
+    this.#gathered.position = { ...position, at: new Date() };
   }
 
   objects(lines: readonly ObjectLine[]): void {

@@ -39,8 +39,11 @@ export interface ReportedPosition {
   readonly received: Lsn;
   readonly durable: Lsn;
   readonly sourceEnd: Lsn;
-  /** When the oldest transaction that is here and not durable was committed on the source, by our clock; null: none is here. */
-  readonly oldestCommitAt: Date | null;
+  /**
+   * When the oldest transaction that is here and not durable was committed on the source, by our clock; null: none is here; undefined:
+   * not all has come yet that waited when the session began.
+   */
+  readonly oldestCommitAt: Date | null | undefined;
 }
 
 export interface CdcReport {

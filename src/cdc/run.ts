@@ -9,7 +9,7 @@ import { connectSides } from '../peers/connect.ts';
 import { databaseIdentity, isBroughtFrom } from '../peers/origin.ts';
 import { syncSequences } from '../peers/sequences.ts';
 import { moveFreeSequences } from '../peers/sequences-free.ts';
-import { laterLsn, parseLsn } from '../pg/lsn.ts';
+import { type Lsn, laterLsn, parseLsn } from '../pg/lsn.ts';
 import { sql } from '../pg/sql.ts';
 import { follow } from './follow.ts';
 import { Heartbeat } from './heartbeat.ts';
@@ -165,6 +165,7 @@ async function watchPosition(session: Session, positions: Positions, signal: Abo
   const { heartbeat_interval: interval } = session.work.options;
   const heartbeat = new Heartbeat(session.source, interval, (message) => session.report.noteOnce(message));
   let clocks = { took: Number.POSITIVE_INFINITY, ahead: 0 };
+  let firstEnd: Lsn | undefined;
   while (!signal.aborted) {
     const asked = Date.now();
     const { lsn, clock } = await session.source.one<{ lsn: string; clock: number }>(sql`select
@@ -175,13 +176,16 @@ async function watchPosition(session: Session, positions: Positions, signal: Abo
     const { durable } = positions;
     const received = laterLsn(stream.received, durable);
     positions.sourceEnd = parseLsn(lsn);
+    firstEnd ??= positions.sourceEnd;
     // The source's clock may be another than ours: it told its time half way between question and answer, or nearly so where the
     // answer came fast.
     const took = Date.now() - asked;
     if (took <= clocks.took) clocks = { took, ahead: Number(clock) - asked - took / 2 };
     else clocks = { ...clocks, took: clocks.took * 1.1 + 0.1 };
     const oldest = positions.oldestCommitAt();
-    const oldestCommitAt = oldest === null ? null : new Date(oldest.getTime() - clocks.ahead);
+    // Of what waited on the source when the session began not all may have come yet.
+    const nothing = received < firstEnd ? undefined : null;
+    const oldestCommitAt = oldest === null ? nothing : new Date(oldest.getTime() - clocks.ahead);
     report.position({ received, durable, sourceEnd: positions.sourceEnd, oldestCommitAt });
     await heartbeat.beat(positions.sourceEnd);
     await rest(positionEveryMs, signal);

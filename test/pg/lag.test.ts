@@ -117,7 +117,7 @@ test('what waits counts from its commit on the source, however late it comes to 
   await holder.client.query('begin; insert into a values (1)');
   const positions: ReportedPosition[] = [];
   const running = f.start({ position: (now) => void positions.push(now) });
-  const waits = () => positions.find(({ oldestCommitAt }) => oldestCommitAt !== null);
+  const waits = () => positions.find(({ oldestCommitAt }) => oldestCommitAt != null);
   const oldest = (await until('it waits', waits)).oldestCommitAt?.getTime() ?? 0;
   // The two clocks are one here, but for how exactly the one tells the other.
   expect(oldest).toBeGreaterThan(before - 900);
@@ -146,7 +146,33 @@ test('the seconds of a mirror are those since that commit', async () => {
   });
   await progress.flush();
   expect((await lag(world)).lag_seconds).toBeGreaterThan(3_599);
-  progress.position({ received: 200n, durable: 200n, sourceEnd: 200n, oldestCommitAt: null });
+  // A session that has received nothing yet knows no better.
+  const unknown = { received: 100n, durable: 100n, sourceEnd: 300n, oldestCommitAt: undefined };
+  progress.position(unknown);
+  await progress.flush();
+  expect((await lag(world)).lag_seconds).toBeGreaterThan(3_599);
+  progress.position({ received: 300n, durable: 300n, sourceEnd: 300n, oldestCommitAt: null });
   await progress.flush();
   expect((await lag(world)).lag_seconds).toBe(0);
+  // Nor one that begins after a pause: the target was not behind when it was seen last, and may be since then.
+  await world.database.exec(`update sluice_private.positions set observed_at = now() - interval '2 hours'`);
+  progress.position({ ...unknown, sourceEnd: 400n });
+  await progress.flush();
+  expect((await lag(world)).lag_seconds).toBeGreaterThan(7_199);
+  progress.position({ received: 400n, durable: 400n, sourceEnd: 400n, oldestCommitAt: null });
+  await progress.flush();
+  expect((await lag(world)).lag_seconds).toBe(0);
+});
+
+test('a session that has received nothing of what waits on the source does not say that nothing waits', async () => {
+  await using source = await testDatabase(18);
+  await using target = await testDatabase(14);
+  const f = await following({ source, target, tables: 'create table a (id int primary key)', mirrored: ['a'] });
+  await source.exec('insert into a select generate_series(1, 20000)');
+  const positions: ReportedPosition[] = [];
+  const running = f.start({ position: (now) => void positions.push(now) });
+  await f.settle();
+  await running.stop();
+  expect(positions[0]).toBeDefined();
+  expect(positions[0]?.oldestCommitAt).not.toBeNull();
 });
