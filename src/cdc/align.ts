@@ -39,6 +39,7 @@ interface Way {
 
 // The best way and the next one, which tells how sure the best is.
 type Ways = readonly Way[];
+const none: Ways = [];
 
 /**
  * Columns come in the order of their numbers, a column that was there before and is there now was there in between, and one is
@@ -74,10 +75,10 @@ interface Step {
 }
 
 function start(count: number): Row {
-  const none = (): Ways[] => Array.from({ length: count + 1 }, () => []);
-  const open = none();
+  const empty = (): Ways[] => Array.from({ length: count + 1 }, () => none);
+  const open = empty();
   open[0] = [{ cost: 0, path: null }];
-  return { open, closed: none() };
+  return { open, closed: empty() };
 }
 
 function step({ open, closed }: Row, columns: readonly NamedColumn[], of: Step): Row {
@@ -85,16 +86,17 @@ function step({ open, closed }: Row, columns: readonly NamedColumn[], of: Step):
   const { when } = candidate;
   const taken = (i: number): Ways => {
     const column = columns[i - 1];
-    if (column === undefined) return [];
+    const before = open[i - 1] ?? none;
+    if (column === undefined || before.length === 0) return none;
     const cost = costOf(column, of);
-    return (open[i - 1] ?? []).map((way) => ({ cost: way.cost + cost, path: { candidate, before: way.path } }));
+    return before.map((way) => ({ cost: way.cost + cost, path: { candidate, before: way.path } }));
   };
   const next: Row = { open: [], closed: [] };
   for (let i = 0; i <= columns.length; i++) {
-    const skippedOpen = when === 'there' || when === 'new' ? [] : (open[i] ?? []);
+    const skippedOpen = when === 'there' || when === 'new' ? none : (open[i] ?? none);
     next.open.push(better(skippedOpen, taken(i)));
-    const skippedClosed = when === 'there' ? [] : (closed[i] ?? []);
-    const closing = when === 'new' ? (open[i] ?? []) : [];
+    const skippedClosed = when === 'there' ? none : (closed[i] ?? none);
+    const closing = when === 'new' ? (open[i] ?? none) : none;
     // A column of unknown age may stand among those that were not there yet; it was not there either, then.
     next.closed.push(better(skippedClosed, closing));
   }
@@ -102,6 +104,8 @@ function step({ open, closed }: Row, columns: readonly NamedColumn[], of: Step):
 }
 
 function better(a: Ways, b: Ways): Ways {
+  if (a.length === 0) return b;
+  if (b.length === 0) return a;
   return [...a, ...b].toSorted((one, other) => one.cost - other.cost).slice(0, 2);
 }
 
