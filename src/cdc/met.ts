@@ -56,7 +56,7 @@ export function place(sides: MetSides): Placed {
   if (sides.exact) return placeNow(sides, columns);
   const isRoot = sides.whole || sides.own.length === 0;
   const candidates = isRoot ? rootCandidates(sides) : leafCandidates(sides);
-  const rewritten = sides.stored.node == null || sides.stored.node !== sides.now.node;
+  const rewritten = sides.stored.node != null && sides.stored.node !== sides.now.node;
   const isOrdered = sides.whole || sides.own.length > 0;
   let found: Alignment = isOrdered ? align(columns, candidates, { rewritten }) : 'unknown';
   // Where all columns are published, what was known of them is not what they were.
