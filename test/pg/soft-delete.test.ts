@@ -119,9 +119,12 @@ describe.each([
     let run = f.start();
     await story(f, from, async () => {
       // The session that applies is cut, wherever it is; what it had not committed comes again.
-      await target.exec(
-        `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name like 'sluice apply%'`,
-      );
+      await until('a session is struck', async () => {
+        const struck = await target.exec(
+          `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name like 'sluice apply%'`,
+        );
+        return struck.length > 0;
+      });
       await run.done.catch(() => undefined);
       run = f.start();
     });
