@@ -1,6 +1,6 @@
 // Gathers the stream into whole source transactions. Pure: bytes and times in, pieces out.
 import type { AppliedTable } from '../peers/apply-table.ts';
-import { messageOffset, type Relations, type TruncateStep, walData } from '../peers/apply-walk.ts';
+import { messageOffset, type Relations, type Step, type TruncateStep, walData } from '../peers/apply-walk.ts';
 import {
   type LogicalMessage,
   type Origin,
@@ -32,6 +32,7 @@ export class Gatherer {
   /** Described among rows that are left out, of which the target has more than that by now: met with the first row that counts. */
   readonly #later = new Map<number, Relation>();
   #done: Gathered = empty(new Map(), 0n);
+  #peeked: { readonly of: Gathered; readonly size: string; readonly steps: readonly Step[] } | null = null;
   #tx: Gathered = empty(new Map(), 0n);
   /** Commit position of the open transaction. */
   #begin: Lsn | null = null;
@@ -284,6 +285,18 @@ export class Gatherer {
     return known.some(({ name, type }) => (now.get(name) ?? type) !== type);
   }
 
+  /** The steps of what is taken next, if nothing is gathered before: to be made ready meanwhile. */
+  peek(): readonly Step[] {
+    return this.#steps(this.changes > 0 ? this.#done : this.#tx);
+  }
+
+  // The same ones as long as nothing was added.
+  #steps(of: Gathered): readonly Step[] {
+    const size = [of.items.length, of.changes, of.bytes, of.steps].join();
+    if (this.#peeked?.of !== of || this.#peeked.size !== size) this.#peeked = { of, size, steps: steps(of) };
+    return this.#peeked.steps;
+  }
+
   /** Takes the ended transactions; null if there are none. */
   take(): Batch | null {
     if (this.#endLsn === null || this.changes === 0) return null;
@@ -300,8 +313,8 @@ export class Gatherer {
 
   /** Takes everything, also the beginning of a transaction whose end has not come: it must not be committed before that end is applied. */
   takeCut(): Batch {
-    const all = this.#done;
-    merge(all, this.#tx);
+    const all = this.changes > 0 ? this.#done : this.#tx;
+    if (all !== this.#tx) merge(all, this.#tx);
     this.#tx = empty(this.#relations, this.#begin ?? 0n);
     this.#cut = true;
     return this.#batch(all, null);
@@ -325,7 +338,7 @@ export class Gatherer {
 
   #batch(gathered: Gathered, endLsn: Lsn | null): Batch {
     const batch: Batch = {
-      steps: steps(gathered),
+      steps: this.#steps(gathered),
       changes: gathered.changes,
       endLsn,
       startLsn: this.#startLsn ?? 0n,
@@ -335,6 +348,7 @@ export class Gatherer {
       sourceCommittedAt: this.#committedAt === null ? null : readTime(this.#committedAt),
     };
     this.#done = empty(this.#relations, 0n);
+    this.#peeked = null;
     if (endLsn !== null) {
       this.#transactions = 0;
       this.#startLsn = this.#begin;
@@ -383,6 +397,7 @@ export class Gatherer {
     tx.relations = this.#relations;
     tx.finalLsn = finalLsn;
     tx.changes = tx.bytes = tx.steps = 0;
+    this.#peeked = null;
   }
 
   // True: what waits is a full batch.

@@ -2,6 +2,7 @@
 import { SluiceError, toSluiceError } from '../base/errors.ts';
 import { pause } from '../base/retry.ts';
 import type { Applied } from '../peers/apply.ts';
+import { prepareEffects } from '../peers/apply-merge.ts';
 import type { AppliedTable } from '../peers/apply-table.ts';
 import type { TableCounts } from '../peers/apply-walk.ts';
 import { CaughtUp } from '../peers/catch-up.ts';
@@ -143,6 +144,8 @@ class Follower {
       }
       if (ended && this.#applying === null) return this.#end();
       this.#readAgain();
+      // While the target works, what comes next is made ready for it.
+      if (this.#full && this.#applying !== null && !this.#deps.session.filtered) prepareEffects(this.#gatherer.peek());
       const left = this.#applying === null ? this.#ahead.leftMs(Date.now()) : null;
       if (left === 0) await this.#abandon();
       else await this.#deps.wake.wait(least(least(this.#settle(), left), this.#idle() ?? decision.ms));

@@ -19,7 +19,7 @@ import {
 } from './apply-sql.ts';
 import type { Statements } from './apply-statements.ts';
 import type { AppliedColumn, AppliedTable } from './apply-table.ts';
-import type { Piece, TableCounts } from './apply-walk.ts';
+import type { Piece, Step, TableCounts } from './apply-walk.ts';
 import { cellEnd, cells } from './pgoutput.ts';
 import { leadInsert, type NetEffect, netEffect, type RawChange, type Row, type TableEffect } from './staging.ts';
 import { CopyRows, copyFrames } from './staging-copy.ts';
@@ -49,18 +49,40 @@ export interface Merge {
   readonly dirty: Set<AppliedTable>;
 }
 
+interface Effects {
+  /** Null: it must be applied in order. */
+  readonly effects: readonly (NetEffect | null)[] | null;
+  readonly counts: Map<AppliedTable, TableCounts>;
+}
+
+const ready = new WeakMap<readonly Step[], Effects>();
+
+/** Adds up steps before it is their turn, while the target works. */
+export function prepareEffects(steps: readonly Step[]): void {
+  if (!ready.has(steps)) ready.set(steps, effectsOf(steps));
+}
+
 /** The net effects of a piece's steps (null for a truncate), or null if it must be applied in order. */
 export function pieceEffects(
-  piece: Piece,
+  { steps }: Pick<Piece, 'steps'>,
   counts: Map<AppliedTable, TableCounts>,
 ): readonly (NetEffect | null)[] | null {
+  const found = ready.get(steps) ?? effectsOf(steps);
+  // Merging changes them.
+  ready.delete(steps);
+  for (const [table, count] of found.counts) counts.set(table, count);
+  return found.effects;
+}
+
+function effectsOf(steps: readonly Step[]): Effects {
+  const counts = new Map<AppliedTable, TableCounts>();
   const effects: (NetEffect | null)[] = [];
-  for (const step of piece.steps) {
+  for (const step of steps) {
     const effect = step.kind === 'changes' ? netEffect(step, counts) : null;
-    if (effect?.inOrder) return null;
+    if (effect?.inOrder) return { effects: null, counts };
     effects.push(effect);
   }
-  return effects;
+  return { effects, counts };
 }
 
 /** Frames that apply the effects; made as they are taken, so that rows are encoded while the server works. */

@@ -10,6 +10,11 @@ interface RawConnection {
   readonly stream: Socket;
 }
 
+// Small frames go together.
+const mostGatheredBytes = 48 * 1024;
+// What the system has not taken yet.
+const mostUnsentBytes = 256 * 1024;
+
 /** A pipeline that the server refused: its error, and how many commands were done before. */
 export class PipelineError extends Error {
   readonly done: number;
@@ -94,16 +99,24 @@ class Pipeline {
   handlePortalSuspended(): void {}
 
   #write(socket: Socket): void {
+    let gathered = 0;
     socket.cork();
     try {
       // After an error the server skips all up to Sync, so there is no use in sending more.
       while (!this.#failed) {
         const { value, done } = this.#frames.next();
         if (done) break;
-        if (!socket.write(value, () => reuseFrame(value))) {
+        socket.write(value, () => reuseFrame(value));
+        gathered += value.length;
+        if (gathered < mostGatheredBytes) continue;
+        // The server works on these while the next are made; what else we have to do would keep it waiting.
+        socket.uncork();
+        if (socket.writableLength > mostUnsentBytes) {
           socket.once('drain', () => this.#write(socket));
           return;
         }
+        socket.cork();
+        gathered = 0;
       }
       const end = new FrameWriter();
       end.sync();

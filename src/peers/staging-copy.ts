@@ -63,7 +63,7 @@ export function* copyFrames(table: AppliedTable, lists: readonly CopyRows[], lea
 
 // Memory outside of the heap is only given back when the heap is swept, and makes it be swept: so frames are used again.
 const spare: Buffer[] = [];
-const mostSpare = 16;
+const mostSpare = 24;
 
 /** Takes back the memory of a frame that nobody needs any more: its bytes have left the process, or never will. */
 export function reuseFrame(frame: Buffer): void {
