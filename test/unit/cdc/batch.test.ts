@@ -3,8 +3,9 @@ import { describe, expect, test } from 'vitest';
 import { Gatherer } from '../../../src/cdc/batch.ts';
 import { decide, type Situation } from '../../../src/cdc/decide.ts';
 import type { GathererOptions } from '../../../src/cdc/stops.ts';
+import { pieceEffects, prepareEffects } from '../../../src/peers/apply-merge.ts';
 import type { AppliedTable } from '../../../src/peers/apply-table.ts';
-import { eachChange, type Piece } from '../../../src/peers/apply-walk.ts';
+import { eachChange, type Piece, type TableCounts } from '../../../src/peers/apply-walk.ts';
 import { type Relation, rowEnd } from '../../../src/peers/pgoutput.ts';
 import { netEffect } from '../../../src/peers/staging.ts';
 import * as make from './messages.ts';
@@ -70,6 +71,53 @@ function changes(piece: Piece | null): string[] {
 
 const echoAt = (lsn: bigint) =>
   stream(make.begin(lsn), make.origin(0n, 'echo'), make.insert(1, ['9', 'x', 'y']), make.commit(lsn, lsn + 5n));
+
+describe('what is taken next is seen before', () => {
+  test('the steps are those that are taken, unless something came after them', () => {
+    const made = gatherer();
+    made.gather(tx(10n, make.insert(1, ['1', 'x', 'y'])), 0, 0);
+    const seen = made.peek();
+    expect(made.peek()).toBe(seen);
+    expect(made.take()?.steps).toBe(seen);
+    made.gather(tx(20n, make.insert(1, ['2', 'x', 'y'])), 0, 0);
+    const before = made.peek();
+    made.gather(tx(30n, make.insert(1, ['3', 'x', 'y'])), 0, 0);
+    const taken = made.take();
+    expect(taken?.steps).not.toBe(before);
+    expect(changes(taken)).toEqual(['insert 2', 'insert 3']);
+  });
+
+  test('so are those of a transaction that is taken in pieces, and not those of one like it', () => {
+    const piece = (key: string) => stream(make.begin(10n), make.insert(1, [key, 'x', 'y']));
+    const made = gatherer({ limits: { changes: 1, piece: 1, bytes: 1e6 } });
+    made.gather(piece('1'), 0, 0);
+    const seen = made.peek();
+    const taken = made.takeCut();
+    expect(taken.steps).toBe(seen);
+    expect(changes(taken)).toEqual(['insert 1']);
+    const other = gatherer({ limits: { changes: 1, piece: 1, bytes: 1e6 } });
+    other.gather(piece('1'), 0, 0);
+    other.peek();
+    other.abandon();
+    other.gather(piece('2'), 0, 0);
+    expect(changes(other.takeCut())).toEqual(['insert 2']);
+  });
+
+  test('what was added up before is what is added up when it is applied, once', () => {
+    const made = gatherer();
+    const bytes = tx(10n, make.insert(1, ['1', 'x', 'y']), make.insert(1, ['2', 'z', 'y']));
+    made.gather(bytes, 0, 0);
+    const steps = made.peek();
+    prepareEffects(steps);
+    const [first, second] = [new Map<AppliedTable, TableCounts>(), new Map<AppliedTable, TableCounts>()];
+    const prepared = pieceEffects({ steps }, first);
+    const anew = pieceEffects({ steps }, second);
+    expect(prepared).not.toBe(anew);
+    expect(prepared).toEqual(anew);
+    expect(first).toEqual(second);
+    expect([...first.values()]).toMatchObject([{ inserts: 2 }]);
+  });
+});
 
 describe('gathering', () => {
   test('holds a transaction back until its commit has come, wherever the bytes are cut', () => {
