@@ -6,11 +6,10 @@ import type { MirroredTable } from '../mirror/work.ts';
 import { writePlans } from '../peers/copied-parts.ts';
 import { partitionTarget } from '../peers/ddl.ts';
 import { type TableTree, targetNames } from '../peers/ddl-tree.ts';
-import { readFiles, withFiles } from '../peers/files.ts';
 import { inspectTables } from '../peers/inspect.ts';
 import { readLaterObjects } from '../peers/later-objects.ts';
 import { runAlone } from '../peers/run-alone.ts';
-import { type Memory, remember, shapeLeaves, shapeOf } from '../peers/shape.ts';
+import { remember } from '../peers/shape.ts';
 import type { Connection } from '../pg/client.ts';
 import { literal, sql } from '../pg/sql.ts';
 import { type Leaf, sameTable, showTable, type Table, type TableName } from '../pg/table.ts';
@@ -18,6 +17,7 @@ import { type CopiedColumns, copiedColumns } from './columns.ts';
 import type { SnapshotDeps } from './deps.ts';
 import { type CutPlan, cutPlan, type KeptTables, tablePrint } from './kept.ts';
 import { cutTable, type KeyCut, type KeyOrder, keyWishes, type Part, partsOf } from './plan.ts';
+import { shapesNow } from './shapes.ts';
 import type { HeldSnapshot } from './slot.ts';
 import { checkPredicate, keyBounds, keyedRows } from './statements.ts';
 import type { Storage } from './storage.ts';
@@ -78,18 +78,8 @@ async function cutSome(
   const trees = await readTrees(source, copy.tables);
   const standing = await inspectTables(target, targetNames(trees), { sizes: false });
   const there = new Map(standing.map((table) => [showTable(table), table]));
-  const memories: Memory[] = [];
-  // A table that is written anew before it is copied is not copied.
-  const files = await readFiles(
-    source,
-    trees.map(({ root }) => root.oid),
-  );
   for (const { mapping, root } of trees) {
     const to = there.get(showTable(mapping.to));
-    if (to !== undefined) {
-      const shape = withFiles(shapeOf(mapping, root, to), files.get(root.oid));
-      memories.push({ table: showTable(mapping.from), shape, leaves: shapeLeaves(root) });
-    }
     // Without columns, a table that was dropped on the target meanwhile is reported column by column.
     const table: Table = to ?? { ...root, ...mapping.to, columns: [] };
     const sides = [
@@ -100,7 +90,7 @@ async function cutSome(
     if (mapping.where !== null) await checkWhere(source, mapping, mapping.where);
   }
   // The stream, which begins here, compares with what the tables were now.
-  if (deps.work.slot !== null) await remember(target, deps.work, memories);
+  if (deps.work.slot !== null) await remember(target, deps.work, await shapesNow(source, trees, there));
   analyzed.push(...trees.map(({ root }) => root.leaves.reduce((sum, { bytes }) => sum + bytes, 0)));
   await deps.report.later(await readLaterObjects(source, trees, deps.work), [...analyzed]);
   const fresh = trees.filter((tree) => !copy.kept.has(showTable(tree.mapping.from)));

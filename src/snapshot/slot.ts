@@ -6,6 +6,9 @@ import { Scope } from '../base/scope.ts';
 import { applicationName, type SourceObject } from '../mirror/work.ts';
 import { advanceCheckpoint, readCheckpoint } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
+import { targetNames } from '../peers/ddl-tree.ts';
+import { inspectTables } from '../peers/inspect.ts';
+import { remember } from '../peers/shape.ts';
 import {
   createSlotWithSnapshot,
   dropSlot,
@@ -16,8 +19,11 @@ import {
 } from '../peers/slot.ts';
 import type { Connection } from '../pg/client.ts';
 import type { Lsn } from '../pg/lsn.ts';
-import { sql } from '../pg/sql.ts';
+import { literal, sql } from '../pg/sql.ts';
+import { showTable } from '../pg/table.ts';
 import type { SnapshotDeps } from './deps.ts';
+import { shapesNow } from './shapes.ts';
+import { readTrees } from './trees.ts';
 
 /** A snapshot that other connections can import until this is disposed. */
 export interface HeldSnapshot extends AsyncDisposable {
@@ -76,13 +82,26 @@ export async function ensureStream(
         hint: 'It was given with the mirror; make it again, or create the mirror without replication_slot_name.',
       });
     }
+    // What its tables were there nobody can say any more.
+    await rememberShapes(deps, sides.source, sides.target);
     await advanceCheckpoint(sides.target, work, state.confirmedFlush);
     return;
   }
   // One without a checkpoint is left from a try that died.
   await dropSlot(sides.source, slot.name, signal);
   await using held = await holdSlotSnapshot(deps, sides.source, signal);
+  await using then = await connectPeer(work.source, { application: applicationName('snapshot', work) }, signal);
+  await then.run(sql`begin isolation level repeatable read read only`);
+  await then.run(sql`set transaction snapshot ${literal(held.name)}`);
+  await rememberShapes(deps, then, sides.target);
   await advanceCheckpoint(sides.target, work, held.lsn);
+}
+
+async function rememberShapes({ work }: SnapshotDeps, source: Connection, target: Connection): Promise<void> {
+  const trees = await readTrees(source, work.tables);
+  const standing = await inspectTables(target, targetNames(trees), { sizes: false });
+  const there = new Map(standing.map((table) => [showTable(table), table]));
+  await remember(target, work, await shapesNow(source, trees, there));
 }
 
 function slotOf(deps: SnapshotDeps): SourceObject {
