@@ -185,6 +185,8 @@ async function watchPosition(session: Session, positions: Positions, signal: Abo
     const oldest = positions.oldestCommitAt();
     // Of what waited on the source when the session began not all may have come yet.
     const nothing = received < firstEnd ? undefined : null;
+    // A quiet server tells how far it is when asked.
+    if (nothing === undefined) stream.ask();
     const oldestCommitAt = oldest === null ? nothing : new Date(oldest.getTime() - clocks.ahead);
     report.position({ received, durable, sourceEnd: positions.sourceEnd, oldestCommitAt });
     await heartbeat.beat(positions.sourceEnd);
