@@ -105,7 +105,7 @@ export const environment = {
   },
   SLUICE_CATCH_UP_BYTES: {
     type: 'integer',
-    default: 64 * 1024 * 1024,
+    default: 0,
     min: 0,
     max: Number.MAX_SAFE_INTEGER,
     doc: 'A backlog of that many bytes of log is read in chunks, over a temporary slot, before the stream is followed; 0: never.',

@@ -5,4 +5,4 @@ import { Spill } from '../../src/base/spill.ts';
 export const testSpill = new Spill(tmpdir());
 
 /** As SLUICE_CATCH_UP_BYTES; 1 in the environment of the tests lets every stream begin by reading what there is in chunks. */
-export const testCatchUpBytes = Number(process.env.SLUICE_CATCH_UP_BYTES ?? 64 * 1024 * 1024);
+export const testCatchUpBytes = Number(process.env.SLUICE_CATCH_UP_BYTES ?? 0);
