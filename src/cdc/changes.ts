@@ -5,12 +5,13 @@ import type { Column, Table } from '../pg/table.ts';
 import { isRenamedType, sameType } from './agree.ts';
 import type { SeenColumn } from './look.ts';
 import { isExcluded, type Met, type MetSides, type Placed } from './met.ts';
+import { inSteps, type Rename } from './renames.ts';
 import { isRewritten } from './rewritten.ts';
 
 /** A change of one column. `name`, `from`: on the target, at the time of the change. */
 export type ColumnChange =
   | { readonly kind: 'drop'; readonly name: string }
-  | { readonly kind: 'rename'; readonly from: string; readonly to: string }
+  | Rename
   /** `source`: the column as it is there now, if it still has that type. */
   | { readonly kind: 'retype'; readonly name: string; readonly type: WantedType; readonly source: Column | null }
   /** `missing`: what rows show that are older than the column. */
@@ -96,7 +97,6 @@ const sourceOf = ({ source }: ChangeSides, attnum: number | null): Column | unde
   source.columns.find((each) => each.attnum === attnum);
 
 type Drop = Extract<ColumnChange, { kind: 'drop' }>;
-type Rename = Extract<ColumnChange, { kind: 'rename' }>;
 
 function dropped(sides: ChangeSides, placed: Placed): readonly Drop[] {
   const { stored, now, target } = sides;
@@ -140,26 +140,6 @@ function renamed(
       : [{ kind: 'rename', from: there.name, to: name }];
   });
   return [...renames, ...generated];
-}
-
-/** Names that stand in each other's way are put aside first. */
-function inSteps(renames: readonly Rename[], target: Table): readonly Rename[] {
-  const taken = new Set(target.columns.map((each) => each.name));
-  const froms = new Set(renames.map((each) => each.from));
-  const blocked = renames.filter((each) => froms.has(each.to));
-  if (blocked.length === 0) return renames;
-  let n = 0;
-  const free = (): string => {
-    do n++;
-    while (taken.has(`sluice_renamed_${n}`));
-    return `sluice_renamed_${n}`;
-  };
-  const aside = renames.filter((each) => blocked.some((one) => one.to === each.from));
-  const places = new Map(aside.map((each) => [each.from, free()]));
-  return [
-    ...aside.map((each): Rename => ({ kind: 'rename', from: each.from, to: places.get(each.from) ?? each.from })),
-    ...renames.map((each): Rename => ({ ...each, from: places.get(each.from) ?? each.from })),
-  ];
 }
 
 function retyped(sides: ChangeSides, { met, before, name }: Named, isNow: boolean): readonly ColumnChange[] {
