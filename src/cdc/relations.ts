@@ -17,7 +17,7 @@ import type { Lsn } from '../pg/lsn.ts';
 import { sql } from '../pg/sql.ts';
 import { sameTable, showTable, type Table } from '../pg/table.ts';
 import { missingTable, moved } from './absent.ts';
-import { type Agreement, agree } from './agree.ts';
+import { type Agreement, type Sides as AgreeSides, agree } from './agree.ts';
 import { type ChangeSides, type ColumnChange, planChanges, type WantedType } from './changes.ts';
 import type { Inspection, Sides } from './inspection.ts';
 import { look, type Seen, type SeenAttribute, shows } from './look.ts';
@@ -70,6 +70,8 @@ export function isUnfit(met: AppliedTable | Unfit | 'text' | null): met is Unfit
 }
 
 interface Meeting {
+  /** Of the transaction that it was met in. */
+  readonly xid: number;
   readonly message: string;
   readonly seen: string;
   readonly table: AppliedTable;
@@ -158,6 +160,7 @@ export class RelationBook {
     const past = hasRewritten({ mirrored, stored, now }) && this.#looks.isPast(name, { now, lsn, place: at.finalLsn });
     const around = at.open === true ? null : this.#around(relation, name, at);
     const sides = { mirrored, relation, types, whole, stored, now, own, source, target, follows, exact, past, around };
+    const earlier = last?.xid === at.xid && last.message !== message ? (JSON.parse(last.message) as Relation) : null;
     const snapshotLsn = this.#copied.get(name)?.snapshotLsn ?? null;
     // What is in the copy needs nothing: the copy was made of a later table.
     const isCopied = snapshotLsn !== null && at.finalLsn < snapshotLsn;
@@ -168,7 +171,7 @@ export class RelationBook {
       if (unfit !== null) this.#forget(mirrored);
       if (unfit !== null) return unfit;
     }
-    const agreed = tryAgree(sides, isCopied && follows);
+    const agreed = tryAgree({ ...sides, earlier, mirror: this.#deps.work.name }, isCopied && follows);
     // All its rows are left out; once they count, the relation comes again as the copy has it.
     if (agreed === null) return pastTable({ id: ++this.#ids, mirrored, relation, target, snapshotLsn });
     for (const note of agreed.notes) await this.#deps.note(note);
@@ -199,7 +202,7 @@ export class RelationBook {
       filter: this.#filter({ mirrored, relation, types, source }),
       marks: markNames(this.#deps.work.options),
     });
-    this.#last.set(relation.oid, { message, seen, table, snapshot });
+    this.#last.set(relation.oid, { xid: at.xid, message, seen, table, snapshot });
     return binary && !binaryFits(agreed.relation, fitting, { source, target, versions: this.#deps.versions })
       ? 'text'
       : table;
@@ -422,7 +425,7 @@ export class RelationBook {
   }
 }
 
-function tryAgree(sides: ChangeSides, mayFail: boolean): Agreement | null {
+function tryAgree(sides: AgreeSides, mayFail: boolean): Agreement | null {
   try {
     return agree(sides);
   } catch (error) {

@@ -113,7 +113,7 @@ async function reread(deps: ReshapeDeps, plan: TablePlan): Promise<Reshaped> {
     const done = await reshape(deps, { ...plan, source: table, changes, unclear: false });
     const [to] = await inspectTables(target, [mirrored.to], { sizes: false });
     if (to === undefined) throw new SluiceError('undefined_table', `table ${showTable(mirrored.to)} is gone`);
-    const agreed = agree({ ...sides, target: to });
+    const agreed = agree({ ...sides, target: to, mirror: work.name });
     const columns = relation.columns.map(({ name }) => name).filter((_, i) => !agreed.exclude.includes(`\0${i}`));
     const leaves = tree === null ? null : leavesOf(tree);
     const oids = leaves?.map(({ oid }) => oid);

@@ -8,6 +8,7 @@ import { type Column, sameTable, showTable, type Table, type TableName } from '.
 import { type Marks, marksOf } from './apply-marks.ts';
 import type { Relation, RelationColumn } from './pgoutput.ts';
 import type { RowFilter } from './row-filter.ts';
+import { shownName } from './schema/shown-name.ts';
 import type { Shape } from './shape.ts';
 
 export interface AppliedColumn {
@@ -169,7 +170,7 @@ function checkColumns(meeting: Meeting, columns: readonly RelationColumn[]): voi
       `${showTable(mirrored.to)} on the target computes columns that the source sends`,
       {
         detail: `Generated on the target: ${computed.map((column) => column.name).join(', ')}.`,
-        hint: 'On the target run ALTER TABLE … ALTER COLUMN … DROP EXPRESSION; then RESUME MIRROR.',
+        hint: `On the target run ALTER TABLE ${shownName(mirrored.to.schema, mirrored.to.name)} ${computed.map((column) => `ALTER COLUMN ${shownName(column.name)} DROP EXPRESSION`).join(', ')}; then RESUME MIRROR.`,
       },
     );
   }
@@ -178,7 +179,7 @@ function checkColumns(meeting: Meeting, columns: readonly RelationColumn[]): voi
 /** `ADD COLUMN …` as the source has the column. */
 export function addColumn(name: string, source: Table): string {
   const column = source.columns.find((each) => each.name === name);
-  const parts = [`ADD COLUMN ${showName(name)} ${column?.type.text ?? '…'}`];
+  const parts = [`ADD COLUMN ${shownName(name)} ${column?.type.text ?? '…'}`];
   if (column?.default != null && column.generated === '') parts.push(`DEFAULT ${column.default}`);
   if (column?.default != null && column.generated !== '')
     parts.push(`GENERATED ALWAYS AS (${column.default}) ${column.generated === 's' ? 'STORED' : 'VIRTUAL'}`);
