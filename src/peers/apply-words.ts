@@ -2,7 +2,8 @@
 import type { SluiceError } from '../base/errors.ts';
 import { copyAgain } from '../mirror/remedy.ts';
 import type { Versions } from '../pg/binary-form.ts';
-import { showTable, type TableName } from '../pg/table.ts';
+import { sameTable, showTable, type TableName } from '../pg/table.ts';
+import { shownName } from './schema/shown-name.ts';
 
 /** What was done with a row. */
 export const words = {
@@ -17,12 +18,26 @@ export function conflictHint(mirror: string, table: TableName): string {
   return `Something else wrote to ${showTable(table)} on the target. Mend the row and RESUME MIRROR ${mirror}. Where more is amiss: ${copyAgain(mirror)}`;
 }
 
-/** Where the target does not take a row. */
-export function refusedHint(error: SluiceError, versions: Versions): string {
+/** Where the target does not take a row. @param to the table that it is for */
+export function refusedHint(error: SluiceError, versions: Versions, to: TableName): string {
   if (error.retry === 'backoff') return 'Nothing of the source transaction was applied. It is tried again by itself.';
+  const nullable = error.sqlstate === '23502' ? letBeNull(error, to) : null;
+  if (nullable !== null) return `Nothing of the source transaction was applied. ${nullable}`;
   const [newer, older] = versions.map((version) => Math.floor(version / 10_000)) as [number, number];
   // data_exception: what the target's type does not take.
   if (error.sqlstate.startsWith('22') && older < newer)
     return `PostgreSQL ${older} of the target may lack this value, which PostgreSQL ${newer} of the source has: then nothing on the target lets it in. Change it on the source, or leave its column out, and copy again (DROP MIRROR, CREATE MIRROR … WITH (resync = true)); or mirror to PostgreSQL ${newer}.`;
   return 'Nothing of the source transaction was applied. Mend the target, then RESUME MIRROR.';
+}
+
+// not_null_violation: the source has a row without a value there. Null: it is no column of a table.
+function letBeNull({ fields }: SluiceError, to: TableName): string | null {
+  if (fields?.column === undefined || fields.table === undefined) return null;
+  const on = { schema: fields.schema ?? to.schema, name: fields.table };
+  const column = shownName(fields.column);
+  const run = `n the target run ALTER TABLE ${shownName(to.schema, to.name)} ALTER COLUMN ${column} DROP NOT NULL; then RESUME MIRROR.`;
+  // A trigger may have written elsewhere.
+  return sameTable(on, to)
+    ? `O${run}`
+    : `${column} of ${showTable(on)} may not be null on the target. If that is a partition: o${run}`;
 }

@@ -416,7 +416,7 @@ export class Applier implements AsyncDisposable {
     }
     return new SluiceError(error.kind, `${what} failed on the target: ${error.message}`, {
       detail: error.detail,
-      hint: error.hint ?? refusedHint(error, this.#versions),
+      hint: error.hint ?? refusedHint(error, this.#versions, failed.table.to),
       fields: error.fields,
       cause: error,
     });

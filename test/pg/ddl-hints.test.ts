@@ -243,6 +243,21 @@ test('values that the source computed for a new column are told', async () => {
   expect(errors[0]?.hint).toMatch(/Where the source computed e for rows that were there, .* set them, too\.$/);
 });
 
+test.each([
+  ['a table', 'create table x (id int primary key, a int not null); insert into x values (1, 1)'],
+  [
+    'a partitioned table',
+    'create table x (id int primary key, a int not null) partition by range (id); create table x_1 partition of x for values from (0) to (100); insert into x values (1, 1)',
+  ],
+])('a row without a value that the target asks for: the hint lets it in, %s', async (_name, tables) => {
+  const change = ['alter table x alter a drop not null; insert into x values (2, null)'];
+  const { errors, sides } = await follow({ tables, change });
+  expect(errors.map(({ hint }) => hint)).toEqual([
+    expect.stringContaining('ALTER TABLE public.x ALTER COLUMN a DROP NOT NULL; then RESUME MIRROR.'),
+  ]);
+  expect(sides.target).toEqual(sides.source);
+});
+
 test('a change of type needs the expression of the source, as the hint says', async () => {
   const change = ['alter table x alter b type bigint using b * 10; insert into x values (3, 8, 9)'];
   const doing = (statement: string) => statement.replace(/;$/, ' using b * 10;');
