@@ -3,6 +3,7 @@ import { onlyElement } from '../peers/ddl-columns.ts';
 import { shownName } from '../peers/schema/shown-name.ts';
 import { quoteLiteral } from '../pg/sql.ts';
 import { type Column, showTable, type Table, type TableName } from '../pg/table.ts';
+import type { ColumnChange } from './changes.ts';
 import { inSteps, type Rename } from './renames.ts';
 
 /** `ALTER TABLE` with these clauses. */
@@ -119,4 +120,36 @@ export function putAside(to: TableName, name: string, target: Table): string {
   let free = `${base}_own`;
   for (let n = 2; taken.has(free); n++) free = `${base}_own_${n}`;
   return alterTable(to, [`RENAME COLUMN ${shownName(name)} TO ${shownName(free)}`]);
+}
+
+/** Statements for changes of columns that a person makes instead of the mirror. NOT NULL may wait until all rows are right. */
+export function changeColumns(to: TableName, changes: readonly ColumnChange[]): readonly string[] {
+  return changes.flatMap((change): readonly string[] => {
+    switch (change.kind) {
+      case 'drop':
+        return [alterTable(to, [`DROP COLUMN ${shownName(change.name)}`])];
+      case 'rename':
+        return [alterTable(to, [`RENAME COLUMN ${shownName(change.from)} TO ${shownName(change.to)}`])];
+      case 'retype':
+        return [alterTable(to, [`ALTER COLUMN ${shownName(change.name)} TYPE ${change.type.text}`])];
+      case 'add': {
+        const { name, type, source, missing } = change;
+        return addColumns(to, [addition({ name, type: type.text, source, missing, below: false, rewritten: true })]);
+      }
+      case 'compute': {
+        const { name, type } = change.source;
+        const of = { name, type: type.text, source: change.source, missing: null, below: false, rewritten: false };
+        return addColumns(to, [addition(of)]);
+      }
+      case 'keep computed':
+        return [alterTable(to, [`ALTER COLUMN ${shownName(change.name)} DROP EXPRESSION`])];
+      case 'let be null':
+        return [alterTable(to, [`ALTER COLUMN ${shownName(change.name)} DROP NOT NULL`])];
+      case 'may not be null':
+      case 'fetch':
+        return [];
+      default:
+        return change satisfies never;
+    }
+  });
 }

@@ -1,6 +1,5 @@
 // Makes the target's table fit the rows to come, inside the transaction that will bring them.
 import { SluiceError, toSluiceError } from '../base/errors.ts';
-import { copyAgain } from '../mirror/remedy.ts';
 import { applicationName, type MirroredTable, type MirrorWork } from '../mirror/work.ts';
 import { beginCopiedTable, finishCopiedTable, moveCopiedTables } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
@@ -25,8 +24,11 @@ import { ident, type Sql, sql, trusted } from '../pg/sql.ts';
 import { type Column, showTable, type Table, type TableName } from '../pg/table.ts';
 import { agree, sameType } from './agree.ts';
 import { type ColumnChange, planChanges } from './changes.ts';
+import { ownColumns, putAside, runOnTarget } from './mend.ts';
 import { place } from './met.ts';
 import { copyAnew, emptyTable, withLaterTable } from './recopy.ts';
+import type { Rename } from './renames.ts';
+import { describe, notFollowed, oneServer, softDeleted } from './reshape-words.ts';
 import { mayReadAgain } from './written.ts';
 
 /** What must be done to one table before rows of a relation can be written. */
@@ -92,8 +94,8 @@ export async function reshape(deps: ReshapeDeps, plan: TablePlan): Promise<Resha
 async function reread(deps: ReshapeDeps, plan: TablePlan): Promise<Reshaped> {
   const { work, target } = deps;
   const { mirrored, stored, xid } = plan;
-  if (work.options.soft_delete) throw softDeleted(plan);
-  if (!(await mayReadAgain(work, deps))) throw oneServer(mirrored);
+  if (work.options.soft_delete) throw softDeleted(plan, work.name);
+  if (!(await mayReadAgain(work, deps))) throw oneServer(plan, work.name);
   const of = { mirrored, oid: stored.oid, xid, source: deps.source };
   return await withLaterTable(work, of, async (later, source) => {
     const { table, now, own, relation, types, lsn, tree } = later;
@@ -102,7 +104,7 @@ async function reread(deps: ReshapeDeps, plan: TablePlan): Promise<Reshaped> {
     const changes = planChanges({ ...sides, target: plan.target }, place(sides)).filter(
       (each) => each.kind !== 'fetch',
     );
-    if (work.options.schema_changes === 'off' && changes.length > 0) throw notFollowed(mirrored, changes);
+    if (work.options.schema_changes === 'off' && changes.length > 0) throw notFollowed(plan, changes);
     // Rows may lie in partitions that come later in the log, and what it tells of them before that place is passed over.
     const nameOf = (oid: number) => nameThen(source, oid);
     const { mirroredBy } = deps;
@@ -130,40 +132,6 @@ async function reread(deps: ReshapeDeps, plan: TablePlan): Promise<Reshaped> {
       notes: [...(grown?.notes ?? []), ...done.notes],
       recopied: { lsn, shape: agreed.shape, leaves, attached },
     };
-  });
-}
-
-function oneServer({ from, to }: MirroredTable): SluiceError {
-  return new SluiceError(
-    'wrong_state',
-    `${showTable(from)} must be read whole again, and source and target are on one server`,
-    {
-      detail:
-        'What its rows hold now is not in the log, and no place of the log can be fixed while the target has an open transaction.',
-      hint: mendHint(showTable(to)),
-    },
-  );
-}
-
-// What was told once may be seen to by hand; what the source's catalog leaves open is asked again each time.
-function mendHint(table: string): string {
-  return `On the target change ${table} in the same way, with the values that the source has; then RESUME MIRROR. If it stops here again: ${copyAgain()}`;
-}
-
-function notFollowed({ from, to }: MirroredTable, changes: readonly ColumnChange[]): SluiceError {
-  return new SluiceError('wrong_state', `${showTable(from)} must be read whole again, and has other columns now`, {
-    detail: `${changes.map(describe).join(', ')}: with schema_changes = off that does not follow.`,
-    hint: `On the target change ${showTable(to)} in the same way; then RESUME MIRROR.`,
-  });
-}
-
-// The rows that are marked are on the target only.
-function softDeleted({ mirrored, changes }: TablePlan): SluiceError {
-  const [from, to] = [showTable(mirrored.from), showTable(mirrored.to)];
-  const asked = changes.map(describe).filter((each) => each !== '');
-  return new SluiceError('wrong_state', `new values of ${from} are not in the log of the source`, {
-    detail: `${asked.join(', ') || 'values computed anew'}: its rows would have to be read again, and with soft_delete the target has more rows than the source.`,
-    hint: mendHint(to),
   });
 }
 
@@ -262,7 +230,7 @@ class Reshaping {
       case 'drop':
         return await this.#drop(change.name);
       case 'rename':
-        return await this.#run(renameColumn(await this.#owner(change.from), change));
+        return await this.#rename(change);
       case 'retype':
         return await this.#retype(change, needs);
       case 'add':
@@ -289,6 +257,17 @@ class Reshaping {
       default:
         change satisfies never;
     }
+  }
+
+  async #rename(change: Rename): Promise<void> {
+    const owner = await this.#owner(change.from);
+    const statement = renameColumn(owner, change);
+    await this.#tryOut([[statement]], (error) => {
+      // duplicate_column
+      if (error.sqlstate !== '42701') throw this.#refused(statement, error);
+      const run = runOnTarget([putAside(owner, change.to, this.#plan.target)]);
+      throw this.#refused(statement, error, `${ownColumns([change.to], owner)} ${run}`);
+    });
   }
 
   async #drop(name: string): Promise<void> {
@@ -392,12 +371,12 @@ class Reshaping {
     if (first !== undefined) await otherwise(first);
   }
 
-  #refused(statement: Sql, error: SluiceError): SluiceError {
+  #refused(statement: Sql, error: SluiceError, hint?: string): SluiceError {
     if (error.retry === 'backoff') return error;
     const from = showTable(this.#plan.mirrored.from);
     return new SluiceError('wrong_state', `a change of ${from} failed on the target: ${error.message}`, {
       detail: error.detail ?? `Every change of the transactions before is applied.`,
-      hint: `On the target run ${statement.text}; then RESUME MIRROR.`,
+      hint: hint ?? runOnTarget([statement.text]),
       cause: error,
     });
   }
@@ -449,29 +428,4 @@ async function hasRows(db: Connection, table: Table): Promise<boolean> {
   const only = trusted(table.kind === 'p' ? '' : 'only ');
   const rows = await db.query(sql`select 1 as one from ${only}${ident(table.schema, table.name)} limit 1`);
   return rows.length > 0;
-}
-
-function describe(change: ColumnChange): string {
-  switch (change.kind) {
-    case 'drop':
-      return `column ${change.name} dropped`;
-    case 'rename':
-      return `column ${change.from} renamed to ${change.to}`;
-    case 'retype':
-      return `column ${change.name} changed to ${change.type.text}`;
-    case 'add':
-      return `column ${change.name} ${change.type.text} added`;
-    case 'compute':
-      return `generated column ${change.source.name} added`;
-    case 'keep computed':
-      return `column ${change.name} not generated any more`;
-    case 'let be null':
-      return `column ${change.name} without NOT NULL`;
-    case 'may not be null':
-      return `column ${change.name} NOT NULL`;
-    case 'fetch':
-      return '';
-    default:
-      return change satisfies never;
-  }
 }

@@ -281,3 +281,52 @@ test('a default that has no cast to the new type of its column makes way for the
   expect(sides.target).toEqual(sides.source);
   expect(columns).toContainEqual(expect.stringMatching(/^b boolean f .*true/));
 });
+
+const columns = { schema_changes: 'columns' };
+
+test.each([
+  ['a renamed one', 'alter table x rename b to e; insert into x values (3, 8, 5)', 'int'],
+  ['a new one of another type', 'alter table x add e int default 3; insert into x values (3, 8, 9, 5)', 'text'],
+])(
+  'where columns follow, and the target has a column of its own with the name of %s, the hint puts that aside',
+  async (_name, change, type) => {
+    const target = `alter table x add e ${type}; update x set e = '7'`;
+    const told = await follow({ tables: plain, target, change: [change], options: columns });
+    expect(told.errors.map(({ hint }) => hint)).toEqual([
+      "e of public.x is the target's own and in the way: rename it, as here, or drop it. On the target run ALTER TABLE public.x RENAME COLUMN e TO e_own; then RESUME MIRROR.",
+    ]);
+    expect(told.sides.target).toEqual(told.sides.source);
+    expect(told.columns).toContainEqual(expect.stringMatching(/^e_own /));
+  },
+);
+
+const marked = { soft_delete: true, soft_delete_col_name: 'gone' };
+const withMark = 'alter table x add gone boolean default false; alter table mark add gone boolean default false';
+const keyless =
+  'create table x (id int, a int, b int); alter table x replica identity full; insert into x values (1, 1, 7)';
+
+test('where rows are kept as deleted, the hint names the column and the statement of a change of type', async () => {
+  const change = ["alter table x alter b type text using 'b' || b; insert into x values (3, 8, 'x')"];
+  const doing = (statement: string) => statement.replace(/;$/, " using 'b' || b;");
+  const told = await follow({ tables: keyless, target: withMark, change, options: marked }, { doing });
+  expect(told.errors).toMatchObject([
+    {
+      detail: expect.stringMatching(/^column b changed to text: /),
+      hint: expect.stringMatching(
+        /^On the target give b of public\.x the values that the source has: what it computed them with \(USING, DEFAULT\) has to be in the statement, too\. On the target run ALTER TABLE public\.x ALTER COLUMN b TYPE text; then RESUME MIRROR\. If it stops here again: Only a new copy helps: DROP MIRROR "f_/,
+      ),
+    },
+  ]);
+  expect(told.sides.target).toEqual(told.sides.source);
+});
+
+test('where rows are kept as deleted and nobody can tell which column they have, only a new copy helps, and the hint says so', async () => {
+  const change = ['insert into x values (2, 2, 2); alter table x drop b, add b int; insert into x values (3, 3, 3)'];
+  const told = await follow({ tables: plain, target: withMark, change, options: marked });
+  expect(told.errors).toMatchObject([
+    {
+      detail: expect.stringMatching(/^column b dropped and added again, or new: /),
+      hint: expect.stringMatching(/^Only a new copy helps: DROP MIRROR "f_/),
+    },
+  ]);
+});
