@@ -95,9 +95,16 @@ export function addColumns(
 ): readonly string[] {
   const drops = drop.map((name) => `DROP COLUMN ${shownName(name)}`);
   return [
+    ...additions.flatMap(({ clause, after }) => sequencesOf([clause, ...after])),
     alterTable(to, [...drops, ...additions.map(({ clause }) => clause)]),
     ...additions.flatMap(({ after }) => after.map((each) => alterTable(to, [each]))),
   ];
+}
+
+// What defaults take their values from, as the source prints it.
+function sequencesOf(clauses: readonly string[]): readonly string[] {
+  const names = clauses.flatMap((each) => [...each.matchAll(/nextval\('((?:[^']|'')+)'::regclass/g)]);
+  return names.map(([, name = '']) => `CREATE SEQUENCE IF NOT EXISTS ${name.replaceAll("''", "'")}`);
 }
 
 /** Statements that give columns their names; by names in between where they stand in each other's way. */

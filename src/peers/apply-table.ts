@@ -170,10 +170,19 @@ function checkColumns(meeting: Meeting, columns: readonly RelationColumn[]): voi
       `${showTable(mirrored.to)} on the target computes columns that the source sends`,
       {
         detail: `Generated on the target: ${computed.map((column) => column.name).join(', ')}.`,
-        hint: `On the target run ALTER TABLE ${shownName(mirrored.to.schema, mirrored.to.name)} ${computed.map((column) => `ALTER COLUMN ${shownName(column.name)} DROP EXPRESSION`).join(', ')}; then RESUME MIRROR.`,
+        hint: `On the target run ALTER TABLE ${shownName(mirrored.to.schema, mirrored.to.name)} ${computed.map((column) => plainColumn(column.name, target)).join(', ')}; then RESUME MIRROR.`,
       },
     );
   }
+}
+
+// What is not stored has no values that it could keep.
+function plainColumn(name: string, target: Table): string {
+  const column = targetColumn(target, name);
+  const shown = shownName(name);
+  return column?.generated === 'v'
+    ? `DROP COLUMN ${shown}, ADD COLUMN ${shown} ${column.type.text}`
+    : `ALTER COLUMN ${shown} DROP EXPRESSION`;
 }
 
 /** `ADD COLUMN …` as the source has the column. */

@@ -137,6 +137,20 @@ const mended: Record<string, Hinted> = {
       'alter table x add e int, add f text, add "user" int default 4 not null; alter table x alter e set default 7, alter "user" set default 8; insert into x (id, f) values (3, \'f\')',
     ],
   },
+  'a column that takes its values from a sequence': {
+    tables: 'create table x (id int primary key, a int)',
+    change: ['alter table x add e serial, add "it\'s" serial; insert into x values (2, 8), (3, 8)'],
+  },
+  'a column that the source does not compute any more': {
+    tables:
+      'create table x (id int primary key, a int, b int generated always as (a + 1) stored); insert into x values (1, 1)',
+    change: ['alter table x alter b drop expression; insert into x values (3, 8, 7)'],
+  },
+  'a new column where the target computes one with that name from others': {
+    tables: plain,
+    target: 'alter table x add e int generated always as (a + 1) virtual',
+    change: ['alter table x add e int; insert into x values (3, 8, 9, 5)'],
+  },
   'a column that is called otherwise by now': {
     tables: plain,
     stopped: true,
