@@ -76,7 +76,7 @@ export function agree(given: Sides): Agreement {
   // Where changes are not followed, telling is all that can be done.
   const told = given.follows || !isNow ? [] : rewrittenNames(sides);
   if (told.length > 0) notes.push(mayDiffer(sides, told));
-  if (!given.follows && isNow) notes.push(...newComputed(sides));
+  if (isNow) notes.push(...newComputed(sides));
   const isAgreed = isNow && (sides.past || !given.follows || !hasRewritten(sides));
   const shape = isAgreed ? withFiles(same, seenFiles(now)) : same;
   const exclude = left.map((index) => `\0${index}`);
@@ -103,15 +103,22 @@ function mayDiffer({ mirrored }: Sides, columns: readonly string[]): string {
 }
 
 // No row brings a generated column, so that nothing fails without it. An older version has not remembered which there were.
-function newComputed({ stored, mirrored, source, target }: Sides): readonly string[] {
+function newComputed({ stored, mirrored, source, target, follows }: Sides): readonly string[] {
   const { computed } = stored;
   if (computed === undefined) return [];
   const [from, to] = [showTable(mirrored.from), showTable(mirrored.to)];
   return source.columns.flatMap(({ attnum, name, generated }) => {
     const isNew = generated !== '' && !isExcluded({ stored, mirrored }, attnum, name);
     if (!isNew || computed.some((each) => each.attnum === attnum)) return [];
-    if (target.columns.some((each) => each.name === name)) return [];
-    return `${from} on the source has a new generated column ${showName(name)}, which does not follow with schema_changes = off; to have it, on the target run ALTER TABLE ${to} ${addColumn(name, source)};`;
+    const there = target.columns.find((each) => each.name === name);
+    const has = `${from} on the source has a new generated column ${showName(name)}`;
+    const add = addColumn(name, source);
+    if (there?.generated === '') {
+      const drop = `DROP COLUMN ${shownName(name)}`;
+      return `${has}; ${to} has one of its own with that name, which gets no values; to have them, on the target run ALTER TABLE ${to} ${drop}, ${add};`;
+    }
+    if (there !== undefined || follows) return [];
+    return `${has}, which does not follow with schema_changes = off; to have it, on the target run ALTER TABLE ${to} ${add};`;
   });
 }
 

@@ -344,3 +344,26 @@ test('where rows are kept as deleted and nobody can tell which column they have,
     },
   ]);
 });
+
+test.each(['columns', 'off'])(
+  'a new generated column whose name the target has for a plain one of its own is told once, with what to run (%s)',
+  async (schema_changes) => {
+    await using source = await testDatabase(14);
+    await using target = await testDatabase(18);
+    const f = await following({ source, target, tables: plain, mirrored: ['x'], options: { schema_changes } });
+    await target.exec('alter table x add g int');
+    for (let session = 0; session < 3; session++) {
+      if (session === 1) await source.exec('alter table x add g int generated always as (a * 2) stored');
+      const running = f.start();
+      await source.exec(`insert into x values (${session + 2}, 3, 3)`);
+      await f.settle();
+      await running.stop();
+    }
+    const notes = f.notes.filter((note) => note.includes('generated column'));
+    expect(notes).toEqual([
+      expect.stringMatching(/has one of its own with that name, which gets no values; to have them/),
+    ]);
+    await target.exec(/on the target run (.*;)$/.exec(notes[0] ?? '')?.[1] ?? '');
+    expect(await rowsOf(target, source)).toEqual(await rowsOf(source, source));
+  },
+);
