@@ -5,9 +5,11 @@ import {
   type LogicalMessage,
   type Origin,
   type Relation,
+  readInt64,
   readLength,
   readMessage,
   readTime,
+  readUint64,
   type StreamCommit,
   type Truncate,
   tags,
@@ -123,7 +125,7 @@ export class Gatherer {
       if (chunk[frame + 5] !== walData) {
         this.#keep(chunk, spanStart, frame);
         spanStart = next;
-        this.#keepaliveAt(chunk.readBigUInt64BE(frame + 6));
+        this.#keepaliveAt(readUint64(chunk, frame + 6));
         continue;
       }
       switch (chunk[at]) {
@@ -150,14 +152,13 @@ export class Gatherer {
           this.#keep(chunk, spanStart, frame);
           spanStart = frame;
           this.#xid = chunk.readUInt32BE(at + 17);
-          this.#beginTime = chunk.readBigInt64BE(at + 9);
-          this.#beginAt(chunk.readBigUInt64BE(at + 1), now);
+          this.#beginTime = readInt64(chunk, at + 9);
+          this.#beginAt(readUint64(chunk, at + 1), now);
           break;
         case tags.commit: {
           this.#keep(chunk, spanStart, next);
           spanStart = next;
-          if (this.#commitAt(chunk.readBigUInt64BE(at + 10), chunk.readBigInt64BE(at + 18)))
-            return { kind: 'full', at: next };
+          if (this.#commitAt(readUint64(chunk, at + 10), readInt64(chunk, at + 18))) return { kind: 'full', at: next };
           break;
         }
         case tags.relation: {
@@ -198,7 +199,7 @@ export class Gatherer {
             }
           }
           // One outside of transactions comes after all that was committed before it.
-          if (this.#begin === null && (chunk[at + 1]! & 1) === 0) this.#keepaliveAt(chunk.readBigUInt64BE(at + 2));
+          if (this.#begin === null && (chunk[at + 1]! & 1) === 0) this.#keepaliveAt(readUint64(chunk, at + 2));
           break;
         case tags.streamCommit:
           this.#keep(chunk, spanStart, frame);

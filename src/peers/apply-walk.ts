@@ -1,7 +1,7 @@
 // What is to be applied, and a walk over it: changes stay in the frames that were received and are read where they lie.
 import type { Lsn } from '../pg/lsn.ts';
 import type { AppliedTable } from './apply-table.ts';
-import { type Change, readChange, readLength, tags } from './pgoutput.ts';
+import { type Change, readChange, readLength, readUint64, tags } from './pgoutput.ts';
 
 /** Whole CopyData frames of a replication stream, in `buffer` from `start` to `end`. */
 export interface Span {
@@ -90,7 +90,7 @@ export function eachChange(step: ChangesStep, visit: (visited: Visited) => void)
       if (buffer[frame + 5] !== walData) continue;
       switch (buffer[at]) {
         case tags.begin:
-          finalLsn = buffer.readBigUInt64BE(at + 1);
+          finalLsn = readUint64(buffer, at + 1);
           break;
         case tags.insert:
         case tags.update:

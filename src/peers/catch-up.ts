@@ -5,7 +5,7 @@ import type { Connection } from '../pg/client.ts';
 import { formatLsn, type Lsn, parseLsn } from '../pg/lsn.ts';
 import { type Sql, sql } from '../pg/sql.ts';
 import { messageOffset, walData } from './apply-walk.ts';
-import { readLength, tags } from './pgoutput.ts';
+import { readLength, readUint64, tags } from './pgoutput.ts';
 import { type ChangeSource, pluginOptions, type StreamOptions, smallBlocks } from './stream.ts';
 import { FrameGatherer } from './stream-frames.ts';
 
@@ -280,7 +280,7 @@ export class CatchUp implements ChangeSource, AsyncDisposable {
       part[at + 5] = walData;
       const end = at + readLength(part, at + 1) + 1;
       // Commit: a byte of flags, its position, the transaction's end
-      if (tag === tags.commit) this.#received = part.readBigUInt64BE(at + messageOffset + 10);
+      if (tag === tags.commit) this.#received = readUint64(part, at + messageOffset + 10);
       at = end;
     }
     if (at === 0) return;

@@ -9,7 +9,17 @@ import { type Column, showTable, type Table } from '../pg/table.ts';
 import { looseType } from './apply-sql.ts';
 import { messageOffset, walData } from './apply-walk.ts';
 import { connectPeer } from './connect.ts';
-import { type Change, cellEnd, cells, type Relation, readChange, readLength, readMessage, tags } from './pgoutput.ts';
+import {
+  type Change,
+  cellEnd,
+  cells,
+  type Relation,
+  readChange,
+  readLength,
+  readMessage,
+  readUint64,
+  tags,
+} from './pgoutput.ts';
 import { endWalsender } from './slot.ts';
 import { ChangeStream } from './stream.ts';
 
@@ -160,14 +170,14 @@ export class KeyReader {
       next += readLength(chunk, frame + 1) + 1;
       if (chunk[frame + 5] === walData) this.#message(chunk, frame + messageOffset, next);
       // A keepalive between transactions: all that committed before it was sent.
-      else if (this.#begin === null && chunk.readBigUInt64BE(frame + 6) >= this.#upTo) this.#ended = true;
+      else if (this.#begin === null && readUint64(chunk, frame + 6) >= this.#upTo) this.#ended = true;
     }
   }
 
   #message(chunk: Buffer, at: number, end: number): void {
     switch (chunk[at]) {
       case tags.begin:
-        this.#begin = chunk.readBigUInt64BE(at + 1);
+        this.#begin = readUint64(chunk, at + 1);
         // Transactions come in the order of their commits.
         if (this.#begin >= this.#upTo) this.#ended = true;
         return;

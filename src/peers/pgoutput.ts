@@ -169,16 +169,16 @@ function read(buffer: Buffer, start: number, end: number): Message {
     case tags.begin:
       return {
         kind: 'begin',
-        finalLsn: buffer.readBigUInt64BE(at),
-        committedAt: readTime(buffer.readBigInt64BE(at + 8)),
+        finalLsn: readUint64(buffer, at),
+        committedAt: readTime(readInt64(buffer, at + 8)),
         xid: buffer.readUInt32BE(at + 16),
       };
     case tags.commit:
       return {
         kind: 'commit',
-        commitLsn: buffer.readBigUInt64BE(at + 1),
-        endLsn: buffer.readBigUInt64BE(at + 9),
-        committedAt: readTime(buffer.readBigInt64BE(at + 17)),
+        commitLsn: readUint64(buffer, at + 1),
+        endLsn: readUint64(buffer, at + 9),
+        committedAt: readTime(readInt64(buffer, at + 17)),
       };
     case tags.insert:
     case tags.update:
@@ -189,7 +189,7 @@ function read(buffer: Buffer, start: number, end: number): Message {
     case tags.truncate:
       return readTruncate(buffer, at);
     case tags.origin:
-      return { kind: 'origin', lsn: buffer.readBigUInt64BE(at), name: readName(buffer, at + 8, end).text };
+      return { kind: 'origin', lsn: readUint64(buffer, at), name: readName(buffer, at + 8, end).text };
     case tags.type: {
       const schema = readName(buffer, at + 4, end);
       const name = readName(buffer, schema.next, end);
@@ -200,7 +200,7 @@ function read(buffer: Buffer, start: number, end: number): Message {
       const length = buffer.readUInt32BE(prefix.next);
       const content = buffer.subarray(prefix.next + 4, prefix.next + 4 + length);
       const transactional = buffer[at] === 1;
-      return { kind: 'message', transactional, lsn: buffer.readBigUInt64BE(at + 1), prefix: prefix.text, content };
+      return { kind: 'message', transactional, lsn: readUint64(buffer, at + 1), prefix: prefix.text, content };
     }
     case tags.streamStart:
       return { kind: 'streamStart', xid: buffer.readUInt32BE(at), first: buffer.readUInt8(at + 4) === 1 };
@@ -210,9 +210,9 @@ function read(buffer: Buffer, start: number, end: number): Message {
       return {
         kind: 'streamCommit',
         xid: buffer.readUInt32BE(at),
-        commitLsn: buffer.readBigUInt64BE(at + 5),
-        endLsn: buffer.readBigUInt64BE(at + 13),
-        committedAt: buffer.readBigInt64BE(at + 21),
+        commitLsn: readUint64(buffer, at + 5),
+        endLsn: readUint64(buffer, at + 13),
+        committedAt: readInt64(buffer, at + 21),
       };
     case tags.streamAbort:
       return { kind: 'streamAbort', xid: buffer.readUInt32BE(at), subxid: buffer.readUInt32BE(at + 4) };
@@ -305,4 +305,24 @@ export function cellEnd(buffer: Buffer, at: number): number {
 /** A length or count of four bytes; PostgreSQL's are below 2^31. */
 export function readLength(buffer: Buffer, at: number): number {
   return (buffer[at]! << 24) | (buffer[at + 1]! << 16) | (buffer[at + 2]! << 8) | buffer[at + 3]!;
+}
+
+const word = new DataView(new ArrayBuffer(8));
+
+// Buffer's own methods make four numbers on their way to one, for each of millions of transactions.
+function readWord(buffer: Buffer, at: number): DataView {
+  if (at + 8 > buffer.length) throw new RangeError(`a number at ${at} of ${buffer.length} bytes`);
+  word.setInt32(0, readLength(buffer, at));
+  word.setInt32(4, readLength(buffer, at + 4));
+  return word;
+}
+
+/** A position. @throws RangeError behind the end */
+export function readUint64(buffer: Buffer, at: number): bigint {
+  return readWord(buffer, at).getBigUint64(0);
+}
+
+/** A time: microseconds since 2000. @throws RangeError behind the end */
+export function readInt64(buffer: Buffer, at: number): bigint {
+  return readWord(buffer, at).getBigInt64(0);
 }

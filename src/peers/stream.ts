@@ -4,7 +4,7 @@ import { SluiceError, saidBy, toSluiceError } from '../base/errors.ts';
 import type { Connection } from '../pg/client.ts';
 import { formatLsn, type Lsn, laterLsn } from '../pg/lsn.ts';
 import { quoteName, trusted } from '../pg/sql.ts';
-import { readLength, readMessage, tags } from './pgoutput.ts';
+import { readLength, readMessage, readUint64, tags } from './pgoutput.ts';
 import { FrameGatherer } from './stream-frames.ts';
 
 export interface StreamOptions {
@@ -244,7 +244,7 @@ export class ChangeStream implements ChangeSource, AsyncDisposable {
           runStart = end;
         }
       } else if (kind === 0x6b) {
-        const position = part.readBigUInt64BE(at + 6);
+        const position = readUint64(part, at + 6);
         if (position > this.#received) this.#received = position;
         if (part[at + 22] === 1) this.#sendStatus(false);
         // Keepalives are few, and their place among the messages matters: they go the same way. One within a block says nothing
