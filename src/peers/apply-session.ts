@@ -24,3 +24,19 @@ export async function setUpSession(db: Connection, note: (message: string) => Pr
     return false;
   }
 }
+
+/**
+ * Whether triggers and foreign keys may be switched off on the target. Tried, not guessed, by setting what is set: the session may be one
+ * that applies changes, and stays as it is.
+ * @throws `upstream`, `connection_lost`
+ */
+export async function maySwitchOff(db: Connection): Promise<boolean> {
+  const name = 'session_replication_role';
+  try {
+    await db.run(sql`select pg_catalog.set_config(${name}, pg_catalog.current_setting(${name}), false)`);
+    return true;
+  } catch (error) {
+    if (toSluiceError(error).sqlstate !== '42501') throw error;
+    return false;
+  }
+}

@@ -3,6 +3,7 @@ import { SluiceError } from '../base/errors.ts';
 import type { PeerConfig } from '../mirror/peer.ts';
 import type { Connection } from '../pg/client.ts';
 import { ident, sql } from '../pg/sql.ts';
+import { maySwitchOff } from './apply-session.ts';
 import type { PeerLink } from './connect.ts';
 
 export interface PeerFacts {
@@ -72,24 +73,13 @@ export async function checkPeer(db: Connection): Promise<PeerFacts> {
   return {
     ...facts,
     maxSlotWalKeepSize: keep_mb < 0 ? null : keep_mb * 1024 * 1024,
-    replicaRole: await maySetReplicaRole(db),
+    replicaRole: await maySwitchOff(db),
     server: `${may_identify ? await systemIdentifier(db) : ''}/${started}`,
   };
 }
 
 async function systemIdentifier(db: Connection): Promise<string> {
   return (await db.one<{ id: string }>(sql`select system_identifier as id from pg_catalog.pg_control_system()`)).id;
-}
-
-// Outside of a transaction a local setting is gone with its statement.
-async function maySetReplicaRole(db: Connection): Promise<boolean> {
-  try {
-    await db.run(sql`select set_config('session_replication_role', 'replica', true)`);
-    return true;
-  } catch (error) {
-    if (error instanceof SluiceError && error.sqlstate === '42501') return false;
-    throw error;
-  }
 }
 
 export interface PeerCheck {

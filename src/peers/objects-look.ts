@@ -1,8 +1,8 @@
 // Reads both sides for a plan of objects: what belongs to the source's tables, and what the target has of it.
-import { toSluiceError } from '../base/errors.ts';
 import type { Connection } from '../pg/client.ts';
 import { sql } from '../pg/sql.ts';
 import type { Table } from '../pg/table.ts';
+import { maySwitchOff } from './apply-session.ts';
 import { membersOf, type TableTree, targetNames } from './ddl-tree.ts';
 import { inspectTables } from './inspect.ts';
 import type { NeededExtension, ObjectInput, OutsideTable } from './objects-input.ts';
@@ -95,16 +95,4 @@ export async function lookForExtensions(
     const installed = found.get(each.name);
     return { ...each, on: installed === undefined ? 'missing' : installed ? 'installed' : 'available' };
   });
-}
-
-// Whether sessions that apply changes may switch off what foreign keys do.
-async function maySwitchOff(target: Connection): Promise<boolean> {
-  try {
-    await target.run(sql`set session_replication_role = replica`);
-    await target.run(sql`reset session_replication_role`);
-    return true;
-  } catch (error) {
-    if (toSluiceError(error).sqlstate !== '42501') throw error;
-    return false;
-  }
 }

@@ -238,3 +238,39 @@ test('what is set of tables, columns and their sequences follows, and what the t
     { reloptions: ['fillfactor=50'] },
   ]);
 });
+
+test.each([
+  [14, 18],
+  [18, 14],
+] as const)(
+  'triggers and foreign keys of the target stay at rest when changes of the schema have been settled, from PostgreSQL %i to %i',
+  async (from, to) => {
+    await using source = await testDatabase(from);
+    await using target = await testDatabase(to);
+    const f = await following({
+      ...{ source, target, options: { schema_changes: 'full' }, scope: { kind: 'all' } },
+      tables: 'create table parent (id int primary key); create table child (id int primary key, p int)',
+      mirrored: ['parent', 'child'],
+    });
+    await quieted(f);
+    const running = f.start();
+    await source.exec(`create table written (id int primary key, v int, at timestamptz); create table told (id int, what text);
+      alter table told replica identity full; create function tell() returns trigger language plpgsql as $$
+        begin new.at := clock_timestamp(); insert into public.told values (new.id, tg_op); return new; end $$;
+      create trigger tell before insert or update on written for each row execute function tell();
+      alter table child add foreign key (p) references parent on delete cascade`);
+    await quiet(f, running);
+    for (const round of [1, 2]) {
+      await source.exec(`insert into written select ${round} * 10 + g, g from generate_series(1, 5) g; update written set v = v + 1 where id % 3 = 0;
+        insert into parent values (${round}); insert into child values (${round}, ${round})`);
+      await source.exec(`delete from parent where id = ${round}`);
+      await quiet(f, running);
+      expect(await everything(target)).toEqual(await everything(source));
+      // Settled once more.
+      await source.exec(`create table later_${round} (id int primary key)`);
+      await quiet(f, running);
+    }
+    await running.stop();
+    expect(await target.exec('select from pg_trigger where not tgisinternal')).toHaveLength(1);
+  },
+);

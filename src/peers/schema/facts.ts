@@ -1,7 +1,7 @@
 // What is to be known of a server before its objects are read and judged: its version, our rights, its roles and extensions.
-import { toSluiceError } from '../../base/errors.ts';
 import type { Connection } from '../../pg/client.ts';
 import { literal, type Sql, sql, trusted } from '../../pg/sql.ts';
+import { maySwitchOff } from '../apply-session.ts';
 
 export interface ServerFacts {
   /** server_version_num */
@@ -65,17 +65,6 @@ export async function readServerFacts(
 // Being a member is enough before 16, which tells apart who may become it.
 function memberOr(version: number): string {
   return version >= 160_000 ? 'set' : 'member';
-}
-
-async function maySwitchOff(db: Connection): Promise<boolean> {
-  try {
-    await db.run(sql`set session_replication_role = replica`);
-    await db.run(sql`reset session_replication_role`);
-    return true;
-  } catch (error) {
-    if (toSluiceError(error).sqlstate !== '42501') throw error;
-    return false;
-  }
 }
 
 /**
