@@ -12,7 +12,7 @@ import { said } from './said.ts';
 
 type SetChange = Extract<MirrorChange, { readonly kind: 'set' }>;
 
-/** @throws `invalid_option`, `unsupported`, `undefined_object`, `wrong_state` */
+/** @throws `invalid_option`, `undefined_object`, `wrong_state` */
 export async function setMirrorOptions(
   deps: LifecycleDeps,
   statement: AlterMirror & { readonly change: SetChange },
@@ -20,11 +20,6 @@ export async function setMirrorOptions(
 ): Promise<CommandResult> {
   const { options: written } = statement.change;
   const changes = readMirrorChanges(written);
-  if (changes.schema_changes !== undefined) {
-    throw new SluiceError('unsupported', 'option "schema_changes" cannot be changed in this version of Sluice', {
-      position: written.find(({ name }) => name === 'schema_changes')?.namePosition,
-    });
-  }
   const mirror = await deps.pool.transaction(async (db) => {
     const found = await lockMirror(db, statement.name);
     if (found === undefined) throw noSuchMirror(statement.name);

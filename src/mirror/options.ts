@@ -151,7 +151,6 @@ export const alterableMirrorOptions = [
   'snapshot_max_parallel_workers',
   'snapshot_num_tables_in_parallel',
   'snapshot_throttle',
-  'schema_changes',
   'truncate',
 ] as const satisfies readonly (keyof typeof mirrorOptions)[];
 

@@ -235,7 +235,8 @@ test('ALTER MIRROR … SET changes how a mirror follows while it does, and says 
     hint: expect.stringContaining('20 MB/s'),
   });
   await expect(world.say('alter mirror altered set (schema_changes = full)')).rejects.toMatchObject({
-    sqlstate: '0A000',
+    sqlstate: '22023',
+    hint: expect.stringContaining('sync_interval'),
   });
   await expect(world.say('alter mirror nobody set (sync_interval = 1)')).rejects.toMatchObject({ sqlstate: '42704' });
   const said = await world.database.exec<{ message: string }>(
