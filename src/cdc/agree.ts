@@ -107,18 +107,22 @@ function newComputed({ stored, mirrored, source, target, follows }: Sides): read
   const { computed } = stored;
   if (computed === undefined) return [];
   const [from, to] = [showTable(mirrored.from), showTable(mirrored.to)];
-  return source.columns.flatMap(({ attnum, name, generated }) => {
+  return source.columns.flatMap(({ attnum, name, generated, default: expression }) => {
     const isNew = generated !== '' && !isExcluded({ stored, mirrored }, attnum, name);
     if (!isNew || computed.some((each) => each.attnum === attnum)) return [];
     const there = target.columns.find((each) => each.name === name);
+    const isSame = there !== undefined && there.generated !== '' && there.default === expression;
+    if (isSame || (there === undefined && follows)) return [];
     const has = `${from} on the source has a new generated column ${showName(name)}`;
+    const alter = `on the target run ALTER TABLE ${to}`;
     const add = addColumn(name, source);
-    if (there?.generated === '') {
-      const drop = `DROP COLUMN ${shownName(name)}`;
-      return `${has}; ${to} has one of its own with that name, which gets no values; to have them, on the target run ALTER TABLE ${to} ${drop}, ${add};`;
-    }
-    if (there !== undefined || follows) return [];
-    return `${has}, which does not follow with schema_changes = off; to have it, on the target run ALTER TABLE ${to} ${add};`;
+    if (there === undefined)
+      return `${has}, which does not follow with schema_changes = off; to have it, ${alter} ${add};`;
+    const own =
+      there.generated === ''
+        ? `${to} has one of its own with that name, which gets no values`
+        : `${to} computes the one of that name otherwise, as ${there.default}`;
+    return `${has}; ${own}; to have its values, ${alter} DROP COLUMN ${shownName(name)}, ${add};`;
   });
 }
 
