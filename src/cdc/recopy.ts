@@ -11,7 +11,8 @@ import type { Connection } from '../pg/client.ts';
 import { relayCopy } from '../pg/copy.ts';
 import type { Lsn } from '../pg/lsn.ts';
 import { ident, join, literal, names, sql, trusted } from '../pg/sql.ts';
-import { showTable, type Table, type TableName } from '../pg/table.ts';
+import type { Table, TableName } from '../pg/table.ts';
+import { altered, holdTable, onlyOf } from './hold.ts';
 import { look, type Seen, type SeenAttribute } from './look.ts';
 
 /** The source's table as of one place of its log. */
@@ -56,16 +57,17 @@ export async function withLaterTable<T>(
     throw new SluiceError('source_changed', 'a table of the source is gone that was there a moment ago');
   }
   // What TRUNCATE and ALTER TABLE write anew, an older snapshot does not see: none may come from here on, nor have come since.
-  await source.run(sql`lock table ${only(table)}${named(table)} in access share mode`);
+  const plain = table.columns.filter((column) => column.generated === '');
+  await holdTable(
+    source,
+    table,
+    plain.map(({ name }) => name).filter((name) => !of.mirrored.exclude.includes(name)),
+  );
   const tree = await readTree(source, of.oid);
   const present = await look(of.source, { oid: of.oid, xid: of.xid, relation: nothing });
   if (JSON.stringify([present.table, present.own]) !== JSON.stringify([now, own])) {
-    throw new SluiceError(
-      'source_changed',
-      `source table ${showTable(table)} was altered while it was to be read again`,
-    );
+    throw altered(table);
   }
-  const plain = table.columns.filter((column) => column.generated === '');
   const columns = plain.map((column) => ({ name: column.name, key: false, type: column.type.oid, typmod: -1 }));
   const types = plain.map((column) => column.type.text);
   return await use({ lsn, table, now, own, relation: { ...nothing, columns }, types, tree }, source);
@@ -73,10 +75,9 @@ export async function withLaterTable<T>(
 
 /** Empties the target's table, whoever refers to it. */
 export async function emptyTable(target: Connection, to: Table): Promise<void> {
-  await target.run(sql`delete from ${only(to)}${named(to)}`);
+  await target.run(sql`delete from ${onlyOf(to)}${named(to)}`);
 }
 
-const only = ({ kind }: Table) => (kind === 'p' ? sql`` : sql`only `);
 const named = (of: TableName) => ident(of.schema, of.name);
 
 /** Inside the target's open transaction, into the empty table. */
@@ -92,7 +93,7 @@ export async function copyAnew(
   },
 ): Promise<number> {
   const { mirrored, table, to } = of;
-  const rows = sql`${only(table)}${named(table)} as ${ident(mirrored.from.name)}`;
+  const rows = sql`${onlyOf(table)}${named(table)} as ${ident(mirrored.from.name)}`;
   // The newline ends a comment that the predicate may end with.
   const conditions = [
     ...(mirrored.where === null ? [] : [sql`(${trusted(`${mirrored.where}\n`)})`]),

@@ -24,6 +24,7 @@ import { ident, type Sql, sql, trusted } from '../pg/sql.ts';
 import { type Column, showTable, type Table, type TableName } from '../pg/table.ts';
 import { agree, sameType } from './agree.ts';
 import { type ColumnChange, planChanges } from './changes.ts';
+import { holdAsSeen } from './hold.ts';
 import { ownColumns, putAside, runOnTarget } from './mend.ts';
 import { place } from './met.ts';
 import { copyAnew, emptyTable, withLaterTable } from './recopy.ts';
@@ -321,6 +322,11 @@ class Reshaping {
     if (there === undefined) return;
     const use = { application: applicationName('fetch', work) };
     await using from = await connectPeer(work.source, use, signal);
+    await holdAsSeen(
+      from,
+      source,
+      [...key, ...columns].map((names) => names.source),
+    );
     const fetch = { mirrored, source, target: there, key, columns };
     const { read, matched, written } = await fetchColumns({ source: from, target }, fetch, signal);
     const moved = changes.some(
