@@ -392,6 +392,7 @@ class Follower {
       })
       .finally(() => {
         this.#applying = null;
+        this.#intake.giveBack(this.#gatherer);
         stream.busy = false;
         this.#deps.wake.ring();
       });
