@@ -5,9 +5,9 @@ import {
   type LogicalMessage,
   type Origin,
   type Relation,
-  readInt64,
   readLength,
   readMessage,
+  readMicroseconds,
   readTime,
   readUint64,
   type StreamCommit,
@@ -16,13 +16,13 @@ import {
 } from '../peers/pgoutput.ts';
 import { type Lsn, laterLsn } from '../pg/lsn.ts';
 import { sameTable, type TableName } from '../pg/table.ts';
-import { empty, type Gathered, merge, steps, wholeTables } from './gathered.ts';
+import { addItem, empty, type Gathered, merge, none, steps, wholeTables } from './gathered.ts';
 import type { Batch, GathererOptions, Stop } from './stops.ts';
 
 interface Ended {
   readonly tx: Gathered;
   readonly endLsn: Lsn;
-  readonly committedAt: bigint;
+  readonly committedAt: number;
   readonly receivedAt: number;
 }
 
@@ -50,11 +50,11 @@ export class Gatherer {
   #startLsn: Lsn | null = null;
   #endLsn: Lsn | null = null;
   #receivedAt: number | null = null;
-  #committedAt: bigint | null = null;
+  #committedAt: number | null = null;
   /** When the oldest that waits, or is open, was committed. */
-  #oldest: bigint | null = null;
+  #oldest: number | null = null;
   /** When the open one was. */
-  #beginTime = 0n;
+  #beginTime = 0;
   /** An ended transaction that does not fit to those that wait: it is the next to wait. */
   #held: Ended | null = null;
   #begunAt = 0;
@@ -158,13 +158,14 @@ export class Gatherer {
           this.#keep(chunk, spanStart, frame);
           spanStart = frame;
           this.#xid = chunk.readUInt32BE(at + 17);
-          this.#beginTime = readInt64(chunk, at + 9);
+          this.#beginTime = readMicroseconds(chunk, at + 9);
           this.#beginAt(readUint64(chunk, at + 1), now);
           break;
         case tags.commit: {
           this.#keep(chunk, spanStart, next);
           spanStart = next;
-          if (this.#commitAt(readUint64(chunk, at + 10), readInt64(chunk, at + 18))) return { kind: 'full', at: next };
+          if (this.#commitAt(readUint64(chunk, at + 10), readMicroseconds(chunk, at + 18)))
+            return { kind: 'full', at: next };
           break;
         }
         case tags.relation: {
@@ -229,14 +230,14 @@ export class Gatherer {
     this.#begunAt = now;
     this.#known = { relations: this.#relations, messages: new Map(this.#messages) };
     // Others that wait may be of an earlier place.
-    this.#tx.items.push({ relations: this.#relations, finalLsn: atLeast, truncate: null });
+    addItem(this.#tx, { relations: this.#relations, finalLsn: atLeast, truncate: null });
   }
 
   /** It was committed, and the rest of it comes as of any other. */
   confirm({ commitLsn, committedAt }: StreamCommit): void {
     this.#begin = commitLsn;
-    this.#beginTime = committedAt;
-    this.#oldest ??= committedAt;
+    this.#beginTime = Number(committedAt);
+    this.#oldest ??= this.#beginTime;
     this.#receivedAt ??= this.#begunAt;
     this.#startLsn ??= commitLsn;
     this.#known = null;
@@ -260,7 +261,7 @@ export class Gatherer {
     this.#relations = relations;
     this.#messages.set(relation.oid, JSON.stringify(relation));
     if (this.#tx.items.length === 0) this.#tx.relations = relations;
-    else this.#tx.items.push({ relations, finalLsn: this.#begin ?? 0n, truncate: null });
+    else addItem(this.#tx, { relations, finalLsn: this.#begin ?? 0n, truncate: null });
   }
 
   /** Applies otherwise to a table from here on, by whatever relations it comes; null: as before. */
@@ -269,7 +270,7 @@ export class Gatherer {
     for (const [oid, table] of relations) if (table !== null) relations.set(oid, by(table) ?? table);
     this.#relations = relations;
     if (this.#tx.items.length === 0) this.#tx.relations = relations;
-    else this.#tx.items.push({ relations, finalLsn: this.#begin ?? 0n, truncate: null });
+    else addItem(this.#tx, { relations, finalLsn: this.#begin ?? 0n, truncate: null });
   }
 
   /** What `relation` was to us before, if it was anything. */
@@ -383,7 +384,7 @@ export class Gatherer {
 
   #keep(buffer: Buffer, start: number, end: number): void {
     if (end <= start || this.#isSkipped()) return;
-    this.#tx.items.push({ buffer, start, end });
+    addItem(this.#tx, { buffer, start, end });
     this.#tx.bytes += end - start;
   }
 
@@ -400,7 +401,7 @@ export class Gatherer {
   // There are hundreds of thousands of small transactions: one object serves them all.
   #clear(finalLsn: Lsn): void {
     const tx = this.#tx;
-    tx.items.length = 0;
+    tx.items = none;
     tx.relations = this.#relations;
     tx.finalLsn = finalLsn;
     tx.changes = tx.bytes = tx.steps = 0;
@@ -408,7 +409,7 @@ export class Gatherer {
   }
 
   // True: what waits is a full batch.
-  #commitAt(endLsn: Lsn, committedAt: bigint): boolean {
+  #commitAt(endLsn: Lsn, committedAt: number): boolean {
     // One that is left out is an empty one: the position moves over it.
     const skipped = !this.#echo && this.#isSkipped();
     if (this.#echo) this.#clear(0n);
@@ -425,7 +426,7 @@ export class Gatherer {
     const { limits } = this.#options;
     const size = this.#tx.changes + this.#tx.steps;
     if (size > 0 && this.changes > 0 && this.changes + size > limits.changes) {
-      const tx = { ...this.#tx, items: [...this.#tx.items] };
+      const tx = { ...this.#tx, items: this.#tx.items };
       this.#held = { tx, endLsn, committedAt, receivedAt: this.#begunAt };
       this.#clear(0n);
       return true;
@@ -473,7 +474,7 @@ export class Gatherer {
       isPart: touched.length < tables.length,
       xid: this.#xid,
     };
-    this.#tx.items.push({ relations: this.#relations, finalLsn: begin, truncate });
+    addItem(this.#tx, { relations: this.#relations, finalLsn: begin, truncate });
   }
 
   #keepaliveAt(lsn: Lsn): void {

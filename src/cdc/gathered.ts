@@ -17,7 +17,7 @@ type OpenSpan = { -readonly [K in keyof Span]: Span[K] };
 type Item = OpenSpan | Marker;
 
 export interface Gathered {
-  items: Item[];
+  items: readonly Item[];
   /** Relations and commit position that hold at the first item. */
   relations: Relations;
   finalLsn: Lsn;
@@ -47,9 +47,18 @@ export function wholeTables(tables: readonly AppliedTable[]): readonly AppliedTa
   });
 }
 
+/** No items. */
+export const none: readonly Item[] = [];
+
+/** Most transactions have one item, and there are hundreds of thousands: a list of one takes a fraction of what a list that grows does. */
+export function addItem(to: Gathered, item: Item): void {
+  if (to.items.length === 0) to.items = [item];
+  else (to.items as Item[]).push(item);
+}
+
 /** Nothing yet. */
 export function empty(relations: Relations, finalLsn: Lsn): Gathered {
-  return { items: [], relations, finalLsn, changes: 0, bytes: 0, steps: 0 };
+  return { items: none, relations, finalLsn, changes: 0, bytes: 0, steps: 0 };
 }
 
 /** Appends one transaction to the ended ones; bytes that follow each other become one span. */
@@ -68,7 +77,7 @@ export function merge(done: Gathered, tx: Gathered): void {
       last.end === item.start
     ) {
       last.end = item.end;
-    } else done.items.push(item);
+    } else addItem(done, item);
   }
   done.changes += tx.changes;
   done.bytes += tx.bytes;

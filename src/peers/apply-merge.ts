@@ -21,7 +21,7 @@ import type { Statements } from './apply-statements.ts';
 import type { AppliedColumn, AppliedTable } from './apply-table.ts';
 import type { Piece, Step, TableCounts } from './apply-walk.ts';
 import { cellEnd, cells } from './pgoutput.ts';
-import { leadInsert, type NetEffect, netEffect, type RawChange, type Row, type TableEffect } from './staging.ts';
+import { leadInsert, type NetEffect, netEffect, type RawChange, type TableEffect } from './staging.ts';
 import { CopyRows, copyFrames } from './staging-copy.ts';
 
 /** A command of a merge: how many rows it must touch, or null if any number is right. */
@@ -218,7 +218,7 @@ function planOf(effect: TableEffect): Plan {
 function planKeys({ table, keys }: TableEffect): Plan {
   const plan = emptyPlan();
   const groups = new Map<string, { readonly group: UpdateGroup; readonly lead: readonly number[] }>();
-  const update = ({ buffer, row }: Row, gone: boolean) => {
+  const update = (buffer: Buffer, row: number, gone: boolean) => {
     const mask = unchangedMask(buffer, row);
     const key = gone ? `gone${mask}` : mask;
     let found = groups.get(key);
@@ -230,21 +230,22 @@ function planKeys({ table, keys }: TableEffect): Plan {
     found.group.rows++;
     plan.staged.push(buffer, row, found.lead);
   };
-  for (const entry of keys.values()) {
-    const { buffer, row, last } = entry;
-    if (buffer === null) {
-      if (!entry.before && last !== null) {
-        plan.goneTimes++;
-        plan.gone.push(last.buffer, last.row, leadGone);
-      } else if (entry.before && last !== null) update(last, true);
-      else if (entry.before) {
-        plan.deletes++;
-        plan.staged.push(entry.keyBuffer, entry.keyRow, leadDelete);
-      }
-    } else if (!entry.before) {
+  for (let entry = 0; entry < keys.size; entry++) {
+    const before = keys.wasThere(entry);
+    const buffer = keys.bufferAfter(entry);
+    const last = buffer === null ? keys.bufferOfLast(entry) : null;
+    if (buffer !== null && before) update(buffer, keys.rowAfter(entry), false);
+    else if (buffer !== null) {
       plan.insertTimes++;
-      plan.inserts.push(buffer, row, leadInsert);
-    } else update({ buffer, row }, false);
+      plan.inserts.push(buffer, keys.rowAfter(entry), leadInsert);
+    } else if (last !== null && !before) {
+      plan.goneTimes++;
+      plan.gone.push(last, keys.rowOfLast(entry), leadGone);
+    } else if (last !== null) update(last, keys.rowOfLast(entry), true);
+    else if (before) {
+      plan.deletes++;
+      plan.staged.push(keys.bufferOfKey(entry), keys.rowOfKey(entry), leadDelete);
+    }
   }
   return plan;
 }

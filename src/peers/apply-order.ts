@@ -6,7 +6,7 @@ import type { Statements } from './apply-statements.ts';
 import type { AppliedColumn, AppliedTable } from './apply-table.ts';
 import { eachChange, type Piece, type TableCounts } from './apply-walk.ts';
 import { type Change, cells } from './pgoutput.ts';
-import { count, fillUnchanged, keyOf, type RawChange } from './staging.ts';
+import { count, countsOf, fillUnchanged, keyOf, type RawChange } from './staging.ts';
 
 /** What one command of a pipeline does, to name it if it fails. */
 export interface Ordered {
@@ -39,8 +39,9 @@ export function orderedFrames(
       }
       continue;
     }
-    eachChange(step, ({ table, change, buffer, bytes }) => {
-      count(out.counts, table, change).bytes += bytes;
+    eachChange(step, ({ table, change: visited, buffer, bytes }) => {
+      const change = { ...visited };
+      count(countsOf(out.counts, table), change, bytes);
       const commands = writeChange(writer, out.statements, { table, change, buffer });
       // What comes before the last is at work in rare cases only.
       for (let i = 1; i <= commands; i++) out.ordered.push({ table, change, buffer, counted: i === commands });

@@ -1,7 +1,7 @@
 // What is to be applied, and a walk over it: changes stay in the frames that were received and are read where they lie.
 import type { Lsn } from '../pg/lsn.ts';
 import type { AppliedTable } from './apply-table.ts';
-import { type Change, readChange, readLength, readUint64, tags } from './pgoutput.ts';
+import { type Change, changesInTurn, readChange, readLength, readUint64, tags } from './pgoutput.ts';
 
 /** Whole CopyData frames of a replication stream, in `buffer` from `start` to `end`. */
 export interface Span {
@@ -66,7 +66,7 @@ export const messageOffset = 30;
 /** 'w': the frame holds a message of the stream. */
 export const walData = 0x77;
 
-/** A change on its way: the same object for each of millions, filled anew, so that none is to be kept. */
+/** A change on its way: the same objects for each of millions, filled anew, so that neither it nor its `change` is to be kept. */
 export interface Visited {
   readonly table: AppliedTable;
   readonly change: Change;
@@ -81,6 +81,7 @@ export interface Visited {
 export function eachChange(step: ChangesStep, visit: (visited: Visited) => void): void {
   let visited: { -readonly [field in keyof Visited]: Visited[field] } | undefined;
   let finalLsn = step.finalLsn;
+  const inTurn = changesInTurn();
   for (const { buffer, start, end } of step.spans) {
     let next = start;
     while (next < end) {
@@ -95,7 +96,7 @@ export function eachChange(step: ChangesStep, visit: (visited: Visited) => void)
         case tags.insert:
         case tags.update:
         case tags.delete: {
-          const change = readChange(buffer, at);
+          const change = readChange(buffer, at, inTurn);
           const table = step.relations.get(change.relation);
           if (table === undefined || table === null) break;
           if (table.snapshotLsn !== null && finalLsn < table.snapshotLsn) break;

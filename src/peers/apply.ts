@@ -299,11 +299,14 @@ export class Applier implements AsyncDisposable {
     if (effects === null) return null;
     const touched = effects.flatMap((effect) => [...(effect?.tables.values() ?? [])]);
     const some = staged === 'many' && touched.some(({ few }) => few !== null);
-    if (some && (await this.#stage(touched)) && (await this.#merge(piece, effects))) return counts;
-    // A set of rows may satisfy what each of them by itself does not.
-    for (const each of touched) each.few = null;
-    if ((await this.#stage(touched)) && (await this.#merge(piece, effects))) return counts;
-    return null;
+    let done = some && (await this.#stage(touched)) && (await this.#merge(piece, effects));
+    if (!done) {
+      // A set of rows may satisfy what each of them by itself does not.
+      for (const each of touched) each.few = null;
+      done = (await this.#stage(touched)) && (await this.#merge(piece, effects));
+    }
+    for (const { keys } of touched) keys.free();
+    return done ? counts : null;
   }
 
   // Staging tables are made outside of the transaction where that is possible, and together: the end of each transaction empties

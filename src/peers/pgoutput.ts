@@ -221,20 +221,44 @@ function read(buffer: Buffer, start: number, end: number): Message {
   }
 }
 
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
+
+/** An object of each kind, to be filled anew for each change of millions: none is to be kept. */
+export interface ChangesInTurn {
+  readonly insert: Writable<Insert>;
+  readonly update: Writable<Update>;
+  readonly delete: Writable<Delete>;
+}
+
+export function changesInTurn(): ChangesInTurn {
+  return {
+    insert: { kind: 'insert', relation: 0, row: 0 },
+    update: { kind: 'update', relation: 0, old: 0, row: 0 },
+    delete: { kind: 'delete', relation: 0, old: 0 },
+  };
+}
+
 /** Reads an insert, update or delete at `start`; the caller has looked at its tag. */
-export function readChange(buffer: Buffer, start: number): Change {
-  const relation = buffer.readUInt32BE(start + 1);
-  const mark = buffer[start + 5];
+export function readChange(buffer: Buffer, start: number, into: ChangesInTurn = changesInTurn()): Change {
+  const relation = readLength(buffer, start + 1) >>> 0;
   const first = start + 6;
   switch (buffer[start]) {
     case tags.insert:
-      return { kind: 'insert', relation, row: first };
+      into.insert.relation = relation;
+      into.insert.row = first;
+      return into.insert;
     case tags.delete:
-      return { kind: 'delete', relation, old: first };
+      into.delete.relation = relation;
+      into.delete.old = first;
+      return into.delete;
     default: {
+      const { update } = into;
       // 'K' or 'O' stand before an old row, 'N' before the new one.
-      if (mark === 0x4e) return { kind: 'update', relation, old: -1, row: first };
-      return { kind: 'update', relation, old: first, row: rowEnd(buffer, first) + 1 };
+      const isAlone = buffer[start + 5] === 0x4e;
+      update.relation = relation;
+      update.old = isAlone ? -1 : first;
+      update.row = isAlone ? first : rowEnd(buffer, first) + 1;
+      return update;
     }
   }
 }
@@ -284,8 +308,8 @@ function readName(buffer: Buffer, at: number, end: number): { readonly text: str
 const epochMs = 946_684_800_000;
 
 /** A time of the protocol. */
-export function readTime(microseconds: bigint): Date {
-  return new Date(epochMs + Number(microseconds / 1000n));
+export function readTime(microseconds: bigint | number): Date {
+  return new Date(epochMs + Math.trunc(Number(microseconds) / 1000));
 }
 
 /** Where the row that begins at `row` ends. */
@@ -320,6 +344,13 @@ function readWord(buffer: Buffer, at: number): DataView {
 /** A position. @throws RangeError behind the end */
 export function readUint64(buffer: Buffer, at: number): bigint {
   return readWord(buffer, at).getBigUint64(0);
+}
+
+/** A time of this age, exact for 140 years to either side: microseconds since 2000. @throws RangeError behind the end */
+export function readMicroseconds(buffer: Buffer, at: number): number {
+  const { length } = buffer;
+  if (at + 8 > length) throw new RangeError(`a time at ${at} of ${length} bytes`);
+  return readLength(buffer, at) * 0x1_0000_0000 + (readLength(buffer, at + 4) >>> 0);
 }
 
 /** A time: microseconds since 2000. @throws RangeError behind the end */

@@ -125,7 +125,7 @@ async function judgeStep(source: Connection, step: ChangesStep): Promise<Verdict
       asked = { filter, table, changes: [], values: filter.columns.map(() => []), rows: 0 };
       questions.set(table, asked);
     }
-    ask(asked, change, buffer, at);
+    ask(asked, { ...change }, buffer, at);
   });
   const verdicts = new Map<Buffer, Map<number, Judged>>();
   for (const asked of questions.values()) {

@@ -2,25 +2,12 @@
 import { stagedInsert } from './apply-sql.ts';
 import type { AppliedTable } from './apply-table.ts';
 import { type ChangesStep, eachChange, noCounts, type TableCounts } from './apply-walk.ts';
+import { type KeyEffects, keyEffects } from './key-effects.ts';
 import { type Change, cellEnd, cells, type RowAt, rowEnd } from './pgoutput.ts';
 import { CopyRows } from './staging-copy.ts';
 
 /** Before a row that is inserted once. */
 export const leadInsert: readonly number[] = [stagedInsert, 1];
-
-/** What a key's row was before and is after. */
-export interface KeyEffect {
-  /** Whether the target has the row. */
-  readonly before: boolean;
-  /** A row that holds the key. */
-  readonly keyBuffer: Buffer;
-  readonly keyRow: RowAt;
-  /** The row as it is after; null: gone. */
-  buffer: Buffer | null;
-  row: RowAt;
-  /** Where deleted rows stay: the row as it was when it went; null: as the target has it. */
-  last: Row | null;
-}
 
 /** How many more (or less) of one and the same row there are after. */
 export interface RowEffect {
@@ -40,7 +27,8 @@ export interface RawChange {
 
 export interface TableEffect {
   readonly table: AppliedTable;
-  readonly keys: Map<string | number, KeyEffect>;
+  readonly counted: TableCounts;
+  readonly keys: KeyEffects;
   readonly rows: Map<string, RowEffect>;
   /** The rows that came, as long as nothing but inserts did: then no two are the same, and none is looked for. Null: something else came. */
   inserted: CopyRows | null;
@@ -68,14 +56,22 @@ export function netEffect(step: ChangesStep, counts: Map<AppliedTable, TableCoun
   eachChange(step, ({ table, change, buffer, bytes }) => {
     let effect = last?.table === table ? last : tables.get(table);
     if (effect === undefined) {
-      effect = { table, keys: new Map(), rows: new Map(), inserted: new CopyRows(), few: [] };
+      effect = {
+        table,
+        counted: countsOf(counts, table),
+        keys: keyEffects(),
+        rows: new Map(),
+        inserted: new CopyRows(),
+        few: [],
+      };
       tables.set(table, effect);
     }
     last = effect;
-    if (effect.few !== null && effect.few.push({ table, change, buffer }) > (table.indexed ? fewRows : fewScans)) {
-      effect.few = null;
+    if (effect.few !== null) {
+      const few = effect.few.push({ table, change: { ...change }, buffer });
+      if (few > (table.indexed ? fewRows : fewScans)) effect.few = null;
     }
-    count(counts, table, change).bytes += bytes;
+    count(effect.counted, change, bytes);
     if (effect.inserted !== null && change.kind === 'insert') effect.inserted.push(buffer, change.row, leadInsert);
     else if (!(lookInto(effect) && add(effect, change, buffer))) inOrder = true;
   });
@@ -87,21 +83,25 @@ function lookInto(effect: TableEffect): boolean {
   const { inserted } = effect;
   if (inserted === null) return true;
   effect.inserted = null;
-  const { buffers, rows } = inserted;
-  return rows.every((row, i) => add(effect, { kind: 'insert', relation: 0, row }, buffers[i]!));
+  return inserted.every((buffer, row) => add(effect, { kind: 'insert', relation: 0, row }, buffer));
 }
 
-/** Counts a change of a table; gives what was counted of it. */
-export function count(counts: Map<AppliedTable, TableCounts>, table: AppliedTable, change: Change): TableCounts {
+/** What was counted of a table. */
+export function countsOf(counts: Map<AppliedTable, TableCounts>, table: AppliedTable): TableCounts {
   let counted = counts.get(table);
   if (counted === undefined) {
     counted = noCounts();
     counts.set(table, counted);
   }
+  return counted;
+}
+
+/** Counts a change. */
+export function count(counted: TableCounts, change: Change, bytes: number): void {
   if (change.kind === 'insert') counted.inserts++;
   else if (change.kind === 'update') counted.updates++;
   else counted.deletes++;
-  return counted;
+  counted.bytes += bytes;
 }
 
 function add(effect: TableEffect, change: Change, buffer: Buffer): boolean {
@@ -129,28 +129,25 @@ interface Keyed {
 }
 
 function insertKey({ keys }: TableEffect, { key, buffer, row }: Keyed): boolean {
-  const entry = keys.get(key);
-  if (entry === undefined) {
-    keys.set(key, { before: false, keyBuffer: buffer, keyRow: row, buffer, row, last: null });
+  const entry = keys.find(key);
+  if (entry < 0) {
+    keys.add(key, buffer, row, false);
     return true;
   }
   // A key that is there already: the source would not do this, so let the target say what is wrong.
-  if (entry.buffer !== null) return false;
-  entry.buffer = buffer;
-  entry.row = row;
-  entry.last = null;
+  if (keys.bufferAfter(entry) !== null) return false;
+  keys.set(entry, buffer, row);
   return true;
 }
 
 function deleteKey({ table, keys }: TableEffect, { key, buffer, row }: Keyed): boolean {
-  const entry = keys.get(key);
-  if (entry === undefined) {
-    keys.set(key, { before: true, keyBuffer: buffer, keyRow: row, buffer: null, row: 0, last: null });
+  const entry = keys.find(key);
+  if (entry < 0) {
+    keys.remove(keys.add(key, buffer, row, true), false);
     return true;
   }
-  if (entry.buffer === null) return false;
-  if (table.marks.deleted !== null) entry.last = { buffer: entry.buffer, row: entry.row };
-  entry.buffer = null;
+  if (keys.bufferAfter(entry) === null) return false;
+  keys.remove(entry, table.marks.deleted !== null);
   return true;
 }
 
@@ -163,24 +160,27 @@ function updateKey(effect: TableEffect, change: Change & { kind: 'update' }, buf
   const oldKey = change.old < 0 ? key : keyOf(table, buffer, change.old);
   // A long key may be left out as unchanged, too; the old row has it then.
   if (change.old >= 0 && keyLeftOut(table, buffer, change.row)) return false;
-  const entry = keys.get(oldKey);
-  if (entry?.buffer === null) return false;
+  const entry = keys.find(oldKey);
+  const before = entry < 0 ? null : keys.bufferAfter(entry);
+  if (entry >= 0 && before === null) return false;
   if (key === oldKey) {
-    if (entry === undefined) {
-      keys.set(key, { before: true, keyBuffer: buffer, keyRow: change.row, buffer, row: change.row, last: null });
+    if (before === null) {
+      keys.add(key, buffer, change.row, true);
       return true;
     }
-    const filled = fillUnchanged({ buffer, row: change.row }, { buffer: entry.buffer, row: entry.row });
-    entry.buffer = filled.buffer;
-    entry.row = filled.row;
+    if (!hasUnchanged(buffer, change.row)) keys.set(entry, buffer, change.row);
+    else {
+      const filled = fillUnchanged({ buffer, row: change.row }, { buffer: before, row: keys.rowAfter(entry) });
+      keys.set(entry, filled.buffer, filled.row);
+    }
     return true;
   }
   let moved: Row = { buffer, row: change.row };
   // Under FULL the old row is whole and has them.
   if (buffer[change.old - 1] === wholeRow) moved = fillUnchanged(moved, { buffer, row: change.old });
-  else if (entry !== undefined) moved = fillUnchanged(moved, { buffer: entry.buffer, row: entry.row });
+  else if (before !== null) moved = fillUnchanged(moved, { buffer: before, row: keys.rowAfter(entry) });
   // Only the target knows the unchanged values, so the row has to move there.
-  if (hasUnchanged(moved)) return false;
+  if (hasUnchanged(moved.buffer, moved.row)) return false;
   return deleteKey(effect, { key: oldKey, buffer, row: change.old }) && insertKey(effect, { key, ...moved });
 }
 
@@ -254,7 +254,7 @@ export interface Row {
 }
 
 /** Whether the row leaves values out that did not change. */
-export function hasUnchanged({ buffer, row }: Row): boolean {
+export function hasUnchanged(buffer: Buffer, row: RowAt): boolean {
   let at = row + 2;
   for (let left = buffer.readUInt16BE(row); left > 0; left--) {
     if (buffer[at] === cells.unchanged) return true;
@@ -265,7 +265,7 @@ export function hasUnchanged({ buffer, row }: Row): boolean {
 
 /** The row with each value that it leaves out taken from the earlier row (which may leave it out, too). */
 export function fillUnchanged(later: Row, earlier: Row): Row {
-  if (!hasUnchanged(later)) return later;
+  if (!hasUnchanged(later.buffer, later.row)) return later;
   const parts: Buffer[] = [later.buffer.subarray(later.row, later.row + 2)];
   let from = earlier.row + 2;
   let at = later.row + 2;

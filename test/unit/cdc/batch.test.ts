@@ -7,7 +7,7 @@ import { pieceEffects, prepareEffects } from '../../../src/peers/apply-merge.ts'
 import type { AppliedTable } from '../../../src/peers/apply-table.ts';
 import { eachChange, type Piece, type TableCounts } from '../../../src/peers/apply-walk.ts';
 import { type Relation, rowEnd } from '../../../src/peers/pgoutput.ts';
-import { netEffect } from '../../../src/peers/staging.ts';
+import { keyOf, netEffect } from '../../../src/peers/staging.ts';
 import * as make from './messages.ts';
 
 const id = { schema: 'public', name: 't' };
@@ -338,14 +338,16 @@ describe('the net effect', () => {
     const step = g.take()?.steps[0];
     if (step?.kind !== 'changes') throw new Error('no changes');
     const net = netEffect(step, new Map());
-    const keys = [...net.tables.values()].flatMap(({ keys: found }) => [...found]);
-    const shown = keys.map(([key, { before, buffer, row }]) => {
-      return [
-        key,
-        before,
-        buffer === null ? null : buffer.toString('latin1', row, rowEnd(buffer, row)).replaceAll(/[^a-z0-9]/g, ''),
-      ];
-    });
+    const shown = [...net.tables.values()].flatMap(({ table, keys }) =>
+      Array.from({ length: keys.size }, (_, entry) => {
+        const [buffer, row] = [keys.bufferAfter(entry), keys.rowAfter(entry)];
+        return [
+          keyOf(table, keys.bufferOfKey(entry), keys.rowOfKey(entry)),
+          keys.wasThere(entry),
+          buffer === null ? null : buffer.toString('latin1', row, rowEnd(buffer, row)).replaceAll(/[^a-z0-9]/g, ''),
+        ];
+      }),
+    );
     return { inOrder: net.inOrder, shown };
   }
 
