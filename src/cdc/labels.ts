@@ -2,46 +2,136 @@
 import { applicationName, type MirrorWork } from '../mirror/work.ts';
 import { compareToken, readCheckpoint } from '../peers/checkpoint.ts';
 import { connectSides } from '../peers/connect.ts';
-import { addedLabels, differingEnums, type LabelChange, renamedLabels } from '../peers/enum-labels.ts';
+import { labelChange, readEnums } from '../peers/enum-labels.ts';
+import { ensureKnownLabels, readKnownLabels, writeKnownLabels } from '../peers/known-labels.ts';
+import { type Drift, driftOf, type LabelStep, nextRenames, type Renamed } from '../peers/label-drift.ts';
 import { ensureSchemaChanges, writeSchemaChange } from '../peers/schema-changes.ts';
 import type { Connection } from '../pg/client.ts';
+import type { TableName } from '../pg/table.ts';
+import { passingHint, unsureHint } from './label-words.ts';
 
-/** `none`: nothing differs that can be mended; `rename`: a label has another name, which must wait until all rows before are applied. */
-export type Labels = 'made' | 'rename' | 'none';
+/** A label that has another name on the target now. */
+export interface NewName {
+  readonly type: TableName;
+  readonly step: Renamed;
+}
+
+/** What was done, or is to be done, where the target does not know a label. */
+export type Labels =
+  /** Nothing differs that can be mended. */
+  | { readonly kind: 'none' }
+  | { readonly kind: 'added' }
+  | { readonly kind: 'renamed'; readonly labels: readonly NewName[] }
+  /** A label has another name, which must wait until all rows before are applied: that row is to be met again with these applied. */
+  | { readonly kind: 'careful' }
+  /** A person has to do it. */
+  | { readonly kind: 'told'; readonly hint: string };
+
+interface Step {
+  readonly type: TableName;
+  readonly step: LabelStep;
+}
+
+/** When the following begins: gives the target's enums the new labels that the source's have, and remembers which is which. */
+export async function compareLabels(work: MirrorWork, signal?: AbortSignal): Promise<void> {
+  if (work.options.schema_changes === 'off') return;
+  await using sides = await openSides(work, signal);
+  const drifts = await lookAt(sides, work);
+  await make(sides.target, work, { drifts, steps: addsOf(drifts) });
+}
 
 /**
- * Gives the target's enums the labels that the source's have. More labels than rows need yet do no harm; a name that changed is
- * right only from one row on.
+ * Where the target does not know a value: gives its enums the labels that the source's have. More labels than rows need yet do no
+ * harm; a name that changed is right only from one row on.
+ * @param careful whether that row has all before it
+ * @param renamed what was renamed before it was met again
  */
 export async function followLabels(
   work: MirrorWork,
-  { rename }: { readonly rename: boolean },
+  { careful, renamed }: { readonly careful: boolean; readonly renamed: readonly NewName[] },
   signal?: AbortSignal,
 ): Promise<Labels> {
-  if (work.options.schema_changes === 'off') return 'none';
-  const use = { application: applicationName('labels', work) };
-  await using sides = await connectSides(work, use, signal);
+  if (work.options.schema_changes === 'off') return { kind: 'none' };
+  await using sides = await openSides(work, signal);
   const { target } = sides;
-  const tables = work.tables.map((table) => table.from);
-  const { scope } = work;
-  const schemas = new Map(scope.kind === 'schemas' ? scope.pairs.map(({ from, to }) => [from, to]) : []);
-  const pairs = await differingEnums(sides, tables, (schema) => schemas.get(schema) ?? schema);
-  const renames = pairs.flatMap(renamedLabels);
-  const changes = [...pairs.flatMap(addedLabels), ...(rename ? renames : [])];
-  if (changes.length > 0) await make(target, work, changes);
-  if (changes.length > 0) return 'made';
-  return renames.length > 0 ? 'rename' : 'none';
+  const drifts = await lookAt(sides, work);
+  const adds = addsOf(drifts);
+  if (adds.length > 0) {
+    await make(target, work, { drifts, steps: adds });
+    return { kind: 'added' };
+  }
+  const renames = nextRenames(drifts);
+  const unsure = drifts.filter((each) => each.unsure !== null);
+  if (renames.length + unsure.length === 0) {
+    return renamed.length === 0 ? { kind: 'none' } : { kind: 'told', hint: passingHint(renamed) };
+  }
+  if (!careful) return { kind: 'careful' };
+  if (renames.length === 0) return { kind: 'told', hint: unsureHint(unsure, work.name) };
+  const steps = renames.map(({ type, step }) => ({ type, step: { kind: 'rename', ...step } as const }));
+  await make(target, work, { drifts, steps });
+  return { kind: 'renamed', labels: renames };
 }
 
-async function make(target: Connection, work: MirrorWork, changes: readonly LabelChange[]): Promise<void> {
+type Sides = Awaited<ReturnType<typeof connectSides>>;
+
+async function openSides(work: MirrorWork, signal: AbortSignal | undefined): Promise<Sides> {
+  return await connectSides(work, { application: applicationName('labels', work) }, signal);
+}
+
+async function lookAt(sides: Sides, work: MirrorWork): Promise<readonly Drift[]> {
+  const { scope, options } = work;
+  const schemas = new Map(scope.kind === 'schemas' ? scope.pairs.map(({ from, to }) => [from, to]) : []);
+  const schemaOnTarget = (schema: string) => schemas.get(schema) ?? schema;
+  const tables = work.tables.map((table) => table.from);
+  // Where each change is told in its turn, the target's names go by that.
+  const remembers = options.schema_changes !== 'full';
+  if (remembers) await ensureKnownLabels(sides.target, work.target.metadataSchema);
+  const known = remembers ? await readKnownLabels(sides.target, work) : null;
+  return (await readEnums(sides, tables, { schemaOnTarget, known })).map(driftOf);
+}
+
+const addsOf = (drifts: readonly Drift[]): readonly Step[] =>
+  drifts.flatMap(({ type, adds }) => adds.map((step) => ({ type, step })));
+
+// And remembers what the target has then.
+async function make(
+  target: Connection,
+  work: MirrorWork,
+  { drifts, steps }: { readonly drifts: readonly Drift[]; readonly steps: readonly Step[] },
+): Promise<void> {
+  const known = new Map(
+    drifts
+      .map((drift) => [drift, namesAfter(drift, steps)] as const)
+      .filter(([{ type, unsure }, names]) => unsure === null && !isSame(type.known, names))
+      .map(([{ type }, names]) => [type.oid, names]),
+  );
+  if (steps.length === 0 && known.size === 0) return;
   await ensureSchemaChanges(target, work.target.metadataSchema);
   const lsn = (await readCheckpoint(target, work)) ?? 0n;
   // A label can be used once its transaction is over, so it has one of its own.
   await target.transaction(async () => {
     await compareToken(target, work);
-    for (const { what, statement } of changes) {
+    for (const { type, step } of steps) {
+      const { what, statement } = labelChange(type, step);
       await target.run(statement);
       await writeSchemaChange(target, work, { table: '', what, lsn, statements: [statement.text] });
     }
+    if (work.options.schema_changes !== 'full') await writeKnownLabels(target, work, known);
   });
+}
+
+function namesAfter({ type, names }: Drift, steps: readonly Step[]): ReadonlyMap<number, string> {
+  const mine = steps.filter((each) => each.type === type).map(({ step }) => step);
+  return new Map(
+    type.source.flatMap(({ oid, label }): [number, string][] => {
+      const there = names.get(oid);
+      const isMade = mine.some((step) => (step.kind === 'add' ? step.label === label : step.from === there));
+      const name = isMade ? label : there;
+      return name === undefined ? [] : [[oid, name]];
+    }),
+  );
+}
+
+function isSame(a: ReadonlyMap<number, string> | null, b: ReadonlyMap<number, string>): boolean {
+  return a !== null && a.size === b.size && [...b].every(([oid, name]) => a.get(oid) === name);
 }

@@ -1,5 +1,5 @@
 // Following what changes: a session on the source's slot and one on the target, until told to stop.
-import { type SluiceError, toSluiceError } from '../base/errors.ts';
+import { SluiceError, toSluiceError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { pause } from '../base/retry.ts';
 import { Scope } from '../base/scope.ts';
@@ -13,7 +13,7 @@ import { type Lsn, laterLsn, parseLsn } from '../pg/lsn.ts';
 import { sql } from '../pg/sql.ts';
 import { follow } from './follow.ts';
 import { Heartbeat } from './heartbeat.ts';
-import { followLabels } from './labels.ts';
+import { compareLabels, followLabels, type NewName } from './labels.ts';
 import type { Followed, Positions } from './positions.ts';
 import type { CdcReport } from './report.ts';
 import { openSession, type Session } from './session.ts';
@@ -53,10 +53,12 @@ export async function runCdc(given: CdcDeps, signal: AbortSignal): Promise<void>
   let way: Way = { text: false, careful: false, spill: given.spill, aheadAfter: 0, catchUpBytes: given.catchUpBytes };
   const readings = noReadings();
   let compared = false;
+  // What a row that is still refused may need otherwise.
+  let renamed: readonly NewName[] = [];
   let lost = 0;
   while (!signal.aborted) {
     try {
-      if (!compared) await followLabels(deps.work, { rename: false }, signal);
+      if (!compared) await compareLabels(deps.work, signal);
       compared = true;
       const followed = await followOnce(deps, { ...way, readings }, signal);
       lost = 0;
@@ -74,9 +76,11 @@ export async function runCdc(given: CdcDeps, signal: AbortSignal): Promise<void>
         continue;
       }
       if (signal.aborted || known.sqlstate !== unknownValue) throw error;
-      const labels = await followLabels(deps.work, { rename: way.careful }, signal);
-      if (labels === 'none' || (labels === 'rename' && way.careful)) throw error;
-      way = { ...way, careful: labels === 'rename' };
+      const labels = await followLabels(deps.work, { careful: way.careful, renamed }, signal);
+      if (labels.kind === 'none') throw error;
+      if (labels.kind === 'told') throw withHint(known, labels.hint);
+      renamed = labels.kind === 'renamed' ? labels.labels : [];
+      way = { ...way, careful: labels.kind === 'careful' };
     }
   }
 }
@@ -86,6 +90,11 @@ const vanished = 'XX000';
 
 // invalid_text_representation: of an enum, a label that the target lacks.
 const unknownValue = '22P02';
+
+function withHint(error: SluiceError, hint: string): SluiceError {
+  const { kind, message, detail, server, fields } = error;
+  return new SluiceError(kind, message, { detail, hint, sqlstate: error.sqlstate, server, fields, cause: error });
+}
 
 interface Way {
   /** Values as text, whatever the types are. */

@@ -317,19 +317,14 @@ export async function dropCheckpoint(db: Connection, owner: Omit<Owner, 'token'>
     await db.run(sql`delete from ${s}.checkpoints where mirror_id = ${owner.id}`);
     await dropLargeObjectsRecord(db, owner);
     // Mirrors that never followed have none.
-    const [changes] = await db.query(sql`select 1 as there from pg_catalog.pg_class c
+    const later = await db.query<{ name: string }>(sql`select c.relname::text as name from pg_catalog.pg_class c
       join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-      where n.nspname = ${metadataSchema} and c.relname = 'schema_changes'`);
-    if (changes !== undefined) await db.run(sql`delete from ${s}.schema_changes where mirror_id = ${owner.id}`);
-    const [known] = await db.query(sql`select 1 as there from pg_catalog.pg_class c
-      join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-      where n.nspname = ${metadataSchema} and c.relname = 'known_objects'`);
-    if (known !== undefined) await db.run(sql`delete from ${s}.known_objects where mirror_id = ${owner.id}`);
+      where n.nspname = ${metadataSchema} and c.relname in ('schema_changes', 'known_objects', 'known_labels')`);
+    for (const { name } of later) await db.run(sql`delete from ${s}.${ident(name)} where mirror_id = ${owner.id}`);
     const rest = await db.query(sql`select 1 as rest from ${s}.checkpoints limit 1`);
     if (rest.length > 0) return;
     await db.run(sql`drop table ${s}.parts, ${s}.copied_tables, ${s}.checkpoints`);
-    if (changes !== undefined) await db.run(sql`drop table ${s}.schema_changes`);
-    if (known !== undefined) await db.run(sql`drop table ${s}.known_objects`);
+    for (const { name } of later) await db.run(sql`drop table ${s}.${ident(name)}`);
     // Somebody else's objects in it keep the schema.
     const others = await db.query(sql`select 1 as other from pg_catalog.pg_class c
       join pg_catalog.pg_namespace n on n.oid = c.relnamespace where n.nspname = ${metadataSchema} limit 1`);

@@ -1,7 +1,8 @@
 // Labels of enums follow before the rows that need them, also where the log is silent about them.
 import { expect, test } from 'vitest';
+import { type SluiceError, toSluiceError } from '../../src/base/errors.ts';
 import { settled } from '../support/ddl.ts';
-import { following } from '../support/following.ts';
+import { type Following, following } from '../support/following.ts';
 import { testDatabase } from '../support/servers.ts';
 
 const labels =
@@ -73,4 +74,149 @@ test('a value that the target cannot read for another reason than a label stops 
   await target.exec('alter table x alter v type int using null');
   await source.exec("insert into x values (1, 'no number')");
   await expect(f.start().done).rejects.toMatchObject({ kind: 'wrong_state' });
+});
+
+const moody = {
+  tables:
+    "create type mood as enum ('glad', 'sad'); create table x (id int primary key, m mood); insert into x values (1, 'glad'), (2, 'sad')",
+  mirrored: ['x'],
+};
+
+async function expectSame({ source, target, ...f }: Following): Promise<void> {
+  const rows = await f.rows('x');
+  expect(rows.target).toEqual(rows.source);
+  expect(await target.exec(labels)).toEqual(await source.exec(labels));
+}
+
+async function stopped(f: Following): Promise<SluiceError> {
+  return await settled(f).then(
+    () => expect.unreachable('it came through'),
+    (error: unknown) => toSluiceError(error),
+  );
+}
+
+// Runs what a hint says, to the letter: the first way that it names, or the one that has these words before it.
+async function obey({ target }: Following, { hint }: SluiceError, words = ''): Promise<void> {
+  const from = (hint ?? '').slice((hint ?? '').indexOf(words));
+  const [, list = ''] = /on the target run (.*?;) then RESUME MIRROR/i.exec(from) ?? [];
+  expect(list, hint).not.toBe('');
+  for (const statement of list.split(/(?<=;) /)) await target.exec(statement);
+}
+
+const rename = "alter type mood rename value 'sad' to 'blue'";
+
+test.each([
+  ['after it', [rename, "alter type mood add value 'grey' after 'blue'"]],
+  ['before it', ["alter type mood add value 'grey' before 'sad'", rename]],
+  [
+    'on both its sides',
+    [rename, "alter type mood add value 'grey' before 'blue'", "alter type mood add value 'black'"],
+  ],
+  [
+    'between it and one that got another name, too',
+    [rename, "alter type mood rename value 'glad' to 'merry'", "alter type mood add value 'grey' before 'blue'"],
+  ],
+] as const)('a label gets another name and others are added %s, while nobody looks', async (_name, changes) => {
+  await using source = await testDatabase(14);
+  await using target = await testDatabase(18);
+  const f = await following({ source, target, ...moody });
+  await settled(f);
+  for (const change of changes) await source.exec(change);
+  await source.exec('insert into x select 10 + row_number() over (), m from unnest(enum_range(null::mood)) m');
+  await settled(f);
+  await expectSame(f);
+});
+
+test('a label gets another name and others are added before the mirror is followed for the first time', async () => {
+  await using source = await testDatabase(18);
+  await using target = await testDatabase(14);
+  const f = await following({ source, target, ...moody });
+  await source.exec(rename);
+  await source.exec("alter type mood add value 'grey' before 'blue'");
+  await source.exec("alter type mood add value 'black' after 'blue'");
+  await source.exec("insert into x values (3, 'grey'), (4, 'black')");
+  await source.exec("insert into x values (5, 'blue')");
+  await settled(f);
+  await expectSame(f);
+});
+
+test('rows with a label that was added come before those that have another label still under its old name', async () => {
+  await using source = await testDatabase(18);
+  await using target = await testDatabase(14);
+  const f = await following({ source, target, ...moody });
+  await settled(f);
+  await source.exec("alter type mood add value 'grey'");
+  await source.exec("insert into x values (3, 'grey')");
+  await source.exec("insert into x values (4, 'sad')");
+  await source.exec(rename);
+  await source.exec("insert into x values (5, 'blue')");
+  await source.exec("insert into x values (6, 'glad')");
+  await source.exec("alter type mood rename value 'glad' to 'merry'");
+  await source.exec("insert into x values (7, 'merry')");
+  await settled(f);
+  await expectSame(f);
+});
+
+test('a label gets the name that another had', async () => {
+  await using source = await testDatabase(18);
+  await using target = await testDatabase(14);
+  const f = await following({ source, target, ...moody });
+  await settled(f);
+  await source.exec(rename);
+  await source.exec("insert into x values (3, 'blue')");
+  await source.exec("alter type mood rename value 'glad' to 'sad'");
+  await source.exec("insert into x values (4, 'sad')");
+  await settled(f);
+  await expectSame(f);
+});
+
+test('a label of the target’s own stays what it is', async () => {
+  await using source = await testDatabase(18);
+  await using target = await testDatabase(14);
+  const f = await following({ source, target, ...moody });
+  await target.exec("alter type mood add value 'own' before 'sad'; insert into x values (-1, 'glad')");
+  await target.exec("update x set m = 'own' where id = -1");
+  await settled(f);
+  await source.exec(rename);
+  await source.exec("alter type mood add value 'grey' before 'blue'");
+  await source.exec("insert into x values (3, 'grey'), (4, 'blue')");
+  await settled(f);
+  expect(await target.exec('select m from x where id < 0')).toEqual([{ m: 'own' }]);
+  await target.exec('delete from x where id < 0');
+  const { source: rows, target: there } = await f.rows('x');
+  expect(there).toEqual(rows);
+});
+
+test('where nobody can tell which label has got another name, the hint has the statements for either', async () => {
+  await using source = await testDatabase(18);
+  await using target = await testDatabase(14);
+  const f = await following({ source, target, ...moody });
+  await settled(f);
+  await target.exec("alter type mood rename value 'sad' to 'gone'; alter type mood add value 'own' after 'gone'");
+  await source.exec(rename);
+  await source.exec("alter type mood add value 'grey'");
+  await source.exec("insert into x values (3, 'blue')");
+  await source.exec("insert into x values (4, 'grey')");
+  const error = await stopped(f);
+  expect(error.hint).toContain("where 'blue' is what 'gone' was: on the target run");
+  await obey(f, error, "where 'blue' is what 'gone' was");
+  await settled(f);
+  const { source: rows, target: there } = await f.rows('x');
+  expect(there).toEqual(rows);
+});
+
+test('with a name that a label had for a while only, the hint says which statement lets its rows in', async () => {
+  await using source = await testDatabase(18);
+  await using target = await testDatabase(14);
+  const f = await following({ source, target, ...moody });
+  await settled(f);
+  await source.exec(rename);
+  await source.exec("insert into x values (3, 'blue')");
+  await source.exec("alter type mood rename value 'blue' to 'grey'");
+  await source.exec("insert into x values (4, 'grey')");
+  const error = await stopped(f);
+  expect(error.hint).toContain("ALTER TYPE public.mood RENAME VALUE 'grey' TO '…'; then RESUME MIRROR");
+  await obey(f, { ...error, hint: error.hint?.replaceAll('…', 'blue') } as SluiceError);
+  await settled(f);
+  await expectSame(f);
 });
