@@ -18,6 +18,11 @@ export function alterType(type: TableName, step: LabelStep): string {
   return `${alter} ADD VALUE ${shown(label)}${at}`;
 }
 
+/** Where it is known what happened. */
+export function stepsHint(steps: readonly { readonly type: TableName; readonly step: LabelStep }[]): string {
+  return runOnTarget(steps.map(({ type, step }) => alterType(type, step)));
+}
+
 /** The most ways that a person is given to choose from. */
 const mostWays = 20;
 

@@ -8,7 +8,7 @@ import { type Drift, driftOf, type LabelStep, nextRenames, type Renamed } from '
 import { ensureSchemaChanges, writeSchemaChange } from '../peers/schema-changes.ts';
 import type { Connection } from '../pg/client.ts';
 import type { TableName } from '../pg/table.ts';
-import { passingHint, unsureHint } from './label-words.ts';
+import { passingHint, stepsHint, unsureHint } from './label-words.ts';
 
 /** A label that has another name on the target now. */
 export interface NewName {
@@ -34,10 +34,9 @@ interface Step {
 
 /** When the following begins: gives the target's enums the new labels that the source's have, and remembers which is which. */
 export async function compareLabels(work: MirrorWork, signal?: AbortSignal): Promise<void> {
-  if (work.options.schema_changes === 'off') return;
   await using sides = await openSides(work, signal);
   const drifts = await lookAt(sides, work);
-  await make(sides.target, work, { drifts, steps: addsOf(drifts) });
+  await make(sides.target, work, { drifts, steps: work.options.schema_changes === 'off' ? [] : addsOf(drifts) });
 }
 
 /**
@@ -51,11 +50,12 @@ export async function followLabels(
   { careful, renamed }: { readonly careful: boolean; readonly renamed: readonly NewName[] },
   signal?: AbortSignal,
 ): Promise<Labels> {
-  if (work.options.schema_changes === 'off') return { kind: 'none' };
   await using sides = await openSides(work, signal);
   const { target } = sides;
   const drifts = await lookAt(sides, work);
+  const follows = work.options.schema_changes !== 'off';
   const adds = addsOf(drifts);
+  if (adds.length > 0 && !follows) return { kind: 'told', hint: stepsHint(adds) };
   if (adds.length > 0) {
     await make(target, work, { drifts, steps: adds });
     return { kind: 'added' };
@@ -68,6 +68,7 @@ export async function followLabels(
   if (!careful) return { kind: 'careful' };
   if (renames.length === 0) return { kind: 'told', hint: unsureHint(unsure, work.name) };
   const steps = renames.map(({ type, step }) => ({ type, step: { kind: 'rename', ...step } as const }));
+  if (!follows) return { kind: 'told', hint: stepsHint(steps) };
   await make(target, work, { drifts, steps });
   return { kind: 'renamed', labels: renames };
 }

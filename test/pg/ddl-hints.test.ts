@@ -91,9 +91,28 @@ async function follow(of: Hinted, { doing = (statement: string) => statement } =
   return { errors, through, sides, columns: await columnsOf(target, 'x') };
 }
 
+const mood = "create type mood as enum ('glad', 'sad')";
+const moody = `${mood}; create table x (id int primary key, m mood); insert into x values (1, 'sad')`;
+
 const againWords = /Only a new copy helps: DROP MIRROR "f_[0-9a-f]{8}"; then CREATE MIRROR/;
 
 const mended: Record<string, Hinted> = {
+  'a label that got another name': {
+    tables: moody,
+    change: ["alter type mood rename value 'sad' to 'b''l\\ue'", "insert into x values (2, 'b''l\\ue')"],
+  },
+  'a new label of an enum in an array of a domain': {
+    tables: `${mood}; create domain moods as mood[]; create table x (id int primary key, m moods)`,
+    change: ["alter type mood add value 'so so' after 'glad'", "insert into x values (2, '{so so,NULL}')"],
+  },
+  'labels that got names of each other': {
+    tables: moody,
+    stopped: true,
+    change: [
+      "alter type mood rename value 'sad' to 'blue'; insert into x values (2, 'blue')",
+      "alter type mood rename value 'glad' to 'sad'; insert into x values (3, 'sad')",
+    ],
+  },
   'a column dropped and added again': {
     tables: plain,
     change: ['alter table x drop b, add b int', 'insert into x values (2, 2, 2)'],

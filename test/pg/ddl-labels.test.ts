@@ -220,3 +220,32 @@ test('with a name that a label had for a while only, the hint says which stateme
   await settled(f);
   await expectSame(f);
 });
+
+test.each([14, 18] as const)(
+  'where changes do not follow, the hint has the statements for labels, PostgreSQL %i',
+  async (to) => {
+    await using source = await testDatabase(18);
+    await using target = await testDatabase(to);
+    const f = await following({ source, target, ...moody, options: { schema_changes: 'off' } });
+    await settled(f);
+    await source.exec("insert into x select g, 'sad' from generate_series(100, 200) g");
+    await source.exec("alter type mood add value 'it''s \"so\"' before 'glad'");
+    await source.exec("insert into x values (3, 'it''s \"so\"')");
+    await source.exec("insert into x values (4, 'sad')");
+    await source.exec(rename);
+    await source.exec("insert into x values (5, 'blue')");
+    const first = await stopped(f);
+    expect(first.hint).toBe(
+      "On the target run ALTER TYPE public.mood ADD VALUE 'it''s \"so\"' BEFORE 'glad'; then RESUME MIRROR.",
+    );
+    await obey(f, first);
+    const second = await stopped(f);
+    expect(second).toMatchObject({
+      sqlstate: '22P02',
+      hint: "On the target run ALTER TYPE public.mood RENAME VALUE 'sad' TO 'blue'; then RESUME MIRROR.",
+    });
+    await obey(f, second);
+    await settled(f);
+    await expectSame(f);
+  },
+);
