@@ -15,6 +15,7 @@ import {
   addColumns,
   addition,
   alterTable,
+  type MadeFirst,
   ownColumns,
   putAside,
   renameColumns,
@@ -32,6 +33,8 @@ export interface Sides extends MetSides {
   readonly mirror: string;
   /** The relation as the same transaction has described it before; null, left out: it has not. */
   readonly earlier?: Relation | null;
+  /** For what a person is told to run; left out: the target lacks nothing. */
+  readonly makes?: MadeFirst;
 }
 
 export interface Agreement {
@@ -103,18 +106,19 @@ function mayDiffer({ mirrored }: Sides, columns: readonly string[]): string {
 }
 
 // No row brings a generated column, so that nothing fails without it. An older version has not remembered which there were.
-function newComputed({ stored, mirrored, source, target, follows }: Sides): readonly string[] {
+function newComputed({ stored, mirrored, source, target, follows, makes }: Sides): readonly string[] {
   const { computed } = stored;
   if (computed === undefined) return [];
   const [from, to] = [showTable(mirrored.from), showTable(mirrored.to)];
-  return source.columns.flatMap(({ attnum, name, generated, default: expression }) => {
+  return source.columns.flatMap(({ attnum, name, type, generated, default: expression }) => {
     const isNew = generated !== '' && !isExcluded({ stored, mirrored }, attnum, name);
     if (!isNew || computed.some((each) => each.attnum === attnum)) return [];
     const there = target.columns.find((each) => each.name === name);
     const isSame = there !== undefined && there.generated !== '' && there.default === expression;
     if (isSame || (there === undefined && follows)) return [];
     const has = `${from} on the source has a new generated column ${showName(name)}`;
-    const alter = `on the target run ALTER TABLE ${to}`;
+    const before = (makes?.get(type.oid) ?? []).map((each) => `${each}; `).join('');
+    const alter = `on the target run ${before}ALTER TABLE ${to}`;
     const add = addColumn(name, source);
     if (there === undefined)
       return `${has}, which does not follow with schema_changes = off; to have it, ${alter} ${add};`;
@@ -200,8 +204,7 @@ function pair(sides: Sides, column: Met, others: Others): ShapeColumn {
 // Where its name is another's by now, what is known of the two would be taken for one.
 function goneTrouble(sides: Sides, column: Met, byName: Column | undefined): SluiceError {
   const { mirrored, mirror } = sides;
-  const { clause, after } = adding(sides, column);
-  const add = runOnTarget(addColumns(mirrored.to, [{ clause, after, notes: [] }]));
+  const add = runOnTarget(addColumns(mirrored.to, [adding(sides, column)]));
   const isLost = byName !== undefined || column.type.includes('???');
   return trouble(sides, `column ${showName(column.name)} of ${showTable(mirrored.to)} is gone from the target`, {
     hint: isLost
@@ -271,12 +274,18 @@ function unlessWritten({ mirrored, mirror }: Sides, run: string): string {
 }
 
 // How the target gets a column of the relation.
-function adding({ source, now, stored }: Sides, { name, type, attnum }: Met): Addition {
+function adding(sides: Sides, column: Met): Addition {
+  const { source, now, stored } = sides;
+  const { name, type, attnum } = column;
   const seen = now.columns.find((each) => each.attnum === attnum);
   const rewritten = attnum !== null && (stored.node == null || isRewritten({ stored, now }, attnum));
   const { missing = null, below = false } = seen ?? {};
-  const column = source.columns.find((each) => each.attnum === attnum);
-  return addition({ name, type, source: column, missing, below, rewritten });
+  const own = source.columns.find((each) => each.attnum === attnum);
+  return addition({ name, type, source: own, missing, below, rewritten, before: making(sides, column) });
+}
+
+function making({ makes, relation }: Sides, { index }: Met): readonly string[] {
+  return makes?.get(relation.columns[index]?.type ?? 0) ?? [];
 }
 
 // What the target could not be told yet is told again later.
@@ -400,13 +409,17 @@ function checkType(sides: Sides, { column, before, there, isNow }: Typed): void 
 }
 
 // A default may have no cast to the new type: the source's takes its place.
-function changeType({ source, mirrored: { to } }: Sides, { attnum, type }: Met, there: Column): readonly string[] {
+function changeType(sides: Sides, met: Met, there: Column): readonly string[] {
+  const { source, mirrored } = sides;
+  const { to } = mirrored;
+  const { attnum, type } = met;
+  const before = making(sides, met);
   const alter = `ALTER COLUMN ${shownName(there.name)}`;
   const column = source.columns.find((each) => each.attnum === attnum && each.type.text === type);
   const isRenewed = column !== undefined && column.generated === '' && there.default !== null && there.generated === '';
-  if (!isRenewed) return [alterTable(to, [`${alter} TYPE ${type}`])];
+  if (!isRenewed) return [...before, alterTable(to, [`${alter} TYPE ${type}`])];
   const set = column.default === null ? [] : [alterTable(to, [`${alter} SET DEFAULT ${column.default}`])];
-  return [alterTable(to, [`${alter} DROP DEFAULT`, `${alter} TYPE ${type}`]), ...set];
+  return [...before, alterTable(to, [`${alter} DROP DEFAULT`, `${alter} TYPE ${type}`]), ...set];
 }
 
 const decapitalized = (text: string) => `${text[0]?.toLowerCase()}${text.slice(1)}`;

@@ -16,6 +16,9 @@ export function runOnTarget(statements: readonly string[]): string {
   return `On the target run ${statements.map((each) => `${each};`).join(' ')} then RESUME MIRROR.`;
 }
 
+/** Statements that make what columns stand on where the target lacks it, by OID of their type on the source. */
+export type MadeFirst = ReadonlyMap<number, readonly string[]>;
+
 /** A column that rows have and the target lacks. */
 export interface Lacking {
   readonly name: string;
@@ -29,10 +32,14 @@ export interface Lacking {
   readonly below: boolean;
   /** The source may have computed values for the rows that were there. */
   readonly rewritten: boolean;
+  /** Statements that make what it stands on. */
+  readonly before: readonly string[];
 }
 
 /** How a column is added. */
 export interface Addition {
+  /** Statements that come before it. */
+  readonly before: readonly string[];
   /** `ADD COLUMN …` */
   readonly clause: string;
   /** Clauses that come after it, each a statement. */
@@ -43,6 +50,12 @@ export interface Addition {
 
 /** Adds a column so that rows which are there show what they show on the source, as far as its catalog tells. */
 export function addition(of: Lacking): Addition {
+  return { before: of.before, ...added(of) };
+}
+
+type Added = Omit<Addition, 'before'>;
+
+function added(of: Lacking): Added {
   const { name, type, missing, below, rewritten } = of;
   const column = of.source?.type.text === type ? of.source : undefined;
   const on = shownName(name);
@@ -72,7 +85,7 @@ export function addition(of: Lacking): Addition {
 function withMissing(
   column: Column,
   of: { readonly add: string; readonly on: string; readonly type: string; missing: string; notNull: string },
-): Addition {
+): Added {
   const { add, on, type, missing, notNull } = of;
   const text = onlyElement(missing);
   const value = `${quoteLiteral(text).trim()}::${type}`;
@@ -95,6 +108,7 @@ export function addColumns(
 ): readonly string[] {
   const drops = drop.map((name) => `DROP COLUMN ${shownName(name)}`);
   return [
+    ...new Set(additions.flatMap(({ before }) => before)),
     ...additions.flatMap(({ clause, after }) => sequencesOf([clause, ...after])),
     alterTable(to, [...drops, ...additions.map(({ clause }) => clause)]),
     ...additions.flatMap(({ after }) => after.map((each) => alterTable(to, [each]))),
@@ -130,22 +144,36 @@ export function putAside(to: TableName, name: string, target: Table): string {
 }
 
 /** Statements for changes of columns that a person makes instead of the mirror. NOT NULL may wait until all rows are right. */
-export function changeColumns(to: TableName, changes: readonly ColumnChange[]): readonly string[] {
-  return changes.flatMap((change): readonly string[] => {
+export function changeColumns(to: TableName, changes: readonly ColumnChange[], makes: MadeFirst): readonly string[] {
+  const statements = changes.flatMap((change): readonly string[] => {
     switch (change.kind) {
       case 'drop':
         return [alterTable(to, [`DROP COLUMN ${shownName(change.name)}`])];
       case 'rename':
         return [alterTable(to, [`RENAME COLUMN ${shownName(change.from)} TO ${shownName(change.to)}`])];
       case 'retype':
-        return [alterTable(to, [`ALTER COLUMN ${shownName(change.name)} TYPE ${change.type.text}`])];
+        return [
+          ...(makes.get(change.type.oid) ?? []),
+          alterTable(to, [`ALTER COLUMN ${shownName(change.name)} TYPE ${change.type.text}`]),
+        ];
       case 'add': {
         const { name, type, source, missing } = change;
-        return addColumns(to, [addition({ name, type: type.text, source, missing, below: false, rewritten: true })]);
+        const before = makes.get(type.oid) ?? [];
+        const of = { name, type: type.text, source, missing, below: false, rewritten: true, before };
+        return addColumns(to, [addition(of)]);
       }
       case 'compute': {
         const { name, type } = change.source;
-        const of = { name, type: type.text, source: change.source, missing: null, below: false, rewritten: false };
+        const before = makes.get(type.oid) ?? [];
+        const of = {
+          name,
+          type: type.text,
+          source: change.source,
+          missing: null,
+          below: false,
+          rewritten: false,
+          before,
+        };
         return addColumns(to, [addition(of)]);
       }
       case 'keep computed':
@@ -159,4 +187,6 @@ export function changeColumns(to: TableName, changes: readonly ColumnChange[]): 
         return change satisfies never;
     }
   });
+  // What two of them stand on is made once.
+  return [...new Set(statements)];
 }

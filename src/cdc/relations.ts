@@ -1,6 +1,5 @@
 // Which table of the mirror a relation of the stream is, and whether its rows still fit.
 
-import { toSluiceError } from '../base/errors.ts';
 import type { MirroredTable, MirrorWork } from '../mirror/work.ts';
 import { markNames } from '../peers/apply-marks.ts';
 import { type AppliedTable, appliedTable, binaryFits, pastTable } from '../peers/apply-table.ts';
@@ -17,10 +16,10 @@ import type { Lsn } from '../pg/lsn.ts';
 import { sql } from '../pg/sql.ts';
 import { sameTable, showTable, type Table } from '../pg/table.ts';
 import { missingTable, moved } from './absent.ts';
-import { type Agreement, type Sides as AgreeSides, agree } from './agree.ts';
 import { type ChangeSides, type ColumnChange, planChanges, type WantedType } from './changes.ts';
 import type { Inspection, Sides } from './inspection.ts';
 import { look, type Seen, type SeenAttribute, shows } from './look.ts';
+import { agreeTelling } from './made-first.ts';
 import { place } from './met.ts';
 import { outdatedRelations } from './outdated.ts';
 import type { Recopied, TablePlan } from './reshape.ts';
@@ -171,7 +170,11 @@ export class RelationBook {
       if (unfit !== null) this.#forget(mirrored);
       if (unfit !== null) return unfit;
     }
-    const agreed = tryAgree({ ...sides, earlier, mirror: this.#deps.work.name }, isCopied && follows);
+    const agreed = await agreeTelling(
+      this.#deps,
+      { ...sides, earlier, mirror: this.#deps.work.name },
+      isCopied && follows,
+    );
     // All its rows are left out; once they count, the relation comes again as the copy has it.
     if (agreed === null) return pastTable({ id: ++this.#ids, mirrored, relation, target, snapshotLsn });
     for (const note of agreed.notes) await this.#deps.note(note);
@@ -422,15 +425,6 @@ export class RelationBook {
     const found = { source, target };
     sides.set(showTable(mirrored.from), found);
     return found;
-  }
-}
-
-function tryAgree(sides: AgreeSides, mayFail: boolean): Agreement | null {
-  try {
-    return agree(sides);
-  } catch (error) {
-    if (!mayFail || toSluiceError(error).kind !== 'wrong_state') throw error;
-    return null;
   }
 }
 

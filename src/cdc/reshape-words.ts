@@ -4,21 +4,25 @@ import { copyAgain } from '../mirror/remedy.ts';
 import { showName } from '../peers/apply-table.ts';
 import { showTable } from '../pg/table.ts';
 import type { ColumnChange } from './changes.ts';
-import { changeColumns, runOnTarget } from './mend.ts';
+import { changeColumns, type MadeFirst, runOnTarget } from './mend.ts';
 import type { TablePlan } from './reshape.ts';
 
 /** Where no place of the log can be fixed to read the table again. */
-export function oneServer(plan: TablePlan, mirror: string): SluiceError {
+export function oneServer(plan: TablePlan, mirror: string, makes: MadeFirst): SluiceError {
   const from = showTable(plan.mirrored.from);
   return new SluiceError('wrong_state', `${from} must be read whole again, and source and target are on one server`, {
     detail: `${asked(plan)}: what its rows hold now is not in the log, and no place of the log can be fixed while the target has an open transaction.`,
-    hint: mendHint(plan, mirror),
+    hint: mendHint(plan, mirror, makes),
   });
 }
 
 /** Where reading it again would need changes that do not follow. */
-export function notFollowed({ mirrored: { from, to } }: TablePlan, changes: readonly ColumnChange[]): SluiceError {
-  const statements = changeColumns(to, changes);
+export function notFollowed(
+  { mirrored: { from, to } }: TablePlan,
+  changes: readonly ColumnChange[],
+  makes: MadeFirst,
+): SluiceError {
+  const statements = changeColumns(to, changes, makes);
   return new SluiceError('wrong_state', `${showTable(from)} must be read whole again, and has other columns now`, {
     detail: `${changes.map(describe).join(', ')}: with schema_changes = off that does not follow.`,
     hint:
@@ -29,11 +33,11 @@ export function notFollowed({ mirrored: { from, to } }: TablePlan, changes: read
 }
 
 /** The rows that are marked are on the target only: it cannot be read again. */
-export function softDeleted(plan: TablePlan, mirror: string): SluiceError {
+export function softDeleted(plan: TablePlan, mirror: string, makes: MadeFirst): SluiceError {
   const from = showTable(plan.mirrored.from);
   return new SluiceError('wrong_state', `new values of ${from} are not in the log of the source`, {
     detail: `${asked(plan)}: its rows would have to be read again, and with soft_delete the target has more rows than the source.`,
-    hint: mendHint(plan, mirror),
+    hint: mendHint(plan, mirror, makes),
   });
 }
 
@@ -54,10 +58,10 @@ function renewedColumns({ source, stored }: TablePlan): readonly string[] {
 }
 
 // What was told once may be seen to by hand; what the source's catalog leaves open is asked again each time.
-function mendHint(plan: TablePlan, mirror: string): string {
+function mendHint(plan: TablePlan, mirror: string, makes: MadeFirst): string {
   const { mirrored, changes, unclear } = plan;
   if (unclear && renewedColumns(plan).length > 0) return copyAgain(mirror);
-  const statements = changeColumns(mirrored.to, changes);
+  const statements = changeColumns(mirrored.to, changes, makes);
   const valued = new Set(changes.flatMap((each) => (isValued(each) ? [showName(each.name)] : [])));
   const list = valued.size === 0 ? '' : `${[...valued].join(', ')} of `;
   const give = `On the target give ${list}${showTable(mirrored.to)} the values that the source has`;

@@ -25,7 +25,8 @@ import { type Column, showTable, type Table, type TableName } from '../pg/table.
 import { agree, sameType } from './agree.ts';
 import { type ColumnChange, planChanges } from './changes.ts';
 import { holdAsSeen } from './hold.ts';
-import { ownColumns, putAside, runOnTarget } from './mend.ts';
+import { madeFirst } from './made-first.ts';
+import { type MadeFirst, ownColumns, putAside, runOnTarget } from './mend.ts';
 import { place } from './met.ts';
 import { copyAnew, emptyTable, withLaterTable } from './recopy.ts';
 import type { Rename } from './renames.ts';
@@ -95,8 +96,8 @@ export async function reshape(deps: ReshapeDeps, plan: TablePlan): Promise<Resha
 async function reread(deps: ReshapeDeps, plan: TablePlan): Promise<Reshaped> {
   const { work, target } = deps;
   const { mirrored, stored, xid } = plan;
-  if (work.options.soft_delete) throw softDeleted(plan, work.name);
-  if (!(await mayReadAgain(work, deps))) throw oneServer(plan, work.name);
+  if (work.options.soft_delete) throw softDeleted(plan, work.name, await makesOf(deps, plan));
+  if (!(await mayReadAgain(work, deps))) throw oneServer(plan, work.name, await makesOf(deps, plan));
   const of = { mirrored, oid: stored.oid, xid, source: deps.source };
   return await withLaterTable(work, of, async (later, source) => {
     const { table, now, own, relation, types, lsn, tree } = later;
@@ -105,7 +106,9 @@ async function reread(deps: ReshapeDeps, plan: TablePlan): Promise<Reshaped> {
     const changes = planChanges({ ...sides, target: plan.target }, place(sides)).filter(
       (each) => each.kind !== 'fetch',
     );
-    if (work.options.schema_changes === 'off' && changes.length > 0) throw notFollowed(plan, changes);
+    if (work.options.schema_changes === 'off' && changes.length > 0) {
+      throw notFollowed(plan, changes, await makesOf({ source, target }, { ...plan, source: table, changes }));
+    }
     // Rows may lie in partitions that come later in the log, and what it tells of them before that place is passed over.
     const nameOf = (oid: number) => nameThen(source, oid);
     const { mirroredBy } = deps;
@@ -134,6 +137,14 @@ async function reread(deps: ReshapeDeps, plan: TablePlan): Promise<Reshaped> {
       recopied: { lsn, shape: agreed.shape, leaves, attached },
     };
   });
+}
+
+async function makesOf(db: Pick<ReshapeDeps, 'source' | 'target'>, plan: TablePlan): Promise<MadeFirst> {
+  return await madeFirst(
+    db,
+    plan,
+    plan.changes.flatMap((change) => ('type' in change ? [change.type] : [])),
+  );
 }
 
 /** No cast of the target's makes the new values of the old ones. */

@@ -215,6 +215,40 @@ const mended: Record<string, Hinted> = {
       "alter table x alter b type text; insert into x values (4, 8, 'e')",
     ],
   },
+  'columns of an enum, of its array, and of a domain': {
+    tables: plain,
+    change: [
+      `${mood}; create domain "Pos" as int default 4 constraint "is positive" check (value > 0); alter table x add m mood default 'sad' not null, add l mood[], add "order" "Pos" default 7; insert into x values (3, 8, 9, 'glad', '{sad}', 5)`,
+    ],
+  },
+  'a column of a composite over a domain over an enum, in a schema that the target lacks': {
+    tables: plain,
+    change: [
+      "create schema app; create type app.mood as enum ('glad', 'sad'); create domain app.d as app.mood not null; create type app.c as (n int, d app.d); alter table x add c app.c; insert into x values (3, 8, 9, row(1, 'sad'))",
+    ],
+  },
+  'a column of a range, and one of its multirange': {
+    tables: plain,
+    change: [
+      "create type span as range (subtype = float8, subtype_diff = float8mi, multirange_type_name = spans); alter table x add r span, add m spans; insert into x values (3, 8, 9, '[1,2)', '{[1,2)}')",
+    ],
+  },
+  'a column with a collation of its own': {
+    tables: plain,
+    change: [
+      `create collation plainly (provider = libc, locale = 'C'); alter table x add t text collate plainly; insert into x values (3, 8, 9, 't')`,
+    ],
+  },
+  'a column dropped and added again as a domain': {
+    tables: plain,
+    change: ['create domain pos as int; alter table x drop b, add b pos; insert into x values (2, 2, 2)'],
+  },
+  'a column that has become a domain': {
+    tables: plain,
+    change: [
+      'create domain pos as int check (value <> 0); alter table x alter b type pos; insert into x values (2, 2, 2)',
+    ],
+  },
   'a dropped column that the target cannot do without, with a row before': {
     tables: 'create table x (id int primary key, a int not null, b int); insert into x values (1, 1, 1)',
     change: ['insert into x values (2, 2, 2); alter table x drop a; insert into x values (3, 3)'],
@@ -364,12 +398,30 @@ test('where rows are kept as deleted and nobody can tell which column they have,
   ]);
 });
 
+test('where rows are kept as deleted, the hint makes the new type of a column first', async () => {
+  const change = [
+    "create domain word as text; alter table x alter b type word using 'b' || b; insert into x values (3, 8, 'x')",
+  ];
+  const doing = (statement: string) =>
+    statement.replace(/ TYPE .*word;$/, (type) => type.replace(/;$/, " using 'b' || b;"));
+  const told = await follow({ tables: keyless, target: withMark, change, options: marked }, { doing });
+  expect(told.errors).toHaveLength(1);
+  expect(told.sides.target).toEqual(told.sides.source);
+});
+
 const ownG = 'alter table x add g int';
 const computedG = 'alter table x add g int generated always as (a * 2) stored';
 
 test.each([
   ['columns', 'has a plain column of that name', plain, ownG, computedG],
   ['off', 'has a plain column of that name', plain, ownG, computedG],
+  [
+    'off',
+    'has a plain column of that name and lacks its type',
+    plain,
+    ownG,
+    'create domain pos as int; alter table x add g pos generated always as (a * 2) stored',
+  ],
   [
     'off',
     'computes the one of that name otherwise',
