@@ -25,7 +25,9 @@ export type Labels =
   /** A label has another name, which must wait until all rows before are applied: that row is to be met again with these applied. */
   | { readonly kind: 'careful' }
   /** A person has to do it. */
-  | { readonly kind: 'told'; readonly hint: string };
+  | { readonly kind: 'told'; readonly hint: string }
+  /** All labels have their names; that may be what the row lacks. */
+  | { readonly kind: 'may be told'; readonly hint: string };
 
 interface Step {
   readonly type: TableName;
@@ -63,7 +65,7 @@ export async function followLabels(
   const renames = nextRenames(drifts);
   const unsure = drifts.filter((each) => each.unsure !== null);
   if (renames.length + unsure.length === 0) {
-    return renamed.length === 0 ? { kind: 'none' } : { kind: 'told', hint: passingHint(renamed) };
+    return renamed.length === 0 ? { kind: 'none' } : { kind: 'may be told', hint: passingHint(renamed) };
   }
   if (!careful) return { kind: 'careful' };
   if (renames.length === 0) return { kind: 'told', hint: unsureHint(unsure, work.name) };

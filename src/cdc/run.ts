@@ -79,6 +79,7 @@ export async function runCdc(given: CdcDeps, signal: AbortSignal): Promise<void>
       const labels = await followLabels(deps.work, { careful: way.careful, renamed }, signal);
       if (labels.kind === 'none') throw error;
       if (labels.kind === 'told') throw withHint(known, labels.hint);
+      if (labels.kind === 'may be told') throw withHint(known, `${labels.hint} Otherwise: ${known.hint}`);
       renamed = labels.kind === 'renamed' ? labels.labels : [];
       way = { ...way, careful: labels.kind === 'careful' };
     }

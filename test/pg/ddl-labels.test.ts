@@ -1,6 +1,7 @@
 // Labels of enums follow before the rows that need them, also where the log is silent about them.
 import { expect, test } from 'vitest';
 import { type SluiceError, toSluiceError } from '../../src/base/errors.ts';
+import { dropCheckpoint } from '../../src/peers/checkpoint.ts';
 import { settled } from '../support/ddl.ts';
 import { type Following, following } from '../support/following.ts';
 import { testDatabase } from '../support/servers.ts';
@@ -216,6 +217,7 @@ test('with a name that a label had for a while only, the hint says which stateme
   await source.exec("insert into x values (4, 'grey')");
   const error = await stopped(f);
   expect(error.hint).toContain("ALTER TYPE public.mood RENAME VALUE 'grey' TO '…'; then RESUME MIRROR");
+  expect(error.hint).toMatch(/ Otherwise: PostgreSQL 14 of the target may lack this value/);
   await obey(f, { ...error, hint: error.hint?.replaceAll('…', 'blue') } as SluiceError);
   await settled(f);
   await expectSame(f);
@@ -249,3 +251,13 @@ test.each([14, 18] as const)(
     await expectSame(f);
   },
 );
+
+test('what is remembered of labels goes with the last mirror', async () => {
+  await using source = await testDatabase(18);
+  await using target = await testDatabase(14);
+  const f = await following({ source, target, ...moody });
+  await settled(f);
+  expect(await target.exec('select jsonb_array_length(labels) as n from _sluice.known_labels')).toEqual([{ n: 2 }]);
+  await dropCheckpoint(target.connection, f.work);
+  expect(await target.exec("select from pg_namespace where nspname = '_sluice'")).toEqual([]);
+});
