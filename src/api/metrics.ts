@@ -55,12 +55,12 @@ interface MirrorGauge {
 const mirrorGauges: readonly MirrorGauge[] = [
   {
     name: 'sluice_mirror_lag_bytes',
-    help: "Log between what is durable on the target and the end of the source's log when it was last looked at.",
+    help: "Log between what is durable on the target and the end of the source's log when it was last looked at. None is told where nobody follows now and nothing waited then.",
     of: (mirror) => mirror.lagBytes,
   },
   {
     name: 'sluice_mirror_lag_seconds',
-    help: 'How long the oldest change that is not durable on the target has waited; 0: none waits.',
+    help: 'How long the oldest change that is not durable on the target has waited, at most; 0: none waits. Where nobody follows: since the target was last seen to have everything.',
     of: (mirror) => mirror.lagSeconds,
   },
   {

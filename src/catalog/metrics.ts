@@ -14,6 +14,7 @@ export interface MirrorMetrics {
   readonly tables: number;
   readonly rowsCopied: number;
   readonly bytesCopied: number;
+  /** Null also where nobody follows, and all that is known is that nothing waited once. */
   readonly lagBytes: number | null;
   readonly lagSeconds: number | null;
   /** Seconds since the source's end was looked at. */
@@ -56,11 +57,17 @@ export async function readMetrics(
   }>(sql`select pg_catalog.to_json(r) as row, r.n as all
     from (select m.name as mirror, m.source, m.target, m.kind, m.status, m.phase,
         case when m.trouble is null then 'none' when m.retry_at is null then 'waits' else 'retried' end as trouble,
-        m.tables, m.rows_copied as "rowsCopied", m.bytes_copied as "bytesCopied", m.lag_bytes as "lagBytes",
+        m.tables, m.rows_copied as "rowsCopied", m.bytes_copied as "bytesCopied",
+        case when m.lag_bytes > 0 or m.working and m.trouble is null
+            and m.lag_observed_at > greatest(now() - interval '5 seconds', own.wanted_at) then m.lag_bytes end as "lagBytes",
         m.lag_seconds as "lagSeconds", extract(epoch from now() - m.lag_observed_at) as "lagAge",
-        b.latency_seconds as "latencySeconds", w.held_bytes as "heldBytes", w.bytes_until_lost as "bytesUntilLost",
-        w.wal_status = 'lost' as "slotLost", count(*) over () as n
-      from sluice.mirrors m left join sluice.wal w on w.mirror = m.name
+        b.latency_seconds as "latencySeconds",
+        case when lost.told or not lost.met then w.held_bytes end as "heldBytes",
+        case when lost.met then 0 else w.bytes_until_lost end as "bytesUntilLost",
+        case when lost.met then true else lost.told end as "slotLost", count(*) over () as n
+      from sluice.mirrors m join sluice_private.mirrors own on own.id = m.id left join sluice.wal w on w.mirror = m.name
+        -- The mirror may have met with it before the slot is looked at.
+        cross join lateral (select coalesce(own.trouble ->> 'kind' = 'slot_lost', false) as met, w.wal_status = 'lost' as told) lost
         left join lateral (select extract(epoch from b.committed_at - b.source_committed_at) as latency_seconds
           from sluice_private.batches b where b.mirror_id = m.id order by b.id desc limit 1) b on true
       order by m.name limit ${limits.mirrors}) r`);

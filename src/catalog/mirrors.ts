@@ -284,7 +284,15 @@ export async function takeMirror(db: Connection, id: string): Promise<Mirror> {
   await db.run(sql`update sluice_private.mirrors
     set token = (((greatest(token, token_met) >> ${tokenLotBits}) + 1) << ${tokenLotBits}) | ${randomInt(2 ** tokenLotBits)}::bigint,
       working = true where id = ${id}`);
+  await countFromLastLook(db, id);
   return readMirror(db, id);
+}
+
+// While nobody follows, something may wait that nothing tells of: since the target was last seen to have everything, at most. What a
+// stream or a look at the slot finds ends that.
+async function countFromLastLook(db: Connection, id: string): Promise<void> {
+  await db.run(sql`update sluice_private.positions set behind_since = coalesce(behind_since, observed_at)
+    where mirror_id = ${id} and durable_lsn is not null`);
 }
 
 const tokenLotBits = 24;
@@ -333,7 +341,7 @@ export async function finishDrop(db: Connection, owned: Owned, leftovers: readon
   });
 }
 
-/** Says whether a step is in flight, and why that changed. @throws `fenced` */
+/** Says whether a step is in flight, and why that changed; where none is, the lag counts on. @throws `fenced` */
 export async function writeWorking(
   db: Connection,
   owned: Owned,
@@ -344,12 +352,13 @@ export async function writeWorking(
     const { rowCount } = await db.run(sql`update sluice_private.mirrors set working = ${working}
       where id = ${owned.id} and token = ${owned.token}`);
     if (rowCount === 0) throw lost(owned);
+    if (!working) await countFromLastLook(db, owned.id);
     if (entry !== undefined) await writeJournal(db, [entry]);
   });
 }
 
 /**
- * Writes what is in the way, or that nothing is any more.
+ * Writes what is in the way, or that nothing is any more. While something is, the lag counts on.
  * @param journal whether it is news; a retry that fails like the one before is not
  * @throws `fenced`
  */
@@ -368,6 +377,7 @@ export async function writeTrouble(
       set trouble = ${trouble === null ? null : JSON.stringify(trouble)}
       where id = ${owned.id} and token = ${owned.token}`);
     if (rowCount === 0) throw lost(owned);
+    if (trouble !== null) await countFromLastLook(db, owned.id);
     if (what.journal) await writeJournal(db, [entry]);
   });
 }

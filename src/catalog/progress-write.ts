@@ -225,10 +225,13 @@ export async function writeObservedSlot(db: Connection, mirrorId: string, slot: 
     values (${mirrorId}, ${slot.slot}, ${slot.active}, ${slot.walStatus}, ${slot.invalidation}, ${slot.safeWalBytes}, ${slot.lagBytes},
       ${lsn(slot.restartLsn)}, ${lsn(slot.confirmedLsn)}, ${lsn(sourceLsn)}) on conflict do nothing`);
   if (sourceLsn !== null) {
-    // Nothing is received for a mirror that rests or is in trouble: it is behind as soon as the source is ahead.
+    // Nothing is received for a mirror that rests or is in trouble: it is behind since the look that found the source no further, at
+    // most, and where this one does it may be from now on.
     await db.run(sql`update sluice_private.positions p set source_lsn = greatest(p.source_lsn, ${lsn(sourceLsn)}),
         observed_at = now(), behind_since = case when m.working and m.trouble is null then p.behind_since
-          when greatest(p.source_lsn, ${lsn(sourceLsn)}) > p.durable_lsn then coalesce(p.behind_since, now()) end
+          when greatest(p.source_lsn, ${lsn(sourceLsn)}) > p.durable_lsn
+            then coalesce(p.behind_since, p.observed_at, now())
+          else now() end
       from sluice_private.mirrors m where m.id = p.mirror_id and p.mirror_id = ${mirrorId} and p.durable_lsn is not null`);
   }
   await db.run(sql`delete from sluice_private.slots

@@ -169,7 +169,8 @@ function facts(name: string, mirror: MirrorFacts): [string, string | null][] {
 export function lagLine(mirror: Pick<MirrorFacts, 'lag_bytes' | 'lag_seconds' | 'lag_age' | 'status'>): string | null {
   if (mirror.lag_bytes === null) return null;
   const seen = mirror.lag_age === null ? 'never yet' : `${Math.max(0, Number(mirror.lag_age)).toFixed(1)} s ago`;
-  const lag = `${grouped(mirror.lag_bytes)} bytes, ${Number(mirror.lag_seconds).toFixed(1)} s`;
+  const seconds = mirror.lag_seconds === null ? '' : `, ${Number(mirror.lag_seconds).toFixed(1)} s`;
+  const lag = `${grouped(mirror.lag_bytes)} bytes${seconds}`;
   const kept = mirror.status === 'paused' || mirror.status === 'failed' ? ', which keeps its log meanwhile' : '';
   return `${lag}; the source was looked at ${seen}${kept}`;
 }

@@ -83,7 +83,7 @@ class Runner {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const { pool, owned, bell } = this.#parts;
+    const { pool, owned, bell, progress } = this.#parts;
     while (!signal.aborted) {
       const mirror = await this.#look();
       const next = situation(lookOf(mirror), new Date());
@@ -91,6 +91,8 @@ class Runner {
         case 'rest': {
           const paused = next.why === 'paused' && { event: 'paused' as const, message: 'paused', mirror: owned };
           if (mirror.phase === 'dropped') return;
+          // What was found while it worked must not be written after that.
+          await progress.flush();
           return pool.use((db) => writeWorking(db, owned, false, paused || undefined));
         }
         case 'wait':
@@ -106,6 +108,7 @@ class Runner {
           next satisfies never;
       }
     }
+    await progress.flush();
     await pool.use((db) => writeWorking(db, owned, false)).catch(() => undefined);
   }
 
@@ -247,8 +250,9 @@ class Runner {
   }
 
   async #fail(failure: unknown): Promise<void> {
-    const { pool, owned, log } = this.#parts;
+    const { pool, owned, log, progress } = this.#parts;
     const known = toSluiceError(failure);
+    await progress.flush();
     // Another process of this catalog: it is its mirror now.
     const mirror = await this.#look();
     // Of this catalog we are the owner, so another one's wrote to the target: the next try looks, and says so.

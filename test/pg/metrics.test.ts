@@ -124,6 +124,61 @@ test('Prometheus reads mirrors and tables while they run, whatever they are call
   await until('it is gone', async () => (await it.metrics()).value('sluice_mirror_tables', ofMirror) === undefined);
 });
 
+test('the gauges of a mirror that is paused, retried or failed are not 0 because nobody looks', async () => {
+  await using catalog = await testDatabase(18);
+  await using source = await testDatabase(18);
+  await using target = await testDatabase(18);
+  await using it = await served(catalog);
+  await source.exec('create table a (id int primary key)');
+  await it.say(peer('src', source));
+  await it.say(peer('dst', target));
+  await it.say('create mirror dark from src to dst for all tables');
+  const of = { mirror: 'dark' };
+  const follows = async () => {
+    const now = await it.metrics();
+    const status = now.value('sluice_mirror_info', { ...of, status: 'running' });
+    const trouble = now.value('sluice_mirror_in_trouble', of);
+    return status === 1 && trouble === 0 && now.value('sluice_mirror_lag_seconds', of) === 0;
+  };
+  /** Scrapes until it has counted for two seconds; nothing that is told may be 0 or go back. */
+  const scrapes = async (what: string) => {
+    const told: Exposition[] = [];
+    const seconds = (now: Exposition | undefined) => now?.value('sluice_mirror_lag_seconds', of) ?? 0;
+    await until(what, async () => {
+      told.push(await it.metrics());
+      return seconds(told.at(-1)) > seconds(told[0]) + 2;
+    });
+    expect(told.map((now) => now.value('sluice_mirror_lag_bytes', of))).not.toContain(0);
+    expect(seconds(told[0])).toBeGreaterThan(0);
+    expect(told.map(seconds)).toEqual(told.map(seconds).toSorted((a, b) => a - b));
+    return told;
+  };
+  await until('it has everything', follows);
+  await it.say('pause mirror dark');
+  await source.exec('insert into a values (1)');
+  await scrapes('it counts while it is paused');
+  await it.say('resume mirror dark');
+  await until('it has everything again', follows);
+  await target.exec('alter table a rename to b');
+  await source.exec('insert into a values (2)');
+  await until('it is in trouble', async () => (await it.metrics()).value('sluice_mirror_in_trouble', of) !== 0);
+  await scrapes('it counts while it is in trouble');
+  await target.exec('alter table b rename to a');
+  await it.say('resume mirror dark');
+  await until('it has everything once more', follows);
+  await it.say('pause mirror dark');
+  await source.exec(
+    'select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = current_database()',
+  );
+  await it.say('resume mirror dark');
+  await until('it failed', async () => (await it.metrics()).value('sluice_mirror_in_trouble', of) === 2);
+  await source.exec('insert into a values (3)');
+  const told = await scrapes('it counts where it failed');
+  // Nobody has looked at the slot since then: that it is lost is known all the same.
+  expect(new Set(told.map((now) => now.value('sluice_mirror_slot_lost', of)))).toEqual(new Set([1]));
+  expect(new Set(told.map((now) => now.value('sluice_mirror_slot_held_bytes', of)))).toEqual(new Set([undefined]));
+});
+
 test('more tables than are wanted are counted and left out, and 0 turns it off', async () => {
   await using catalog = await testDatabase(18);
   await using source = await testDatabase(18);
