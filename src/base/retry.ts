@@ -17,6 +17,21 @@ export function backoffMs(attempt: number, random: () => number = Math.random): 
   return Math.round(ceiling / 2 + (ceiling / 2) * random());
 }
 
+// A server that is starting has answered, and will soon do more.
+const startingMs = 2_000;
+
+/**
+ * The wait after try `attempt` (from 0) that took `tookMs` and failed: backoffMs counted from its beginning, so that tries begin at most 30 s
+ * apart, but never less than the first of those waits; of a server that is starting, 2 s at most.
+ */
+export function untilNextTryMs(
+  tried: { readonly attempt: number; readonly tookMs: number; readonly isStarting: boolean },
+  random: () => number = Math.random,
+): number {
+  const wait = backoffMs(tried.attempt, random) - tried.tookMs;
+  return Math.max(backoffMs(0, random), tried.isStarting ? Math.min(startingMs, wait) : wait);
+}
+
 /** Throws `stopped` if the signal is aborted. */
 export function throwIfStopped(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw new SluiceError('stopped', 'stopped', { cause: signal.reason });

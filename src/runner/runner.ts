@@ -1,7 +1,7 @@
 // One mirror, for as long as we own it: looks at what the catalog says, does the next step, writes down what stands in the way.
 import { SluiceError, toSluiceError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
-import { backoffMs, pause } from '../base/retry.ts';
+import { pause, untilNextTryMs } from '../base/retry.ts';
 import { Scope } from '../base/scope.ts';
 import type { Spill } from '../base/spill.ts';
 import { Throttle } from '../base/throttle.ts';
@@ -45,6 +45,8 @@ const lookEveryMs = 2_000;
 const recoveredAfterMs = 10_000;
 // Between two tries to make objects beside a mirror that follows.
 const objectsRetryMs = 5_000;
+// cannot_connect_now: the server is starting, or ends.
+const cannotConnectNow = '57P03';
 
 /**
  * Runs a mirror until there is nothing to do (paused, completed, dropped, waiting for a person) or it is stopped.
@@ -149,8 +151,9 @@ class Runner {
     await attempt.join();
     if (failure === undefined) return;
     if (stopped) return log.debug({ err: toSluiceError(failure) }, 'step was stopped');
-    if (Date.now() - started > recoveredAfterMs) this.#failures = 0;
-    await this.#fail(withSide(toSluiceError(failure), work));
+    const tookMs = Date.now() - started;
+    if (tookMs > recoveredAfterMs) this.#failures = 0;
+    await this.#fail(withSide(toSluiceError(failure), work), tookMs);
   }
 
   #limit(limits: CopyLimits): void {
@@ -249,7 +252,7 @@ class Runner {
     };
   }
 
-  async #fail(failure: unknown): Promise<void> {
+  async #fail(failure: unknown, tookMs: number): Promise<void> {
     const { pool, owned, log, progress } = this.#parts;
     const known = toSluiceError(failure);
     await progress.flush();
@@ -259,7 +262,7 @@ class Runner {
     const error = known.kind === 'fenced' ? new SluiceError('connection_lost', known.message, { cause: known }) : known;
     const { trouble, news } = troubleOf(error, {
       now: new Date(),
-      waitMs: backoffMs(this.#failures++),
+      waitMs: untilNextTryMs({ attempt: this.#failures++, tookMs, isStarting: error.sqlstate === cannotConnectNow }),
       before: mirror.trouble,
     });
     // Only a defect of ours is worth its stack.

@@ -1,4 +1,5 @@
 // The runner's part of a mirror's life, with steps that a test holds in its hand: who owns, who waits, who stops when.
+import { setTimeout } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { SluiceError } from '../../src/base/errors.ts';
 import { silentLog } from '../../src/base/log.ts';
@@ -117,6 +118,41 @@ test('trouble that passes is tried again by itself and then forgotten', async ()
   expect(await it.journal('trouble')).toEqual(['the source is away']);
   expect((await it.world.show('show mirrors'))[0]?.trouble).toBeNull();
 });
+
+test('the wait for the next try counts from the beginning of the one before', async () => {
+  await using it = await oneMirror();
+  const began: number[] = [];
+  const failed: number[] = [];
+  it.supervise({
+    prepare: async (_context, signal) => {
+      began.push(performance.now());
+      await Promise.race([asleep(signal), setTimeout(2_000)]);
+      failed.push(performance.now());
+      throw new SluiceError('unreachable', 'the source is away');
+    },
+  });
+  // The third wait is one to two seconds long, which are over by then.
+  await until('it was tried four times', () => began.length === 4);
+  expect((began[3] ?? 0) - (failed[2] ?? 0)).toBeLessThan(900);
+});
+
+test('a server that is starting is asked again soon, after however many failures', async () => {
+  await using it = await oneMirror();
+  const failed: number[] = [];
+  it.supervise({
+    prepare: async () => {
+      failed.push(performance.now());
+      const isStarting = failed.length > 4;
+      const fields = { code: '57P03', message: 'the database system is starting up' };
+      throw isStarting
+        ? new SluiceError('upstream', 'dst: the database system is starting up', { fields })
+        : new SluiceError('unreachable', 'the target is away');
+    },
+  });
+  await until('it has said so', () => failed.length === 6);
+  // The fifth wait would be four to eight seconds long.
+  expect((failed[5] ?? 0) - (failed[4] ?? 0)).toBeLessThan(3_000);
+}, 30_000);
 
 test('a refused password is not tried again until RESUME MIRROR, and says so', async () => {
   await using it = await oneMirror();
