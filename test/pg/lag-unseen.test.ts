@@ -1,11 +1,12 @@
 // What the lag says while nobody follows: it counts on from the last look that found nothing waiting, and is never a false 0.
 import { expect, test } from 'vitest';
 import { silentLog } from '../../src/base/log.ts';
+import { readMetrics } from '../../src/catalog/metrics.ts';
 import { Progress } from '../../src/catalog/progress.ts';
 import { writeObservedSlot } from '../../src/catalog/progress-write.ts';
 import { type TestCatalog, testCatalog } from '../support/catalog.ts';
 import { type RunningWorld, running } from '../support/running.ts';
-import { testDatabase } from '../support/servers.ts';
+import { databaseOn, ownServer, testDatabase } from '../support/servers.ts';
 import { until } from '../support/wait.ts';
 
 interface Lag {
@@ -83,6 +84,44 @@ test('the seconds of a mirror whose target or slot is gone grow from the first f
   expect(failed.seconds).toBeGreaterThan(before.seconds);
   await until('it grows', async () => (await lag(it.world)).seconds > failed.seconds + 0.5);
 });
+
+test.each([14, 18] as const)(
+  'what PostgreSQL %i says of a slot whose log it has removed lets the lag grow',
+  async (major) => {
+    await using own = await ownServer({ major, settings: { max_slot_wal_keep_size: '1MB', max_wal_size: '64MB' } });
+    await using source = await databaseOn(own.server.config(), major);
+    await using target = await testDatabase(18);
+    await using it = await running(source, target, { slotLookSeconds: 0.5 });
+    await caughtUp(it);
+    await it.world.say('pause mirror m');
+    await source.exec('insert into a values (1)');
+    const lose = async () => {
+      await source.exec('select pg_switch_wal()');
+      await source.exec('checkpoint');
+      const [slot] = await source.exec<{ status: string }>('select wal_status as status from pg_replication_slots');
+      return slot?.status === 'lost';
+    };
+    await until('the slot is lost', lose);
+    await it.world.say('resume mirror m');
+    await until('it failed', async () => (await lag(it.world)).status === 'failed');
+    const metrics = async () =>
+      (await it.world.catalog.pool.use((db) => readMetrics(db, { mirrors: 10, tables: 10 }))).mirrors[0];
+    const told = [await metrics()];
+    await source.exec('insert into a select generate_series(2, 2000)');
+    await until('the lag grows', async () => {
+      const [first, now] = [told[0], await metrics()];
+      told.push(now);
+      return (
+        (now?.lagBytes ?? 0) > (first?.lagBytes ?? 0) + 10_000 && (now?.lagSeconds ?? 0) > (first?.lagSeconds ?? 0) + 2
+      );
+    });
+    const seconds = told.map((now) => now?.lagSeconds ?? 0);
+    expect(Math.min(...seconds)).toBeGreaterThan(0);
+    expect(seconds).toEqual(seconds.toSorted((a, b) => a - b));
+    expect(told.every((now) => (now?.lagBytes ?? 0) > 0)).toBe(true);
+    expect(told.every((now) => now?.slotLost === true && now.bytesUntilLost === 0)).toBe(true);
+  },
+);
 
 test('a look at the slot of a mirror that rests counts from the look before it, and from itself where nothing waits', async () => {
   await using world = await testCatalog();
