@@ -27,7 +27,7 @@ async function lag({ database }: TestCatalog): Promise<Lag> {
 /** A mirror that follows and has everything, whose slot nobody else looks at. */
 async function caughtUp(it: RunningWorld): Promise<void> {
   await it.source.exec('create table a (id int primary key); insert into a values (0)');
-  await it.world.say('create mirror m from src to dst with table mapping (public.a:public.a)');
+  await it.world.say('create mirror unseen from src to dst with table mapping (public.a:public.a)');
   await until('it has everything', async () => {
     const now = await lag(it.world);
     return now.status === 'running' && now.seconds === 0;
@@ -39,12 +39,12 @@ test('the seconds of a paused mirror count from its pause, on over RESUME MIRROR
   await using target = await testDatabase(18);
   await using it = await running(source, target, { slotLookSeconds: 600 });
   await caughtUp(it);
-  await it.world.say('pause mirror m');
+  await it.world.say('pause mirror unseen');
   const first = await lag(it.world);
   expect(first.seconds).toBeGreaterThan(0);
   await source.exec('insert into a select generate_series(1, 1000)');
   await until('it counts', async () => (await lag(it.world)).seconds > first.seconds + 1);
-  await it.world.say('resume mirror m');
+  await it.world.say('resume mirror unseen');
   const seen: Lag[] = [];
   await until('the rows are there', async () => {
     const now = await lag(it.world);
@@ -67,17 +67,17 @@ test('the seconds of a mirror whose target or slot is gone grow from the first f
   await until('it is in trouble', async () => (await lag(it.world)).trouble !== null);
   expect((await lag(it.world)).seconds).toBeGreaterThan(0);
   await target.exec('alter table b rename to a');
-  await it.world.say('resume mirror m');
+  await it.world.say('resume mirror unseen');
   await until('nothing waits', async () => {
     const now = await lag(it.world);
     return now.trouble === null && now.seconds === 0;
   });
-  await it.world.say('pause mirror m');
+  await it.world.say('pause mirror unseen');
   await source.exec(
     'select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = current_database()',
   );
   await source.exec('insert into a values (2)');
-  await it.world.say('resume mirror m');
+  await it.world.say('resume mirror unseen');
   const before = await lag(it.world);
   await until('it failed', async () => (await lag(it.world)).status === 'failed');
   const failed = await lag(it.world);
@@ -93,7 +93,7 @@ test.each([14, 18] as const)(
     await using target = await testDatabase(18);
     await using it = await running(source, target, { slotLookSeconds: 0.5 });
     await caughtUp(it);
-    await it.world.say('pause mirror m');
+    await it.world.say('pause mirror unseen');
     await source.exec('insert into a values (1)');
     const lose = async () => {
       await source.exec('select pg_switch_wal()');
@@ -102,7 +102,7 @@ test.each([14, 18] as const)(
       return slot?.status === 'lost';
     };
     await until('the slot is lost', lose);
-    await it.world.say('resume mirror m');
+    await it.world.say('resume mirror unseen');
     await until('it failed', async () => (await lag(it.world)).status === 'failed');
     const metrics = async () =>
       (await it.world.catalog.pool.use((db) => readMetrics(db, { mirrors: 10, tables: 10 }))).mirrors[0];
@@ -118,8 +118,8 @@ test.each([14, 18] as const)(
     const seconds = told.map((now) => now?.lagSeconds ?? 0);
     expect(Math.min(...seconds)).toBeGreaterThan(0);
     expect(seconds).toEqual(seconds.toSorted((a, b) => a - b));
-    expect(told.every((now) => (now?.lagBytes ?? 0) > 0)).toBe(true);
-    expect(told.every((now) => now?.slotLost === true && now.bytesUntilLost === 0)).toBe(true);
+    expect(told.map((now) => now?.lagBytes)).not.toContain(0);
+    expect(new Set(told.map((now) => `${now?.slotLost}, ${now?.bytesUntilLost}`))).toEqual(new Set(['true, 0']));
   },
 );
 
@@ -129,10 +129,10 @@ test('a look at the slot of a mirror that rests counts from the look before it, 
   await world.peer('src', source);
   await world.peer('dst', world.database);
   await source.exec('create table a (id int primary key)');
-  await world.say('create mirror m from src to dst with table mapping (public.a:public.a)');
+  await world.say('create mirror unseen from src to dst with table mapping (public.a:public.a)');
   const [mirror] = await world.database.exec<{ id: string }>('select id from sluice_private.mirrors');
   const id = mirror?.id ?? '';
-  const progress = new Progress(world.catalog.pool, { id, name: 'm' }, silentLog);
+  const progress = new Progress(world.catalog.pool, { id, name: 'unseen' }, silentLog);
   progress.position({ received: 100n, durable: 100n, sourceEnd: 100n, oldestCommitAt: null });
   await progress.flush();
   const ago = (seconds: number) =>

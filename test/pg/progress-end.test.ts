@@ -12,10 +12,10 @@ test('a copied part, table and mirror are at 100 % where the statistics promised
   await world.peer('src', source);
   await world.peer('dst', world.database);
   await source.exec('create table a (id int primary key); create table b (id int primary key)');
-  await world.say('create mirror m from src to dst with table mapping (public.a:public.a, public.b:public.b)');
+  await world.say('create mirror whole from src to dst with table mapping (public.a:public.a, public.b:public.b)');
   const [mirror] = await world.database.exec<{ id: string }>('select id from sluice_private.mirrors');
   const id = mirror?.id ?? '';
-  const progress = new Progress(world.catalog.pool, { id, name: 'm' }, silentLog);
+  const progress = new Progress(world.catalog.pool, { id, name: 'whole' }, silentLog);
   const part = (number: number) => ({ part: number, what: 'all', rows: 1_000, bytes: 8_000 });
   const seen = async () => {
     await progress.flush();
@@ -26,7 +26,7 @@ test('a copied part, table and mirror are at 100 % where the statistics promised
     const [whole] = await world.database.exec(
       'select rows_estimated::int as of_rows, rows_copied::int as rows from sluice.mirrors',
     );
-    const shown = await world.show('show mirror m');
+    const shown = await world.show('show mirror whole');
     return { tables, parts, whole, line: shown.find((row) => row.property === 'rows copied')?.value };
   };
   progress.planned('public.a', { rows: 2_000, bytes: 16_000, parts: [part(0), part(1)] });
@@ -80,9 +80,9 @@ test('a table without rows that is copied counts none of those that were reckone
   await world.peer('src', source);
   await world.peer('dst', world.database);
   await source.exec('create table a (id int primary key)');
-  await world.say('create mirror m from src to dst with table mapping (public.a:public.a)');
+  await world.say('create mirror whole from src to dst with table mapping (public.a:public.a)');
   const [mirror] = await world.database.exec<{ id: string }>('select id from sluice_private.mirrors');
-  const progress = new Progress(world.catalog.pool, { id: mirror?.id ?? '', name: 'm' }, silentLog);
+  const progress = new Progress(world.catalog.pool, { id: mirror?.id ?? '', name: 'whole' }, silentLog);
   progress.planned('public.a', { rows: 2_550, bytes: 0, parts: [] });
   progress.finished('public.a');
   await progress.flush();
