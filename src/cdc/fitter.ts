@@ -5,14 +5,18 @@ import type { AppliedTable } from '../peers/apply-table.ts';
 import { followDdl } from '../peers/ddl-follow.ts';
 import { isRefresh, readDdlMessage } from '../peers/ddl-message.ts';
 import type { Relation } from '../peers/pgoutput.ts';
+import { type Memory, writeMemories } from '../peers/shape.ts';
+import type { Connection } from '../pg/client.ts';
 import type { Lsn } from '../pg/lsn.ts';
 import { showTable, type TableName } from '../pg/table.ts';
 import type { Gatherer } from './batch.ts';
+import type { Listed } from './listed.ts';
 import { isUnfit, type Place } from './relations.ts';
 import { reshape, type TablePlan } from './reshape.ts';
 import type { Session } from './session.ts';
-import type { Settler } from './settler.ts';
+import { lookAgainMs, type Settler } from './settler.ts';
 import type { Stop } from './stops.ts';
+import { toBeRead, type Written } from './written.ts';
 
 // Changes of one table before one row of it.
 const mostReshapes = 8;
@@ -103,6 +107,76 @@ export class Fitter {
     }
     for (const note of done.notes) await session.report.note(note);
     return done.recopied !== null;
+  }
+
+  /**
+   * Brings a table of the target to what its relation is on the source now. The target's session must have no open transaction.
+   * @param at `lsn`: what the change is told of
+   * @returns why the stream must begin again; null: it need not
+   */
+  async bring(
+    relation: Relation,
+    { finalLsn, lsn }: { readonly finalLsn: Lsn; readonly lsn: Lsn },
+  ): Promise<'text' | 'tables' | null> {
+    const { session, gatherer } = this.#deps;
+    const { applier, relations } = session;
+    const at = { xid: gatherer.xid, finalLsn, exact: true };
+    const met = await this.fit(relation, at, (plan) => this.change(plan, lsn));
+    if (met === null || met === 'text') return met;
+    const name = showTable(met.from);
+    const shape = relations.shapes.get(name);
+    await this.#remember(name, lsn, shape === undefined ? {} : { shape });
+    await applier.settled();
+    // A type that only got another name is no news to the stream: rows that follow, and some are here, go on as before.
+    return gatherer.hasOtherTypes(met) ? 'tables' : null;
+  }
+
+  /** Reads what columns had before the publication got them, and makes those that are not there. @returns as `bring` */
+  async readListed(listed: Listed, reached: Lsn): Promise<'text' | 'tables' | null> {
+    const { session, gatherer } = this.#deps;
+    const { applier, relations, watcher, source } = session;
+    if (!(await watcher.listed.isAsSeen(source, listed))) return null;
+    const name = showTable(listed.mirrored.from);
+    // A copy that was made later has them.
+    const isCopied = relations.isAhead(listed.mirrored, listed.seen?.lsn ?? reached);
+    const outdated = isCopied ? [] : (await relations.outdated()).filter(({ oid }) => oid === listed.oid);
+    const there = new Set(relations.shapes.get(name)?.columns.map(({ attnum }) => attnum));
+    let restart: 'text' | 'tables' | null = null;
+    // What is made anew is read with that.
+    for (const relation of outdated) restart = await this.bring(relation, { finalLsn: reached, lsn: reached });
+    // It may not have been made yet: the session that comes does that, and reads it.
+    if (restart === 'text') return restart;
+    const known = isCopied ? [] : listed.columns.filter((attnum) => there.has(attnum));
+    const plan = known.length === 0 ? null : await relations.fetching(listed.mirrored, known, gatherer.xid);
+    // What was received meanwhile may be in a table that was read whole.
+    if (plan !== null && (await this.change(plan, reached))) restart ??= 'tables';
+    await this.#remember(name, reached, { unread: watcher.listed.read(listed) });
+    await applier.settled();
+    return restart;
+  }
+
+  /** Reads a table whole again, of which a partition has rows that no stream told. @returns false: it is to be looked at a little later */
+  async readAgain(written: Written, lsn: Lsn): Promise<boolean> {
+    const { session, gatherer, settler } = this.#deps;
+    const { watcher, relations, applier, report } = session;
+    const from = Date.now();
+    const plan = await relations.rereading(written.mirrored, gatherer.xid, settler !== null);
+    if (plan !== null) {
+      await report.note(toBeRead(written));
+      await this.change(plan, lsn);
+      await applier.settled();
+    }
+    watcher.written.read(written, { from, to: plan === null ? from + lookAgainMs : Date.now() });
+    return plan !== null;
+  }
+
+  async #remember(table: string, lsn: Lsn, memory: Omit<Memory, 'table'>): Promise<void> {
+    const { applier, work } = this.#deps.session;
+    const write = async (target: Connection) => {
+      await writeMemories(target, work, [{ table, ...memory }]);
+      return { what: '', statements: [] };
+    };
+    await applier.change(write, { table, lsn });
   }
 
   /** A change of the schema, in the words of the source's event trigger. @throws as `fit` */

@@ -9,9 +9,8 @@ import { CaughtUp } from '../peers/catch-up.ts';
 import { ddlPrefix } from '../peers/ddl-capture.ts';
 import type { Relation } from '../peers/pgoutput.ts';
 import { judgeSteps } from '../peers/row-filter.ts';
-import { remember, writeMemories } from '../peers/shape.ts';
+import { remember } from '../peers/shape.ts';
 import { tellSchemaChanges } from '../peers/told-changes.ts';
-import type { Connection } from '../pg/client.ts';
 import { type Lsn, laterLsn } from '../pg/lsn.ts';
 import { showTable } from '../pg/table.ts';
 import { Ahead } from './ahead.ts';
@@ -19,13 +18,13 @@ import { Gatherer } from './batch.ts';
 import { decide, least } from './decide.ts';
 import { Fitter } from './fitter.ts';
 import { Intake } from './intake.ts';
+import type { Listed } from './listed.ts';
 import type { Followed, Positions } from './positions.ts';
 import type { Session } from './session.ts';
 import { lookAgainMs, Settler } from './settler.ts';
 import type { Batch, Stop } from './stops.ts';
 import { addCounts, appliedBatch, type Times } from './tally.ts';
 import type { Wake } from './wake.ts';
-import { toBeRead } from './written.ts';
 
 // Larger batches do not save more, and their bytes wait in memory.
 const mostChanges = 20_000;
@@ -312,10 +311,11 @@ class Follower {
   // What follows from changes of the schema when their rows are there; gives the time until it should be looked at again.
   #settle(): number | null {
     const settler = this.#settler;
-    if (settler === null || !this.#isBetween()) return null;
+    const listed = this.#readListed();
+    if (settler === null || !this.#isBetween()) return listed;
     const { positions, session } = this.#deps;
     const next = settler.next(laterLsn(positions.durable, this.#gatherer.idleLsn ?? 0n));
-    if (next === 'nothing') return null;
+    if (next === 'nothing') return listed;
     if (next === 'wait') {
       session.stream.ask();
       return settleEveryMs;
@@ -330,44 +330,42 @@ class Follower {
   }
 
   async #bringTo(settler: Settler): Promise<void> {
-    const { applier, relations, work } = this.#deps.session;
-    const { durable } = this.#deps.positions;
-    const at = { xid: this.#gatherer.xid, finalLsn: laterLsn(durable, settler.lsn), exact: true };
-    for (const relation of await relations.outdated()) {
-      const met = await this.#fitter.fit(relation, at, (plan) => this.#fitter.change(plan, settler.lsn));
-      if (met === 'text') this.#ended = { restart: 'text' };
-      if (met === null || met === 'text') continue;
-      // A type that only got another name is no news to the stream: rows that follow, and some are here, go on as before.
-      if (this.#gatherer.hasOtherTypes(met)) this.#ended = { restart: 'tables' };
-      const name = showTable(met.from);
-      const shape = relations.shapes.get(name);
-      const remember = async (target: Connection) => {
-        if (shape !== undefined) await writeMemories(target, work, [{ table: name, shape }]);
-        return { what: '', statements: [] };
-      };
-      await applier.change(remember, { table: name, lsn: settler.lsn });
-      await applier.settled();
+    const place = { finalLsn: laterLsn(this.#deps.positions.durable, settler.lsn), lsn: settler.lsn };
+    for (const relation of await this.#deps.session.relations.outdated()) {
+      const restart = await this.#fitter.bring(relation, place);
+      if (restart !== null) this.#ended = { restart };
     }
     if (this.#ended !== undefined) return;
     if ((await settler.settle(this.#signal)) === 'again') this.#ended = { restart: 'tables' };
     else await this.#tellChanges();
   }
 
+  // Values of columns that the publication did not have yet; gives the time until it should be looked at again.
+  #readListed(): number | null {
+    const { watcher, stream } = this.#deps.session;
+    if (!this.#isBetween()) return null;
+    const lsn = laterLsn(this.#deps.positions.durable, this.#gatherer.idleLsn ?? 0n);
+    const listed = watcher.listed.next(lsn);
+    if (listed === null) return null;
+    if (listed === 'wait') stream.ask();
+    else this.#work(() => this.#bringListed(listed, lsn));
+    return settleEveryMs;
+  }
+
+  async #bringListed(listed: Listed, lsn: Lsn): Promise<void> {
+    const restart = await this.#fitter.readListed(listed, lsn);
+    if (restart !== null) this.#ended = { restart };
+    await this.#tellChanges();
+  }
+
   // Rows of a partition that was emptied by itself, which no stream tells.
   #readAgain(): void {
-    const { watcher, relations, applier, report } = this.#deps.session;
     if (!this.#isBetween()) return;
-    const written = watcher.written.next(Date.now());
+    const written = this.#deps.session.watcher.written.next(Date.now());
     if (written === null) return;
     this.#work(async () => {
-      const from = Date.now();
-      const plan = await relations.rereading(written.mirrored, this.#gatherer.xid, this.#settler !== null);
-      if (plan === null) return watcher.written.read(written, { from, to: from + lookAgainMs });
-      await report.note(toBeRead(written));
-      await this.#fitter.change(plan, this.#deps.positions.durable);
-      await applier.settled();
+      if (!(await this.#fitter.readAgain(written, this.#deps.positions.durable))) return;
       await this.#tellChanges();
-      watcher.written.read(written, { from, to: Date.now() });
       // What was received meanwhile may be in what was read: it comes again, and is known as such.
       this.#ended ??= { restart: 'tables' };
     });

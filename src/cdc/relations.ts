@@ -297,6 +297,29 @@ export class RelationBook {
     return { mirrored, source, target, changes: [], unclear: true, stored, xid, key: null };
   }
 
+  /**
+   * What is to be done where columns of a table, by their numbers, have values that no row of the stream has.
+   * @returns null if it has no such columns
+   */
+  async fetching(mirrored: MirroredTable, columns: readonly number[], xid: number): Promise<TablePlan | null> {
+    const plan = await this.rereading(mirrored, xid, true);
+    if (plan === null) return null;
+    const { source, target, stored } = plan;
+    const names = (attnum: number | undefined): readonly ColumnNames[] => {
+      const from = source.columns.find((each) => each.attnum === attnum);
+      const number = stored.columns.find((each) => each.attnum === attnum)?.target;
+      const to = target.columns.find((each) => each.attnum === number);
+      return from === undefined || to === undefined ? [] : [{ source: from.name, target: to.name }];
+    };
+    const changes = columns
+      .flatMap(names)
+      .map((each): ColumnChange => ({ kind: 'fetch', name: each.target, source: each.source, why: 'new' }));
+    const identity = source.primaryKey?.columns ?? source.identityColumns ?? [];
+    const key = identity.flatMap((name) => names(source.columns.find((each) => each.name === name)?.attnum));
+    const whole = key.length > 0 && key.length === identity.length;
+    return changes.length === 0 ? null : { ...plan, changes, unclear: false, key: whole ? key : null };
+  }
+
   /** The table was read whole again. */
   recopied(mirrored: MirroredTable, { lsn, shape, attached }: Recopied): void {
     for (const each of attached) {

@@ -14,6 +14,7 @@ import { formatLsn, type Lsn, parseLsn } from '../pg/lsn.ts';
 import { ident, sql } from '../pg/sql.ts';
 import { sameTable, showTable, type TableName } from '../pg/table.ts';
 import { moved } from './absent.ts';
+import { ListedColumns } from './listed.ts';
 import { isExcluded } from './met.ts';
 import { type Readings, unreadable, type Written, WrittenPartitions } from './written.ts';
 
@@ -55,6 +56,7 @@ export class Watcher {
   readonly #shapes = new Map<string, Shape>();
   readonly #emptied = new Map<number, Emptied>();
   readonly #written: WrittenPartitions;
+  readonly #listed: ListedColumns;
   /** An event trigger tells of tables and partitions that come, go or get other names. */
   readonly #full: boolean;
   /** Row filters of the publication when this began to look. */
@@ -68,6 +70,7 @@ export class Watcher {
     const { note } = deps;
     this.#work = work;
     this.#written = new WrittenPartitions(work, deps.readings);
+    this.#listed = new ListedColumns(work, remembered);
     this.#full = work.options.schema_changes === 'full';
     this.#note = note;
     for (const mirrored of work.tables) {
@@ -87,6 +90,11 @@ export class Watcher {
   /** Partitions whose rows must be read again, and when the stream emptied a whole table. */
   get written(): WrittenPartitions {
     return this.#written;
+  }
+
+  /** Columns that the publication got later than their tables. */
+  get listed(): ListedColumns {
+    return this.#listed;
   }
 
   /** The stream emptied whole tables. */
@@ -117,7 +125,7 @@ export class Watcher {
       const isSame = now !== undefined && sameTable(now, mirrored.from);
       if (!isSame && !this.#full) throw moved(mirrored, now ?? null);
     }
-    await this.#publishNew(sides.source);
+    await this.#publishNew(sides);
     const publication = await readPublication(sides.source, this.#work.publication.name);
     // What is attached to another comes under that one's name.
     const own = this.#full ? tables.filter(({ partition }) => !partition) : tables;
@@ -151,14 +159,29 @@ export class Watcher {
   }
 
   // A list of columns does not grow by itself.
-  async #publishNew(source: Connection): Promise<void> {
-    if (this.#work.options.schema_changes === 'off') return;
-    const grown = await widenPublication(source, this.#work, (table, attnum, name) => {
-      const mirrored = this.#work.tables.find((each) => sameTable(each.from, table));
+  async #publishNew({ source, target }: WatchSides): Promise<void> {
+    const work = this.#work;
+    if (work.options.schema_changes === 'off') return;
+    const find = (table: TableName) => {
+      const mirrored = work.tables.find((each) => sameTable(each.from, table));
       const stored = mirrored === undefined ? undefined : this.#shapes.get(showTable(mirrored.from));
-      return mirrored !== undefined && stored !== undefined && !isExcluded({ mirrored, stored }, attnum, name);
+      return mirrored === undefined || stored === undefined ? null : { mirrored, stored };
+    };
+    const grown = await widenPublication(source, work, {
+      isMirrored: (table, attnum, name) => {
+        const found = find(table);
+        return found !== null && !isExcluded(found, attnum, name);
+      },
+      // Whoever comes after us, if we end before their values are read, knows of them.
+      before: async (table, columns) => {
+        const found = find(table);
+        if (found === null) return;
+        const unread = this.#listed.want(found.mirrored, found.stored.oid, columns);
+        await remember(target, work, [{ table: showTable(found.mirrored.from), unread }]);
+      },
     });
-    if (grown.length > 0) await this.#note(showGrown(this.#work.publication.name, grown));
+    if (grown.length > 0) await this.#note(showGrown(work.publication.name, grown));
+    await this.#listed.look(source);
   }
 
   async #compareLeaves(

@@ -55,7 +55,7 @@ export async function ensureCheckpointTables(db: Connection, metadataSchema: str
     // What shape.ts and copied-parts.ts remember; added by later versions than the rest.
     await db.run(sql`alter table ${s}.copied_tables
       add column if not exists shape jsonb, add column if not exists leaves jsonb, add column if not exists plan json,
-      add column if not exists emptied_by bigint`);
+      add column if not exists emptied_by bigint, add column if not exists unread jsonb`);
     await db.run(sql`alter table ${s}.parts add column if not exists snapshot_lsn pg_lsn`);
     // What timeline.ts remembers.
     await db.run(sql`alter table ${s}.checkpoints

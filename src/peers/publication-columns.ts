@@ -10,15 +10,23 @@ interface Listed extends TableName {
   readonly filter: string | null;
 }
 
+/** What is asked and told about columns that a list lacks. */
+export interface Widening {
+  /** Whether a column belongs to the mirror. */
+  readonly isMirrored: (table: TableName, attnum: number, name: string) => boolean;
+  /** Called before a list gets columns, by their numbers: rows that were written before have no values of them in the log. */
+  readonly before: (table: TableName, columns: readonly number[]) => Promise<void>;
+}
+
 /**
- * Publishes the columns that are not published and that `isMirrored` says belong to the mirror. Only a publication of ours is
- * touched, and only tables that have a list. Rows that were written before have no value in the log.
+ * Publishes the columns that are not published and that belong to the mirror. Only a publication of ours is touched, and only
+ * tables that have a list.
  * @returns tables whose lists grew
  */
 export async function widenPublication(
   source: Connection,
   work: Pick<MirrorWork, 'publication' | 'tables'>,
-  isMirrored: (table: TableName, attnum: number, name: string) => boolean,
+  { isMirrored, before }: Widening,
 ): Promise<readonly TableName[]> {
   const { name, made } = work.publication;
   if (!made || work.tables.every((table) => table.exclude.length === 0)) return [];
@@ -37,10 +45,14 @@ export async function widenPublication(
     where p.pubname = ${name} and r.prattrs is not null`);
   const grown: TableName[] = [];
   for (const row of rows) {
-    const more = row.left.filter((column) => isMirrored(row, column.attnum, column.name)).map((column) => column.name);
+    const more = row.left.filter((column) => isMirrored(row, column.attnum, column.name));
     if (more.length === 0) continue;
+    await before(
+      row,
+      more.map(({ attnum }) => attnum),
+    );
     const table = ident(row.schema, row.name);
-    const list = names([...row.published, ...more]);
+    const list = names([...row.published, ...more.map((column) => column.name)]);
     const where = row.filter === null ? sql`` : sql` where (${trusted(row.filter)})`;
     await source.transaction(async () => {
       await source.run(sql`alter publication ${ident(name)} drop table only ${table}`);

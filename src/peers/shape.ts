@@ -62,6 +62,8 @@ export interface Remembered {
   readonly leaves: readonly ShapeLeaf[] | null;
   /** The source's transaction that emptied the whole table last, of those that were applied; null: none, or by an older version. */
   readonly emptiedBy: number | null;
+  /** Numbers of the columns that the publication got later than the table, and whose values of before are still to be read. */
+  readonly unread: readonly number[];
 }
 
 type Owner = Pick<MirrorWork, 'id' | 'name' | 'token'> & { readonly target: { readonly metadataSchema: string } };
@@ -100,12 +102,13 @@ export function shapeLeaves(table: Table): readonly ShapeLeaf[] {
 export async function readRemembered(db: Connection, owner: Owner): Promise<ReadonlyMap<string, Remembered>> {
   const s = ident(owner.target.metadataSchema);
   const rows = await db.query<{ source_table: string; emptied_by: string | null } & Omit<Remembered, 'emptiedBy'>>(
-    sql`select source_table, shape, leaves, emptied_by from ${s}.copied_tables where mirror_id = ${owner.id}`,
+    sql`select source_table, shape, leaves, emptied_by, coalesce(unread, '[]') as unread
+      from ${s}.copied_tables where mirror_id = ${owner.id}`,
   );
   return new Map(
-    rows.map(({ source_table: table, shape, leaves, emptied_by: by }) => [
+    rows.map(({ source_table: table, shape, leaves, emptied_by: by, unread }) => [
       table,
-      { shape, leaves, emptiedBy: by === null ? null : Number(by) },
+      { shape, leaves, emptiedBy: by === null ? null : Number(by), unread },
     ]),
   );
 }
@@ -115,6 +118,7 @@ export interface Memory {
   readonly table: string;
   readonly shape?: Shape;
   readonly leaves?: readonly ShapeLeaf[];
+  readonly unread?: readonly number[];
 }
 
 const memoriesPerTrip = 500;
@@ -124,11 +128,12 @@ export async function writeMemories(db: Connection, owner: Owner, memories: read
   const s = ident(owner.target.metadataSchema);
   for (let at = 0; at < memories.length; at += memoriesPerTrip) {
     const json = JSON.stringify(memories.slice(at, at + memoriesPerTrip));
-    await db.run(sql`insert into ${s}.copied_tables as c (mirror_id, source_table, finished, shape, leaves)
-      select ${owner.id}, m->>'table', true, m->'shape', m->'leaves'
+    await db.run(sql`insert into ${s}.copied_tables as c (mirror_id, source_table, finished, shape, leaves, unread)
+      select ${owner.id}, m->>'table', true, m->'shape', m->'leaves', m->'unread'
       from pg_catalog.jsonb_array_elements(${json}::jsonb) as m
       on conflict (mirror_id, source_table) do update set
-        shape = coalesce(excluded.shape, c.shape), leaves = coalesce(excluded.leaves, c.leaves)`);
+        shape = coalesce(excluded.shape, c.shape), leaves = coalesce(excluded.leaves, c.leaves),
+        unread = coalesce(excluded.unread, c.unread)`);
   }
 }
 

@@ -1,0 +1,101 @@
+// Columns that the publication's list of a table got later than the table: values that they were given before are in no row of the stream.
+import type { MirroredTable, MirrorWork } from '../mirror/work.ts';
+import type { Remembered } from '../peers/shape.ts';
+import type { Connection } from '../pg/client.ts';
+import { type Lsn, parseLsn } from '../pg/lsn.ts';
+import { sql } from '../pg/sql.ts';
+import { showTable } from '../pg/table.ts';
+
+interface SeenColumns {
+  /** The table's columns, as text to be compared. */
+  readonly columns: string;
+  /** End of the source's log after they were seen. */
+  readonly lsn: Lsn;
+}
+
+/** Columns of one table, and how far it is to the moment when their values can be read. */
+export interface Listed {
+  readonly mirrored: MirroredTable;
+  readonly oid: number;
+  /** By their numbers. */
+  readonly columns: readonly number[];
+  /** Transactions with lower numbers may have begun before the list grew; null: not looked at since. */
+  readonly before: bigint | null;
+  /** Null: some of them are still open. */
+  readonly seen: SeenColumns | null;
+}
+
+/** A table of which there is something to do; `wait`: only for the stream to come there. */
+export type NextListed = Listed | 'wait' | null;
+
+/**
+ * Columns whose values are still to be read: when all transactions have ended that wrote rows without them, and the target has
+ * all that the source had then.
+ */
+export class ListedColumns {
+  readonly #listed = new Map<string, Listed>();
+
+  /** @param remembered by showTable of the source's names */
+  constructor({ tables }: Pick<MirrorWork, 'tables'>, remembered: ReadonlyMap<string, Remembered>) {
+    for (const mirrored of tables) {
+      const { shape, unread = [] } = remembered.get(showTable(mirrored.from)) ?? {};
+      if (shape != null && unread.length > 0) this.want(mirrored, shape.oid, unread);
+    }
+  }
+
+  /** A list is about to grow by these columns, or may have done so. @returns all that are to be read then, to be remembered */
+  want(mirrored: MirroredTable, oid: number, columns: readonly number[]): readonly number[] {
+    const table = showTable(mirrored.from);
+    const all = [...new Set([...(this.#listed.get(table)?.columns ?? []), ...columns])];
+    this.#listed.set(table, { mirrored, oid, columns: all, before: null, seen: null });
+    return all;
+  }
+
+  /** Looks whether those transactions have ended. To be called when the lists have grown. */
+  async look(source: Connection): Promise<void> {
+    const waiting = [...this.#listed].filter(([, { seen }]) => seen === null);
+    if (waiting.length === 0) return;
+    const { oldest, next } = await source.one<{ oldest: string; next: string }>(sql`select
+        pg_catalog.txid_snapshot_xmin(s)::text as oldest, pg_catalog.txid_snapshot_xmax(s)::text as next
+      from pg_catalog.txid_current_snapshot() s`);
+    for (const [table, listed] of waiting) {
+      const before = listed.before ?? BigInt(next);
+      const seen = BigInt(oldest) >= before ? await seeColumns(source, listed.oid) : null;
+      if (this.#listed.get(table) === listed) this.#listed.set(table, { ...listed, before, seen });
+    }
+  }
+
+  /** @param reached the target has all of the source's log up to there */
+  next(reached: Lsn): NextListed {
+    const seen = [...this.#listed.values()].filter((listed) => listed.seen !== null);
+    return seen.find((listed) => (listed.seen?.lsn ?? 0n) <= reached) ?? (seen.length > 0 ? 'wait' : null);
+  }
+
+  /** Whether its columns are what they were when the target had yet to come there; if not, it has to come further. */
+  async isAsSeen(source: Connection, listed: Listed): Promise<boolean> {
+    const seen = await seeColumns(source, listed.oid);
+    if (seen.columns === listed.seen?.columns) return true;
+    const table = showTable(listed.mirrored.from);
+    if (this.#listed.get(table) === listed) this.#listed.set(table, { ...listed, seen });
+    return false;
+  }
+
+  /** They were read. @returns what has to be read of that table yet, to be remembered */
+  read(listed: Listed): readonly number[] {
+    const table = showTable(listed.mirrored.from);
+    const now = this.#listed.get(table);
+    if (now !== listed) return now?.columns ?? [];
+    this.#listed.delete(table);
+    return [];
+  }
+}
+
+async function seeColumns(source: Connection, oid: number): Promise<SeenColumns> {
+  const { columns } = await source.one<{ columns: string }>(sql`
+    select coalesce(pg_catalog.json_agg(pg_catalog.json_build_array(a.attnum, a.attname, a.atttypid::bigint, a.atttypmod,
+      a.attgenerated, a.attnotnull) order by a.attnum), '[]')::text as columns
+    from pg_catalog.pg_attribute a where a.attrelid = ${oid}::oid and a.attnum > 0 and not a.attisdropped`);
+  // After the look, so that all that it saw is before it.
+  const { lsn } = await source.one<{ lsn: string }>(sql`select pg_catalog.pg_current_wal_insert_lsn()::text as lsn`);
+  return { columns, lsn: parseLsn(lsn) };
+}
