@@ -187,10 +187,10 @@ async function givenFilters(
   publication: Publication | null,
 ): Promise<readonly string[]> {
   const differences: string[] = [];
-  const filters = new Map(publication?.tables.map((each) => [showTable(each), each.filter]));
+  const published = new Map(publication?.tables.map((each) => [showTable(each), each]));
   for (const { mapping, table } of found) {
-    const filter = filters.get(showTable(table)) ?? null;
-    if (filter === null) await checkOwnFilter(source, { table, where: mapping.where });
+    const { filter = null, columns: sent = null } = published.get(showTable(table)) ?? {};
+    if (filter === null) await checkOwnFilter(source, { table, where: mapping.where, sent });
     else differences.push(...[(await filterDifference(source, mapping, filter)) ?? []].flat());
   }
   return differences;

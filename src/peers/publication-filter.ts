@@ -7,6 +7,7 @@ import { ident, sql } from '../pg/sql.ts';
 import { showTable, type TableName } from '../pg/table.ts';
 import type { FilterWish } from './row-filter.ts';
 import { runAlone } from './run-alone.ts';
+import { shownName } from './schema/shown-name.ts';
 
 /** A filter as the server has understood it. */
 export interface ParsedFilter {
@@ -87,13 +88,15 @@ const simpleNodes: ReadonlySet<string> = new Set(
 const firstOwnOid = 16_384;
 
 /**
- * Refuses what a publication of PostgreSQL 15 would, where it is us who filter.
+ * Refuses what a publication of PostgreSQL 15 would, where it is us who filter, and what the stream does not bring.
+ * @param of `sent`: columns that the publication says it sends; null, left out: all but generated ones
  * @throws `invalid_option`, `not_ready` where it uses columns that do not identify a row, `forbidden`
  */
 export async function checkOwnFilter(
   db: Connection,
-  { table, where }: { readonly table: TableName; readonly where: string | null },
+  of: { readonly table: TableName; readonly where: string | null; readonly sent?: readonly string[] | null },
 ): Promise<void> {
+  const { table, where, sent } = of;
   if (where === null) return;
   const parsed = await parseFilter(db, table, where);
   if (parsed === null) {
@@ -105,6 +108,13 @@ export async function checkOwnFilter(
   if (why !== null) {
     throw new SluiceError('invalid_option', `the "where" of ${showTable(table)} cannot be followed: ${why}`, {
       hint: 'A filter uses columns of the table, and built-in functions that always answer the same.',
+    });
+  }
+  const generated = (await generatedOf(db, table, parsed)).filter((name) => sent?.includes(name) !== true);
+  if (generated.length > 0) {
+    const why = `generated columns are not in the stream: ${generated.map((name) => shownName(name)).join(', ')}`;
+    throw new SluiceError('invalid_option', `the "where" of ${showTable(table)} cannot be followed: ${why}`, {
+      hint: 'Take them out of the filter, or write what they are computed from in their place.',
     });
   }
   const outside = await db.query<{ schema: string; name: string; columns: readonly string[] }>(sql`
@@ -119,6 +129,15 @@ export async function checkOwnFilter(
           and used.attnum = any(x.indkey[0:x.indnkeyatts - 1]))
     group by 1, 2`);
   if (outside.length > 0) throw outsideIdentity(outside);
+}
+
+// Generated columns that a filter uses.
+async function generatedOf(db: Connection, table: TableName, { columns }: ParsedFilter): Promise<readonly string[]> {
+  const rows = await db.query<{ name: string }>(sql`select a.attname::text as name from pg_catalog.pg_attribute a
+    join pg_catalog.pg_class c on c.oid = a.attrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    where n.nspname = ${table.schema} and c.relname = ${table.name} and a.attnum > 0 and a.attgenerated <> ''
+      and a.attname::text = any(${[...columns]}::text[]) order by a.attnum`);
+  return rows.map(({ name }) => name);
 }
 
 /** Fails if the filter is not one condition over the table as the copy reads it: each relation of it under the table's own name. @throws `upstream` */

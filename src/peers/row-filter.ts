@@ -9,6 +9,7 @@ import { cellsAt } from './apply-frames.ts';
 import type { AppliedTable } from './apply-table.ts';
 import { type ChangesStep, eachChange, type Judged, type Step, type Verdicts } from './apply-walk.ts';
 import { type Change, cells, type Relation, type RowAt, readLength } from './pgoutput.ts';
+import { shownName } from './schema/shown-name.ts';
 import { fillUnchanged, wholeRow } from './staging.ts';
 
 /** How the rows of a table are filtered on their way: by the source's publication, or by us. Null: not at all. */
@@ -53,7 +54,7 @@ export function ownFilter(
       `the stream lacks columns that the filter of ${showTable(mirrored.from)} uses`,
       {
         detail: `Missing: ${lacking.join(', ')}.`,
-        hint: 'Name them on the source as they were, or drop the mirror and create it anew; then RESUME MIRROR.',
+        hint: lackingHint(lacking, source),
       },
     );
   }
@@ -73,6 +74,15 @@ export function ownFilter(
       where exists (select from (select ${join(row)}) as ${ident(mirrored.from.name)} where ${rowPredicate(wish.where)})`;
   };
   return { by: 'us', mirrored, columns, question };
+}
+
+function lackingHint(lacking: readonly string[], { columns }: Table): string {
+  const generated = lacking.filter((name) => columns.some((each) => each.name === name && each.generated !== ''));
+  if (generated.length === 0) {
+    return 'Name them on the source as they were, or drop the mirror and create it anew; then RESUME MIRROR.';
+  }
+  const list = generated.map((name) => shownName(name)).join(', ');
+  return `Drop the mirror and create it anew with a "where" without ${list}: the source generates it, and the stream does not bring it.`;
 }
 
 // So many rows are asked about at a time.
