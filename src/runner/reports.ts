@@ -64,7 +64,18 @@ const quietMs = 10_000;
 
 /** For `runCdc`. `consistent` and `changed` are awaited by the engine; all else returns at once. */
 export function cdcReport(
-  { progress, alive, pool, work }: ReportDeps & { readonly pool: Pool; readonly work: Pick<MirrorWork, 'id' | 'name'> },
+  {
+    progress,
+    alive,
+    connected,
+    pool,
+    work,
+  }: ReportDeps & {
+    /** Called while there are sessions with both servers. */
+    readonly connected: () => void;
+    readonly pool: Pool;
+    readonly work: Pick<MirrorWork, 'id' | 'name'>;
+  },
   consistent: () => Promise<void>,
 ) {
   const began = Date.now();
@@ -74,6 +85,7 @@ export function cdcReport(
       progress.batch(batch);
     },
     position(position: Position): void {
+      connected();
       // To look does not mean to be able to write. Beside a busy neighbour the end of the log is never reached.
       const quiet = position.oldestCommitAt === null && Date.now() - began > quietMs;
       if (position.durable >= position.sourceEnd || quiet) alive();

@@ -25,7 +25,7 @@ import { copyLimits, followsOtherwise, throttleOf } from '../mirror/options.ts';
 import type { MirrorWork } from '../mirror/work.ts';
 import type { Bell } from './bell.ts';
 import { withSide } from './said.ts';
-import { lookOf, type StepName, situation, troubleOf } from './situation.ts';
+import { isOfConnecting, lookOf, type StepName, situation, troubleOf } from './situation.ts';
 import type { runStep } from './steps.ts';
 
 export interface RunnerDeps {
@@ -176,11 +176,19 @@ class Runner {
       finishDrop: (leftovers: Mirror['leftovers']) => pool.use((db) => finishDrop(db, owned, leftovers)),
       alive: () => {
         this.#failures = 0;
-        if (!this.#inTrouble) return;
-        this.#inTrouble = false;
-        attempt.run(() => this.#recovered());
+        this.#over(attempt);
+      },
+      // It may fail again at what comes next: the waits go on growing then.
+      connected: () => {
+        if (isOfConnecting(mirror.trouble)) this.#over(attempt);
       },
     };
+  }
+
+  #over(attempt: Scope): void {
+    if (!this.#inTrouble) return;
+    this.#inTrouble = false;
+    attempt.run(() => this.#recovered());
   }
 
   async #recovered(): Promise<void> {

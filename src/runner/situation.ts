@@ -63,6 +63,12 @@ export function situation(mirror: Look, now: Date): Situation {
   return phase === 'new' ? { do: 'move', to: 'preparing' } : { do: 'step', step: stepOf[phase] };
 }
 
+/** Whether trouble was that a server could not be reached, or let nobody in yet: once there are sessions, it is over. */
+export function isOfConnecting(trouble: Pick<Trouble, 'kind' | 'sqlstate'> | null): boolean {
+  // cannot_connect_now
+  return trouble !== null && (trouble.kind === 'unreachable' || trouble.sqlstate === '57P03');
+}
+
 /** What a failure means for the mirror: the words for people, and when to try again (null: when a person says so). */
 export function troubleOf(
   error: {

@@ -39,6 +39,8 @@ export interface StepContext {
   readonly move: (to: Phase) => Promise<void>;
   readonly finishDrop: (leftovers: readonly Leftover[]) => Promise<void>;
   readonly alive: () => void;
+  /** Called while there are sessions with both servers. */
+  readonly connected: () => void;
 }
 
 /**

@@ -1,6 +1,9 @@
 // Mirrors from the first word to the last, with real engines between real servers: what was promised stands on the target.
 import { expect, test } from 'vitest';
+import { connectPeer } from '../../src/peers/connect.ts';
+import { sql } from '../../src/pg/sql.ts';
 import { noTraces, traces } from '../support/catalog.ts';
+import { peerOf } from '../support/peer.ts';
 import { type RunningWorld, running } from '../support/running.ts';
 import { databaseOn, ownServer, testDatabase } from '../support/servers.ts';
 import { until } from '../support/wait.ts';
@@ -74,6 +77,33 @@ test('a mirror whose source is away is dropped all the same, and what is left is
   expect(notices.join('\n')).toContain('drop publication if exists "peerflow_pub_ran";');
   expect(await traces(target)).toEqual(noTraces);
   expect(await it.world.show('show mirrors')).toEqual([]);
+});
+
+test('that the source could not be reached is no trouble any more once the stream runs, though the target takes nothing yet', async () => {
+  await using server = await ownServer({});
+  const source = await databaseOn(server.server.config(), 18); // goes with its server
+  await using target = await testDatabase(18);
+  await using it = await running(source, target);
+  await source.exec('create table a (id int primary key)');
+  await it.world.say('create mirror ran from src to dst with table mapping (public.a:public.a)');
+  await until('it streams', async () => (await it.status()) === 'running');
+  await using locker = await connectPeer(peerOf(target), { application: 'locker' });
+  await locker.run(sql`begin`);
+  await locker.run(sql`lock table public.a in access exclusive mode`);
+  await server.server.stop('immediate');
+  const trouble = async () => {
+    const [row] = await it.world.show('show mirrors');
+    return row?.trouble ?? '';
+  };
+  await until('it is told', async () => (await trouble()).startsWith('cannot connect'));
+  const { port } = (await server.restart()).config();
+  await using writer = await connectPeer(peerOf({ ...source, port }), { application: 'writer' });
+  await writer.run(sql`insert into public.a values (1)`);
+  await it.world.say(`alter peer src set (port = ${port})`);
+  await until('it is over', async () => (await trouble()) === '');
+  expect(await locker.query(sql`select from public.a`)).toEqual([]);
+  await locker.run(sql`rollback`);
+  await until('the row arrives', async () => (await target.exec('select from public.a')).length === 1);
 });
 
 test('a mirror whose source refuses the login waits for a person, and goes on after ALTER PEER and RESUME; KEEP SLOT keeps slot and publication', async () => {

@@ -1,7 +1,7 @@
 // What the runner does next in every situation that the catalog can describe.
 import { expect, test } from 'vitest';
 import { edges, mayMove, phases, type Trouble } from '../../../src/mirror/phase.ts';
-import { type Look, situation, troubleOf } from '../../../src/runner/situation.ts';
+import { isOfConnecting, type Look, situation, troubleOf } from '../../../src/runner/situation.ts';
 
 const now = new Date('2024-05-01T12:00:00Z');
 const look = (part: Partial<Look>): Look => ({
@@ -77,6 +77,14 @@ test('the same failure again is no news, and keeps the time since when it lasts'
     { now: later, waitMs: 0, before: trouble(null) },
   );
   expect(other).toMatchObject({ news: true, trouble: { since: later } });
+});
+
+test('that a server could not be reached is over once there are sessions, what else there was need not be', () => {
+  expect(isOfConnecting({ kind: 'unreachable', sqlstate: '08001' })).toBe(true);
+  // It starts up.
+  expect(isOfConnecting({ kind: 'upstream', sqlstate: '57P03' })).toBe(true);
+  expect(isOfConnecting({ kind: 'connection_lost', sqlstate: '08006' })).toBe(false);
+  expect(isOfConnecting(null)).toBe(false);
 });
 
 test('objects that RETRY asks for are a step of a completed mirror, and are made beside one that follows', () => {
