@@ -29,14 +29,24 @@ export async function retryMirror(
   });
   if (mirror.wanted === 'pause') return { tag, notices: [`mirror "${mirror.name}" is paused; RESUME MIRROR does it`] };
   const done = await waitFor(deps, mirror.id, {
-    until: (now) => now.objectsDone > mirror.objectsAsked || now.wanted !== mirror.wanted,
+    until: (now) => now.objectsDone > mirror.objectsAsked || now.wanted !== mirror.wanted || hasFailed(now, mirror),
     patienceMs,
     signal: context.signal,
   });
   if (done === undefined) {
     return { tag, notices: [`mirror "${mirror.name}" is still at it; SHOW MIRROR "${mirror.name}" tells`] };
   }
+  if (hasFailed(done, mirror)) {
+    const failed = `mirror "${mirror.name}" has failed again: ${done.trouble?.message}`;
+    return { tag, notices: [`${failed}; what RETRY asks for is done when that is mended and RESUME MIRROR is said`] };
+  }
   return { tag, notices: [await outcome(deps, mirror)] };
+}
+
+// Tried again since it was asked, and waiting for a person once more.
+function hasFailed(now: Mirror, asked: Mirror): boolean {
+  const isTried = now.retriesSeen > asked.retriesAsked && now.objectsDone <= asked.objectsAsked;
+  return isTried && !now.working && now.trouble !== null && now.trouble.retryAt === null;
 }
 
 function refuseEarly(mirror: Mirror): void {

@@ -179,6 +179,33 @@ test('a refused password is not tried again until RESUME MIRROR, and says so', a
   expect(tries).toBe(3);
 });
 
+test('RETRY of a mirror that fails again at once says so, and does not wait', async () => {
+  await using it = await oneMirror();
+  let inTheWay = true;
+  it.supervise({
+    follow: async (context, signal) => {
+      if (inTheWay) throw new SluiceError('wrong_state', 'something is in the way', { hint: 'mend it' });
+      await smooth.follow?.(context, signal);
+    },
+    // Not made before the mirror has failed.
+    objects: (_, signal) => asleep(signal),
+  });
+  await until('it waits for a person', async () => (await it.status()) === 'failed');
+  for (let tries = 1; tries <= 2; tries++) {
+    const from = Date.now();
+    expect(await it.world.say('alter mirror m retry')).toEqual({
+      tag: 'ALTER MIRROR',
+      notices: [
+        'mirror "m" has failed again: something is in the way; what RETRY asks for is done when that is mended and RESUME MIRROR is said',
+      ],
+    });
+    expect(Date.now() - from).toBeLessThan(15_000);
+  }
+  inTheWay = false;
+  await it.world.say('resume mirror m');
+  await until('it runs', async () => (await it.status()) === 'running');
+});
+
 test('a step is stopped at once when people want something else, also while it waits for a retry', async () => {
   await using it = await oneMirror();
   const ends: string[] = [];
