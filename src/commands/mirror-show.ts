@@ -67,6 +67,8 @@ interface MirrorFacts {
   readonly lag_seconds: string | null;
   /** How long ago the source's end was looked at. */
   readonly lag_age: string | null;
+  /** Of its slot, when that was looked at last. */
+  readonly wal_status: string | null;
   readonly last_commit_at: string | null;
   readonly publication: string;
   readonly slot: string | null;
@@ -103,8 +105,9 @@ const mostTables = 500;
 /** One row per fact, then one per table; those that are being copied first. @throws `undefined_object` */
 export async function showMirror(pool: Pool, name: string): Promise<CommandResult> {
   const { mirror, tables, objects, progress } = await pool.use(async (db) => {
-    const [found] = await db.query<MirrorFacts>(sql`select *,
-      extract(epoch from now() - lag_observed_at) as lag_age from sluice.mirrors where name = ${name}`);
+    const [found] = await db.query<MirrorFacts>(sql`select m.*,
+      extract(epoch from now() - m.lag_observed_at) as lag_age, w.wal_status
+      from sluice.mirrors m left join sluice.wal w on w.mirror = m.name where m.name = ${name}`);
     if (found === undefined) throw noSuchMirror(name);
     const list = await db.query<TableFacts>(sql`select t.source_table, t.target_table, t.state, t.rows_estimated,
         t.rows_copied, extract(epoch from coalesce(t.finished_at, now()) - t.started_at) as seconds, t.seconds_left,
@@ -166,12 +169,15 @@ function facts(name: string, mirror: MirrorFacts): [string, string | null][] {
 }
 
 /** `1,200 bytes, 3.1 s; the source was looked at 0.4 s ago`. Null before there is a position. */
-export function lagLine(mirror: Pick<MirrorFacts, 'lag_bytes' | 'lag_seconds' | 'lag_age' | 'status'>): string | null {
+export function lagLine(
+  mirror: Pick<MirrorFacts, 'lag_bytes' | 'lag_seconds' | 'lag_age' | 'status' | 'wal_status'>,
+): string | null {
   if (mirror.lag_bytes === null) return null;
   const seen = mirror.lag_age === null ? 'never yet' : `${Math.max(0, Number(mirror.lag_age)).toFixed(1)} s ago`;
   const seconds = mirror.lag_seconds === null ? '' : `, ${Number(mirror.lag_seconds).toFixed(1)} s`;
   const lag = `${grouped(mirror.lag_bytes)} bytes${seconds}`;
-  const kept = mirror.status === 'paused' || mirror.status === 'failed' ? ', which keeps its log meanwhile' : '';
+  const stands = mirror.status === 'paused' || mirror.status === 'failed';
+  const kept = stands && mirror.wal_status !== 'lost' ? ', which keeps its log meanwhile' : '';
   return `${lag}; the source was looked at ${seen}${kept}`;
 }
 

@@ -171,6 +171,9 @@ test.each([
       );
       return row?.status === 'lost' && row.room === 0 && row.reason === reason;
     });
+    const [lag] = await shown(run, 'rests', 'lag');
+    expect(lag).toContain('the source was looked at');
+    expect(lag).not.toContain('keeps its log');
     const [setting] = Object.keys(settings);
     expect((await shown(run, 'rests', 'log held back')).join()).toContain(`is lost. `);
     expect((await shown(run, 'rests', 'log held back')).join()).toContain(setting);
