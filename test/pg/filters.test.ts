@@ -12,7 +12,14 @@ import { readRemembered } from '../../src/peers/shape.ts';
 import { expectEqualTables } from '../support/compare.ts';
 import { copyAll, mirrorWork, pinned, table } from '../support/copied.ts';
 import { quietReport } from '../support/quiet-report.ts';
-import { databaseOn, ownServer, type SharedMajor, type TestDatabase, testDatabase } from '../support/servers.ts';
+import {
+  alterDatabase,
+  databaseOn,
+  ownServer,
+  type SharedMajor,
+  type TestDatabase,
+  testDatabase,
+} from '../support/servers.ts';
 import { testCatchUpBytes, testSpill } from '../support/spill.ts';
 import { until } from '../support/wait.ts';
 
@@ -334,6 +341,29 @@ test.each([
     // One that says it, says it.
     await w.from.exec('create publication whole for table x, mark with (publish_generated_columns = stored)');
     expect(await refusal('"Twice" > 3', { name: 'whole', made: false })).toEqual([]);
+  },
+);
+
+test.each([14, 18] as const)(
+  'dates of a filter are read month first and times in UTC, whatever the settings of the source are, from PostgreSQL %i',
+  async (major) => {
+    await using w = await world(
+      major,
+      'create table t (id int primary key, d date, at timestamptz); alter table t replica identity full',
+      `insert into t values (1, '2024-01-01', '2024-01-05 00:00+00'), (2, '2024-01-02', '2024-01-05 00:00+00'),
+        (3, '2024-01-02', '2024-01-04 23:00+00')`,
+    );
+    await alterDatabase(w.from, 'datestyle', 'SQL, DMY');
+    await alterDatabase(w.from, 'timezone', 'Asia/Tokyo');
+    const where = "d >= '01/02/2024' and at >= '2024-01-05 00:00'";
+    const work = mirrorWork(w, [table('mark'), table('t', { where })]);
+    await copyAll(work);
+    expect(await w.to.exec('select id from t order by 1')).toEqual([{ id: 2 }]);
+    await using running = stream(w, work);
+    await w.from.exec(`update t set d = '2024-01-02' where id = 1; update t set at = '2024-01-05 00:00+00' where id = 3;
+      insert into t values (4, '2024-01-03', '2024-01-04 23:59+00')`);
+    await running.settle();
+    expect(await w.to.exec('select id from t order by 1')).toEqual([{ id: 1 }, { id: 2 }, { id: 3 }]);
   },
 );
 
