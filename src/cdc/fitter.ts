@@ -106,6 +106,8 @@ export class Fitter {
       if (done.recopied.attached.length > 0) gatherer.replace((table) => relations.reread(table));
     }
     for (const note of done.notes) await session.report.note(note);
+    this.#leave(done.left, lsn);
+    await this.#reread(done.reread, { xid: plan.xid, lsn });
     return done.recopied !== null;
   }
 
@@ -157,10 +159,10 @@ export class Fitter {
 
   /** Reads a table whole again, of which a partition has rows that no stream told. @returns false: it is to be looked at a little later */
   async readAgain(written: Written, lsn: Lsn): Promise<boolean> {
-    const { session, gatherer, settler } = this.#deps;
+    const { session, gatherer } = this.#deps;
     const { watcher, relations, applier, report } = session;
     const from = Date.now();
-    const plan = await relations.rereading(written.mirrored, gatherer.xid, settler !== null);
+    const plan = await relations.rereading(written.mirrored, gatherer.xid, 'later');
     if (plan !== null) {
       await report.note(toBeRead(written));
       await this.change(plan, lsn);
@@ -179,6 +181,25 @@ export class Fitter {
     await applier.change(write, { table, lsn });
   }
 
+  // Their rows come with all others of theirs, when they join anew.
+  #leave(tables: readonly MirroredTable[], lsn: Lsn): void {
+    const { session, gatherer } = this.#deps;
+    for (const { from } of tables) {
+      for (const relation of gatherer.relationsOf(from)) gatherer.know(relation, null);
+      session.relations.leave(from);
+      this.restartAt = lsn;
+    }
+  }
+
+  // What was read as of a later place than that has all that it is read for.
+  async #reread(tables: readonly MirroredTable[], { xid, lsn }: { xid: number; lsn: Lsn }): Promise<void> {
+    const { relations } = this.#deps.session;
+    for (const mirrored of tables) {
+      const plan = relations.isAhead(mirrored, lsn) ? null : await relations.rereading(mirrored, xid, 'now');
+      if (plan !== null) await this.change(plan, lsn);
+    }
+  }
+
   /** A change of the schema, in the words of the source's event trigger. @throws as `fit` */
   async ddl({ content, finalLsn, xid }: Extract<Stop, { readonly kind: 'ddl' }>): Promise<void> {
     const { session, gatherer, settler, bringBefore, fail } = this.#deps;
@@ -189,21 +210,21 @@ export class Fitter {
       const mirroredBy = (oid: number) => relations.mirroredBy(oid);
       const isAhead = (mirrored: MirroredTable) => relations.isAhead(mirrored, finalLsn);
       const place = { table: '', lsn: finalLsn };
+      const isSettled = (mirrored: MirroredTable) => relations.isSettled(mirrored, { xid, finalLsn });
       const done = await applier.change(
-        (target) => followDdl({ work, target, mirroredBy, isAhead, place: finalLsn }, message),
+        (target) => followDdl({ work, target, mirroredBy, isAhead, isSettled, place: finalLsn }, message),
         place,
       );
       this.changed = true;
-      for (const mirrored of done.reread) {
-        const plan = await relations.rereading(mirrored, xid, false);
-        if (plan !== null) await this.change(plan, finalLsn);
-      }
+      this.#leave(done.left, finalLsn);
+      await this.#reread(done.reread, { xid, lsn: finalLsn });
       if (done.reread.length > 0) gatherer.replace((table) => relations.reread(table));
       if (done.renamed.size > 0) gatherer.replace((table) => relations.withTypes(table, done.renamed));
       for (const note of done.notes) await report.note(note);
       if (!isRefresh(message)) settler?.met(finalLsn);
-      // Before 15 a walsender takes rows of what was a partition for its table's as long as it lives.
-      if (done.detached && session.version < 150_000) this.restartAt = finalLsn;
+      // Before 15 a walsender keeps to what a table was when its first row came, as long as it lives: rows of what was a partition
+      // are its table's, and those of what was none and is not published are not told.
+      if (done.moved && session.version < 150_000) this.restartAt = finalLsn;
     } catch (error) {
       // As where a row does not fit.
       fail(error);

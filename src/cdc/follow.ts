@@ -408,7 +408,8 @@ class Follower {
     if (batch.endLsn === null) return;
     this.#oldestApplied = null;
     await this.#reached(batch.endLsn); // 2. only now may the source forget
-    if (this.#fitter.changed) await this.#tellChanges();
+    // A session that begins is told of tables that have left.
+    if (this.#fitter.changed && this.#fitter.restartAt === null) await this.#tellChanges();
     if (this.#fitter.restartAt !== null && batch.endLsn > this.#fitter.restartAt) this.#ended ??= { restart: 'tables' };
     await this.#agree(batch.startLsn);
     const stagedAt = this.#stagedAt === null ? null : new Date(this.#stagedAt);

@@ -1,10 +1,13 @@
 // Columns that the publication's list of a table got later than the table: values that they were given before are in no row of the stream.
 import type { MirroredTable, MirrorWork } from '../mirror/work.ts';
+import type { ColumnNames } from '../peers/fetch-columns.ts';
 import type { Remembered } from '../peers/shape.ts';
 import type { Connection } from '../pg/client.ts';
 import { type Lsn, parseLsn } from '../pg/lsn.ts';
 import { sql } from '../pg/sql.ts';
 import { showTable } from '../pg/table.ts';
+import type { ColumnChange } from './changes.ts';
+import type { TablePlan } from './reshape.ts';
 
 interface SeenColumns {
   /** The table's columns, as text to be compared. */
@@ -98,4 +101,22 @@ async function seeColumns(source: Connection, oid: number): Promise<SeenColumns>
   // After the look, so that all that it saw is before it.
   const { lsn } = await source.one<{ lsn: string }>(sql`select pg_catalog.pg_current_wal_insert_lsn()::text as lsn`);
   return { columns, lsn: parseLsn(lsn) };
+}
+
+/** What reads columns, by their numbers, of a table that is all else as it should be. Null: it has none of them. Pure. */
+export function fetchPlan(plan: TablePlan, columns: readonly number[]): TablePlan | null {
+  const { source, target, stored } = plan;
+  const names = (attnum: number | undefined): readonly ColumnNames[] => {
+    const from = source.columns.find((each) => each.attnum === attnum);
+    const number = stored.columns.find((each) => each.attnum === attnum)?.target;
+    const to = target.columns.find((each) => each.attnum === number);
+    return from === undefined || to === undefined ? [] : [{ source: from.name, target: to.name }];
+  };
+  const changes = columns
+    .flatMap(names)
+    .map((each): ColumnChange => ({ kind: 'fetch', name: each.target, source: each.source, why: 'new' }));
+  const identity = source.primaryKey?.columns ?? source.identityColumns ?? [];
+  const key = identity.flatMap((name) => names(source.columns.find((each) => each.name === name)?.attnum));
+  const whole = key.length > 0 && key.length === identity.length;
+  return changes.length === 0 ? null : { ...plan, changes, unclear: false, key: whole ? key : null };
 }

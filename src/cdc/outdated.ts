@@ -17,11 +17,16 @@ interface Column {
   readonly notNull: boolean;
 }
 
-/** Each as the stream would say it now. @param shapes by showTable of the source's names */
+/**
+ * Each as the stream would say it now.
+ * @param shapes by showTable of the source's names
+ * @param which left out: not what is a partition of another of them by now, which has the columns of that
+ */
 export async function outdatedRelations(
   source: Connection,
   tables: readonly MirroredTable[],
   shapes: ReadonlyMap<string, Shape>,
+  which?: 'partitions too',
 ): Promise<readonly Relation[]> {
   const oids = [...shapes.values()].map((shape) => shape.oid);
   const rows = await source.query<TableName & { oid: number; identity: string; columns: readonly Column[] }>(sql`
@@ -31,7 +36,8 @@ export async function outdatedRelations(
           'generated', a.attgenerated <> '', 'notNull', a.attnotnull) order by a.attnum), '[]')
         from pg_catalog.pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) as columns
     from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-    where c.oid = any(${oids}::oid[])`);
+    where c.oid = any(${oids}::oid[]) and (${which === 'partitions too'} or not c.relispartition or not exists (
+      select from pg_catalog.pg_partition_ancestors(c.oid) a where a.relid <> c.oid and a.relid = any(${oids}::oid[])))`);
   const byOid = new Map(rows.map((row) => [row.oid, row]));
   return tables.flatMap((mirrored): Relation[] => {
     const stored = shapes.get(showTable(mirrored.from));

@@ -10,14 +10,16 @@ import { inspectTables } from '../peers/inspect.ts';
 import type { Relation } from '../peers/pgoutput.ts';
 import { type FilterWish, ownFilter, type RowFilter } from '../peers/row-filter.ts';
 import type { Shape } from '../peers/shape.ts';
+import { nameThen } from '../peers/told-tree.ts';
 import { meansTheSame, type Versions } from '../pg/binary-form.ts';
 import type { Connection } from '../pg/client.ts';
 import type { Lsn } from '../pg/lsn.ts';
 import { sql } from '../pg/sql.ts';
-import { sameTable, showTable, type Table } from '../pg/table.ts';
+import { sameTable, showTable, type Table, type TableName } from '../pg/table.ts';
 import { missingTable, moved } from './absent.ts';
 import { type ChangeSides, type ColumnChange, planChanges, type WantedType } from './changes.ts';
 import type { Inspection, Sides } from './inspection.ts';
+import { fetchPlan } from './listed.ts';
 import { look, type Seen, type SeenAttribute, shows } from './look.ts';
 import { agreeTelling } from './made-first.ts';
 import { place } from './met.ts';
@@ -282,15 +284,30 @@ export class RelationBook {
     return await outdatedRelations(this.#deps.source, this.#deps.work.tables, this.#shapes);
   }
 
+  /** Whether the target has it as of `place`, and columns and values there are what the source has now. One that is gone is. */
+  async isSettled(mirrored: MirroredTable, { xid, finalLsn }: Pick<Place, 'xid' | 'finalLsn'>): Promise<boolean> {
+    const stored = this.#shapes.get(showTable(mirrored.from));
+    if (stored === undefined || this.isAhead(mirrored, finalLsn)) return false;
+    const { source } = this.#deps;
+    const nothing: Relation = { kind: 'relation', ...mirrored.from, oid: stored.oid, identity: 'd', columns: [] };
+    const { table: now } = await look(source, { oid: stored.oid, xid, relation: nothing });
+    if (now === null) return true;
+    if (hasRewritten({ mirrored, stored, now })) return false;
+    return (await outdatedRelations(source, [mirrored], this.#shapes, 'partitions too')).length === 0;
+  }
+
   /**
    * What is to be done where rows of a table came without the log.
-   * @returns null if it is not there under its name, and `mayMove`: the stream tells of its new name soon
+   * @param when `later`: if it has another name, the stream tells of that soon, and it is asked again; `now`: by its new name
+   * @returns null if it is not there
    */
-  async rereading(mirrored: MirroredTable, xid: number, mayMove: boolean): Promise<TablePlan | null> {
+  async rereading(mirrored: MirroredTable, xid: number, when: 'now' | 'later'): Promise<TablePlan | null> {
     const stored = this.#shapes.get(showTable(mirrored.from));
-    const [source] = await inspectTables(this.#deps.source, [mirrored.from], { sizes: false });
+    const name = stored === undefined || when === 'later' ? null : await nameThen(this.#deps.source, stored.oid);
+    const [source] = await inspectTables(this.#deps.source, [name ?? mirrored.from], { sizes: false });
     const [target] = await inspectTables(this.#deps.target, [mirrored.to], { sizes: false });
-    if (source === undefined && mayMove) return null;
+    const isGone = source === undefined || (when === 'now' && name === null);
+    if (isGone && this.#full) return null;
     if (stored === undefined || source === undefined || target === undefined) {
       throw missingTable(mirrored, { source, target });
     }
@@ -302,22 +319,8 @@ export class RelationBook {
    * @returns null if it has no such columns
    */
   async fetching(mirrored: MirroredTable, columns: readonly number[], xid: number): Promise<TablePlan | null> {
-    const plan = await this.rereading(mirrored, xid, true);
-    if (plan === null) return null;
-    const { source, target, stored } = plan;
-    const names = (attnum: number | undefined): readonly ColumnNames[] => {
-      const from = source.columns.find((each) => each.attnum === attnum);
-      const number = stored.columns.find((each) => each.attnum === attnum)?.target;
-      const to = target.columns.find((each) => each.attnum === number);
-      return from === undefined || to === undefined ? [] : [{ source: from.name, target: to.name }];
-    };
-    const changes = columns
-      .flatMap(names)
-      .map((each): ColumnChange => ({ kind: 'fetch', name: each.target, source: each.source, why: 'new' }));
-    const identity = source.primaryKey?.columns ?? source.identityColumns ?? [];
-    const key = identity.flatMap((name) => names(source.columns.find((each) => each.name === name)?.attnum));
-    const whole = key.length > 0 && key.length === identity.length;
-    return changes.length === 0 ? null : { ...plan, changes, unclear: false, key: whole ? key : null };
+    const plan = await this.rereading(mirrored, xid, 'later');
+    return plan === null ? null : fetchPlan(plan, columns);
   }
 
   /** The table was read whole again. */
@@ -333,6 +336,15 @@ export class RelationBook {
     this.#forget(mirrored);
     this.#agreedAt.set(name, lsn);
     this.#copied.set(name, { table: name, snapshotLsn: lsn, finished: true });
+  }
+
+  /** It is none of the mirror's until the session ends. */
+  leave(from: TableName): void {
+    const oid = this.#shapes.get(showTable(from))?.oid;
+    this.#forget({ from });
+    this.#names.delete(showTable(from));
+    this.#shapes.delete(showTable(from));
+    if (oid !== undefined) this.#oids.delete(oid);
   }
 
   /** Whether the target has the table as of a place behind this one. */

@@ -48,7 +48,14 @@ function asked(plan: TablePlan): string {
   if (list.length > 0) return list.join(', ');
   if (fetched.length > 0) return `values of ${fetched.join(', ')} computed anew`;
   const renewed = renewedColumns(plan);
+  if (renewed.length === 0 && isAskedWhole(plan))
+    return 'rows of a partition that came by ATTACH PARTITION, or were written anew';
   return renewed.length === 0 ? 'values computed anew' : `column ${renewed.join(', ')} dropped and added again, or new`;
+}
+
+// Without any change of its columns: it is asked for again each time.
+function isAskedWhole({ unclear, changes }: TablePlan): boolean {
+  return unclear && changes.length === 0;
 }
 
 // Those of the source that the target does not know, where nobody can tell which columns the rows have.
@@ -60,7 +67,7 @@ function renewedColumns({ source, stored }: TablePlan): readonly string[] {
 // What was told once may be seen to by hand; what the source's catalog leaves open is asked again each time.
 function mendHint(plan: TablePlan, mirror: string, makes: MadeFirst): string {
   const { mirrored, changes, unclear } = plan;
-  if (unclear && renewedColumns(plan).length > 0) return copyAgain(mirror);
+  if (isAskedWhole(plan) || (unclear && renewedColumns(plan).length > 0)) return copyAgain(mirror);
   const statements = changeColumns(mirrored.to, changes, makes);
   const valued = new Set(changes.flatMap((each) => (isValued(each) ? [showName(each.name)] : [])));
   const list = valued.size === 0 ? '' : `${[...valued].join(', ')} of `;

@@ -1,5 +1,6 @@
 // Makes the target's table fit the rows to come, inside the transaction that will bring them.
 import { SluiceError, toSluiceError } from '../base/errors.ts';
+import type { TableChange } from '../mirror/table-change.ts';
 import { applicationName, type MirroredTable, type MirrorWork } from '../mirror/work.ts';
 import { beginCopiedTable, finishCopiedTable, moveCopiedTables } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
@@ -63,6 +64,11 @@ export interface Reshaped {
   readonly recopied: Recopied | null;
   readonly statements: readonly string[];
   readonly notes: readonly string[];
+  /** Tables that were its partitions until now, and lack rows that the source's got there meanwhile. */
+  readonly reread: readonly MirroredTable[];
+  /** As DdlDone has them. */
+  readonly left: readonly MirroredTable[];
+  readonly tables?: readonly TableChange[] | undefined;
 }
 
 export interface ReshapeDeps {
@@ -89,7 +95,13 @@ export async function reshape(deps: ReshapeDeps, plan: TablePlan): Promise<Resha
   }
   await deps.target.run(sql`release savepoint reshape`);
   const what = plan.changes.map(describe).filter((each) => each !== '');
-  return { what: what.length > 0 ? what.join(', ') : 'values read again', recopied: null, ...work.outcome };
+  return {
+    what: what.length > 0 ? what.join(', ') : 'values read again',
+    recopied: null,
+    reread: [],
+    left: [],
+    ...work.outcome,
+  };
 }
 
 /** Values that nobody can find by key come with all the others: the table becomes what the source's is a little later. */
@@ -135,6 +147,9 @@ async function reread(deps: ReshapeDeps, plan: TablePlan): Promise<Reshaped> {
       statements: [...(grown?.statements ?? []), ...done.statements, told],
       notes: [...(grown?.notes ?? []), ...done.notes],
       recopied: { lsn, shape: agreed.shape, leaves, attached },
+      reread: (grown?.reread ?? []).filter((each) => each !== mirrored),
+      left: grown?.left ?? [],
+      tables: grown?.tables,
     };
   });
 }
@@ -228,7 +243,9 @@ class Reshaping {
     const as = new Map(
       changes.flatMap((each) => (each.kind === 'add' ? [[each.source.name, each.name] as const] : [])),
     );
-    const needs = await columnNeeds(this.#deps, { mirrored, table: source, columns, as });
+    // A partition has no columns of its own.
+    const to = await this.#owner(null);
+    const needs = await columnNeeds(this.#deps, { mirrored: { ...mirrored, to }, table: source, columns, as });
     if (needs.problems.length === 0) return needs;
     throw new SluiceError('wrong_state', `columns of ${showTable(source)} cannot be made on the target`, {
       detail: needs.problems.join('; '),
@@ -398,17 +415,18 @@ class Reshaping {
     });
   }
 
-  // A column that a table inherits is changed where it comes from.
-  async #owner(column: string): Promise<TableName> {
+  // A column that a table inherits is changed where it comes from. Null: one that is not there yet.
+  async #owner(column: string | null): Promise<TableName> {
     const { target, mirrored } = this.#plan;
-    if (target.inherits.length === 0 && target.partitionOf === null) return mirrored.to;
+    if (column !== null && target.inherits.length === 0 && target.partitionOf === null) return mirrored.to;
     const rows = await this.#deps.target.query<TableName>(sql`
       with recursive up(oid, level) as (
         select ${target.oid}::oid, 0
         union all
         select i.inhparent, up.level + 1 from up join pg_catalog.pg_inherits i on i.inhrelid = up.oid
-        where exists (select from pg_catalog.pg_attribute a where a.attrelid = i.inhparent and a.attname = ${column}
-          and not a.attisdropped))
+        where case when ${column}::text is null then (select c.relispartition from pg_catalog.pg_class c where c.oid = up.oid)
+          else exists (select from pg_catalog.pg_attribute a where a.attrelid = i.inhparent and a.attname = ${column}::text
+            and not a.attisdropped) end)
       select n.nspname::text as schema, c.relname::text as name from up join pg_catalog.pg_class c on c.oid = up.oid
       join pg_catalog.pg_namespace n on n.oid = c.relnamespace order by up.level desc limit 1`);
     return rows[0] ?? mirrored.to;

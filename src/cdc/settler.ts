@@ -2,11 +2,13 @@
 import { toSluiceError } from '../base/errors.ts';
 import { pause } from '../base/retry.ts';
 import { applicationName } from '../mirror/work.ts';
+import { compareToken } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
 import { growTrees } from '../peers/ddl-input.ts';
 import { inspectTables } from '../peers/inspect.ts';
 import { forgetWish, readKnownObjects } from '../peers/known-objects.ts';
 import { findTables, type IdentityProblem, identityProblems, readRelations } from '../peers/preflight-tables.ts';
+import { beginPartitions } from '../peers/standing-partitions.ts';
 import { lookAtWhole, type SourceLook } from '../peers/whole-plan.ts';
 import type { Connection } from '../pg/client.ts';
 import { type Lsn, parseLsn } from '../pg/lsn.ts';
@@ -66,6 +68,12 @@ export class Settler {
     const { wanted, fresh } = await readKnownObjects(applier.connection, work);
     const settler = new Settler(session, wanted || fresh);
     if (fresh) await settler.#begin(signal);
+    const roots = work.tables.map(({ to }) => to);
+    const target = applier.connection;
+    await target.transaction(async () => {
+      await compareToken(target, work);
+      await beginPartitions(target, work, roots);
+    });
     return settler;
   }
 

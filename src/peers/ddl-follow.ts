@@ -1,13 +1,15 @@
 // What a change of the schema needs before the rows that come after it: what was dropped goes, partitions and labels are as they were there.
-import { SluiceError, toSluiceError } from '../base/errors.ts';
+import type { SluiceError } from '../base/errors.ts';
 import { objectKey } from '../mirror/object.ts';
+import type { TableChange } from '../mirror/table-change.ts';
 import type { MirroredTable, MirrorWork } from '../mirror/work.ts';
 import type { Connection } from '../pg/client.ts';
 import { type Lsn, parseLsn } from '../pg/lsn.ts';
-import { ident, type Sql, sql, trusted } from '../pg/sql.ts';
+import { ident, sql, trusted } from '../pg/sql.ts';
 import { sameTable, showTable, type TableName } from '../pg/table.ts';
 import { afterLoosening, alteredComposite, loosenedDomain } from './altered-types.ts';
 import { partitionTarget } from './ddl.ts';
+import { Attempts } from './ddl-attempt.ts';
 import {
   type DdlMessage,
   isRefresh,
@@ -16,6 +18,7 @@ import {
   type ToldTree,
   type ToldType,
 } from './ddl-message.ts';
+import { PartitionFollowing } from './ddl-partitions.ts';
 import { createSchema } from './ddl-types.ts';
 import { addedLabels, renamedLabels } from './enum-labels.ts';
 import { findTypes } from './inspect-schema.ts';
@@ -30,7 +33,9 @@ import {
   renameKnownTable,
   wantLook,
 } from './known-objects.ts';
+import { forgetCopied } from './known-tables.ts';
 import { dropStatements, renameStatements } from './schema/undo.ts';
+import { type Standing, targetTree } from './standing-partitions.ts';
 
 export interface DdlDeps {
   readonly work: MirrorWork;
@@ -42,6 +47,8 @@ export interface DdlDeps {
   readonly place: Lsn;
   /** Whether the target has a table, with its partitions, as of a later place than the change's. */
   readonly isAhead?: (mirrored: MirroredTable) => boolean;
+  /** Whether the target has it as of the change's place, with the columns, and their values, that the source's has now. */
+  readonly isSettled?: (mirrored: MirroredTable) => Promise<boolean>;
 }
 
 export interface DdlDone {
@@ -50,10 +57,14 @@ export interface DdlDone {
   readonly notes: readonly string[];
   /** Tables with rows that were never in the log: they must be read whole. */
   readonly reread: readonly MirroredTable[];
+  /** Tables whose place on the target is another's now: they join the mirror anew. */
+  readonly left: readonly MirroredTable[];
+  /** The same, for the mirror's list of tables. */
+  readonly tables?: readonly TableChange[];
   /** Types that have got another name, as showTable prints both. */
   readonly renamed: ReadonlyMap<string, string>;
-  /** Whether something is no partition any more. */
-  readonly detached: boolean;
+  /** Whether a table that was there before is a partition now, or the other way round. */
+  readonly moved: boolean;
 }
 
 /**
@@ -63,7 +74,7 @@ export interface DdlDone {
 export async function followDdl(deps: DdlDeps, message: DdlMessage): Promise<DdlDone> {
   const following = new Following(deps, message);
   await following.run();
-  return following.done;
+  return await forgetLeft(deps, following.done);
 }
 
 /** Partitions of a table as they were at a later place of the log. */
@@ -78,9 +89,18 @@ export interface LaterTree {
 export async function followTree(deps: Omit<DdlDeps, 'place'>, later: LaterTree): Promise<DdlDone> {
   const nothing = { objects: [], trees: [], enums: [], types: [] };
   const message = { event: 'ddl_command_end', tag: 'ALTER TABLE', ...nothing } as const;
-  const following = new Following({ ...deps, place: 0n }, message);
+  const following = new Following({ ...deps, place: 0n }, message, 'come anew');
   await following.bring(later);
-  return following.done;
+  return await forgetLeft(deps, following.done);
+}
+
+async function forgetLeft({ target, work }: Omit<DdlDeps, 'place'>, done: DdlDone): Promise<DdlDone> {
+  await forgetCopied(
+    target,
+    work,
+    done.left.map(({ from }) => from),
+  );
+  return done;
 }
 
 const neededByRows: ReadonlySet<string> = new Set([
@@ -93,24 +113,28 @@ const undefinedStates: ReadonlySet<string> = new Set(['42704', '42P01', '42883',
 class Following {
   readonly #deps: DdlDeps;
   readonly #message: DdlMessage;
-  readonly #what: string[] = [];
-  readonly #statements: string[] = [];
+  readonly #attempts: Attempts;
+  readonly #partitions: PartitionFollowing;
   readonly #notes: string[] = [];
-  readonly #reread: MirroredTable[] = [];
   readonly #renamed = new Map<string, string>();
-  #detached = false;
-  /** All rows of the table come anew after this. */
-  #later = false;
 
-  constructor(deps: DdlDeps, message: DdlMessage) {
+  constructor(deps: DdlDeps, message: DdlMessage, rows: 'go on' | 'come anew' = 'go on') {
     this.#deps = deps;
     this.#message = message;
+    const attempts = new Attempts({ ...deps, tag: message.tag });
+    this.#attempts = attempts;
+    this.#partitions = new PartitionFollowing({ ...deps, message, attempts, later: rows === 'come anew' });
   }
 
   get done(): DdlDone {
-    const what = this.#what.join(', ');
-    const [statements, notes, reread] = [this.#statements, this.#notes, this.#reread];
-    return { what, statements, notes, reread, renamed: this.#renamed, detached: this.#detached };
+    const { what, statements } = this.#attempts;
+    const { reread, left, moved, notes } = this.#partitions.done;
+    const tables = left.map(({ from }): TableChange => ({ kind: 'leave', from }));
+    return {
+      ...{ what: what.join(', '), statements, notes: [...this.#notes, ...notes] },
+      ...{ reread, left, moved, renamed: this.#renamed },
+      ...(tables.length === 0 ? {} : { tables }),
+    };
   }
 
   async run(): Promise<void> {
@@ -132,8 +156,8 @@ class Following {
     for (const tree of this.#message.trees) {
       const mirrored = this.#deps.mirroredBy(tree.root);
       if (mirrored === undefined) continue;
-      if (this.#deps.isAhead?.(mirrored)) this.#detached ||= this.#message.tag === 'ALTER TABLE';
-      else await this.#partitions(mirrored, tree);
+      if (this.#deps.isAhead?.(mirrored)) this.#partitions.passed(tree);
+      else await this.#partitions.follow(mirrored, tree);
     }
   }
 
@@ -145,8 +169,8 @@ class Following {
       if (known?.kind !== 'materialized view') continue;
       const data = filled === false ? sql` with no data` : sql``;
       const statement = sql`refresh materialized view ${ident(known.schema, known.name)}${data}`;
-      const error = await this.#try([statement]);
-      if (error === null) this.#what.push(`materialized view ${known.shown} refreshed`);
+      const error = await this.#attempts.try([statement]);
+      if (error === null) this.#attempts.what.push(`materialized view ${known.shown} refreshed`);
       else
         this.#notes.push(
           `materialized view ${known.shown} was refreshed on the source and cannot be on the target: ${error.message}. To be run there: ${statement.text}`,
@@ -163,13 +187,12 @@ class Following {
   async bring({ mirrored, tree, nameOf }: LaterTree): Promise<void> {
     const standing = await targetTree(this.#deps.target, mirrored.to);
     if (standing === null) return;
-    this.#later = true;
     for (const each of tree.partitions) {
       const to = partitionTarget(mirrored, each);
       const there = standing.find((one) => sameTable(one, to));
       if (there !== undefined) await this.#makeWay(there, { told: each, tree, nameOf });
     }
-    await this.#partitions(mirrored, tree);
+    await this.#partitions.follow(mirrored, tree);
   }
 
   // A partition of that name may have been another then, which was dropped or renamed: what is told of it comes later, and must
@@ -182,15 +205,16 @@ class Following {
     const was = await findKnownTable(target, work, there);
     const oid = Number(was?.id.split(':')[1]);
     if (was === null || oid === told.oid || tree.partitions.some((each) => each.oid === oid)) return;
-    const [parent, child] = [ident(there.parent.schema, there.parent.name), ident(there.schema, there.name)];
-    await this.#run(`partition ${showTable(there)} detached`, sql`alter table ${parent} detach partition ${child}`);
+    await this.#partitions.detach(there);
     const now = await nameOf(oid);
     const to = now === null ? null : { schema: this.#schemaThere(now.schema), name: now.name };
     if (now === null || to === null || (await isAlone(target, to)) !== null) {
-      await this.#run(`table ${showTable(there)} dropped`, sql`drop table ${child}`);
+      const error = await this.#attempts.try([sql`drop table ${ident(there.schema, there.name)}`]);
+      // What something depends on becomes the other one.
+      if (error === null) this.#attempts.what.push(`table ${showTable(there)} dropped`);
       return await forgetKnownTable(target, work, was);
     }
-    await this.#rename(there, to);
+    await this.#partitions.rename(there, to);
     await renameKnownTable(target, work, { from: { schema: there.schema, name: there.name }, to });
     await rememberObject(target, work, knownPartition(oid, now, to));
   }
@@ -206,8 +230,8 @@ class Following {
       before = left.length;
       const still: KnownObject[] = [];
       for (const object of left) {
-        const error = await this.#try(object.drop.map(trusted));
-        if (error === null) this.#what.push(`${object.kind} ${object.shown} dropped`);
+        const error = await this.#attempts.try(object.drop.map(trusted));
+        if (error === null) this.#attempts.what.push(`${object.kind} ${object.shown} dropped`);
         if (error === null || undefinedStates.has(error.sqlstate)) await forgetKnownObjects(target, work, [object.id]);
         else {
           refused.set(object.id, error);
@@ -219,7 +243,7 @@ class Following {
     const needed = left.find(({ kind }) => neededByRows.has(kind));
     const error = needed === undefined ? undefined : refused.get(needed.id);
     if (needed !== undefined && error !== undefined)
-      throw cannot(`${needed.kind} ${needed.shown} was dropped`, error, needed.drop);
+      throw this.#attempts.refused(`${needed.kind} ${needed.shown} was dropped`, error, needed.drop);
   }
 
   // What was a partition of ours keeps its rows until it joins by itself; its old name may be another's at once.
@@ -238,7 +262,7 @@ class Following {
       if (now === undefined) continue;
       const to = { schema: this.#schemaThere(now.schema), name: now.name };
       if (sameTable(was, to) || !(await isAlone(target, was)) || (await isAlone(target, to)) !== null) continue;
-      await this.#rename(was, to);
+      await this.#partitions.rename(was, to);
       const from = { schema: now.schema, name: now.name };
       await rememberObject(target, work, knownPartition(Number(was.id.split(':')[1]), from, to));
     }
@@ -255,9 +279,10 @@ class Following {
       const enums = { schema: type.schema, name: type.name, source: told.labels };
       const before = type.labels ?? [];
       const renamed = renamedLabels({ ...enums, target: before });
-      for (const { what, statement } of renamed) await this.#run(what, statement);
+      for (const { what, statement } of renamed) await this.#attempts.run(what, statement);
       const now = renamed.length === 0 ? before : ((await findTypes(target, [type]))[0]?.labels ?? before);
-      for (const { what, statement } of addedLabels({ ...enums, target: now })) await this.#run(what, statement);
+      for (const { what, statement } of addedLabels({ ...enums, target: now }))
+        await this.#attempts.run(what, statement);
     }
   }
 
@@ -271,10 +296,10 @@ class Following {
     const moved = sameTable(was, to) ? [] : (renameStatements(was, { ...was, ...to }) ?? []);
     if (moved.length === 0) return;
     const steps = to.schema === was.schema ? moved : [createSchema(to.schema), ...moved];
-    const error = await this.#try(steps);
+    const error = await this.#attempts.try(steps);
     // Its name may be another's for a while: then it is made right with all that follows.
     if (error !== null) return;
-    this.#what.push(`type ${showTable(was)} renamed to ${showTable(to)}`);
+    this.#attempts.what.push(`type ${showTable(was)} renamed to ${showTable(to)}`);
     this.#renamed.set(showTable(was), showTable(to));
     const key = objectKey({ kind: 'type', schema: told.schema, name: told.name, table: '' });
     const drop = dropStatements({ ...was, ...to }, []).map(({ text }) => text);
@@ -297,9 +322,9 @@ class Following {
     if (attributes !== null && before.composite !== null) {
       const statements = alteredComposite(known, before.composite.attributes, attributes);
       if (statements.length === 0) return;
-      const error = await this.#try(statements);
+      const error = await this.#attempts.try(statements);
       if (error === null) {
-        this.#what.push(`${shown} altered`);
+        this.#attempts.what.push(`${shown} altered`);
         const composite = { ...before.composite, attributes };
         await rememberObject(target, work, { ...known, type: { ...before, composite } });
       } else {
@@ -309,138 +334,10 @@ class Following {
     }
     if (domain === null || before.domain === null) return;
     for (const statement of loosenedDomain(known, before.domain, domain))
-      await this.#run(`domain ${showTable(known)} altered`, statement);
+      await this.#attempts.run(`domain ${showTable(known)} altered`, statement);
     const left = afterLoosening(before.domain, domain);
     await rememberObject(target, work, { ...known, type: { ...before, domain: left } });
   }
-
-  async #partitions(mirrored: MirroredTable, tree: ToldTree): Promise<void> {
-    const { target, work } = this.#deps;
-    const standing = await targetTree(target, mirrored.to);
-    if (standing === null) {
-      this.#notes.push(
-        `partitions of ${showTable(mirrored.from)} changed on the source; ${showTable(mirrored.to)} on the target has none`,
-      );
-      return;
-    }
-    const known = new Map(
-      (
-        await findKnownObjects(
-          target,
-          work,
-          tree.partitions.map(({ oid }) => `pg_class:${oid}`),
-        )
-      ).map((each) => [each.id, each]),
-    );
-    const names = new Map<number, TableName>([[tree.root, mirrored.to]]);
-    const there = new Map(standing.map((each) => [showTable(each), each]));
-    for (const each of tree.partitions) {
-      const to = partitionTarget(mirrored, each);
-      names.set(each.oid, to);
-      const was = known.get(`pg_class:${each.oid}`);
-      const old = was === undefined ? undefined : there.get(showTable({ schema: was.schema, name: was.name }));
-      if (old === undefined || sameTable(old, to) || there.has(showTable(to))) continue;
-      await this.#rename(old, to);
-      await rememberObject(target, work, knownPartition(each.oid, { schema: each.schema, name: each.name }, to));
-      there.delete(showTable(old));
-      there.set(showTable(to), { ...old, ...to });
-    }
-    const wanted = new Map(tree.partitions.map((each) => [showTable(names.get(each.oid) ?? each), each]));
-    for (const [name, each] of there) {
-      const told = wanted.get(name);
-      const parent = told === undefined ? undefined : names.get(told.parent);
-      if (told !== undefined && told.bound === each.bound && parent !== undefined && sameTable(parent, each.parent))
-        continue;
-      // What is below one that goes, goes with it.
-      if (!there.has(showTable(each.parent)) && !sameTable(each.parent, mirrored.to)) continue;
-      await this.#run(
-        `partition ${name} detached`,
-        sql`alter table ${ident(each.parent.schema, each.parent.name)} detach partition ${ident(each.schema, each.name)}`,
-      );
-      there.delete(name);
-      this.#detached = true;
-    }
-    for (const each of tree.partitions) {
-      const to = names.get(each.oid) ?? each;
-      const parent = names.get(each.parent);
-      if (parent === undefined || there.has(showTable(to))) continue;
-      await this.#join(mirrored, { told: each, to, parent });
-    }
-  }
-
-  async #rename(from: TableName, to: TableName): Promise<void> {
-    const what = `table ${showTable(from)} renamed to ${showTable(to)}`;
-    if (from.schema !== to.schema) {
-      await this.#run(what, sql`alter table ${ident(from.schema, from.name)} set schema ${ident(to.schema)}`);
-    }
-    if (from.name === to.name) return;
-    await this.#run(what, sql`alter table ${ident(to.schema, from.name)} rename to ${ident(to.name)}`);
-  }
-
-  async #join(
-    mirrored: MirroredTable,
-    { told, to, parent }: { readonly told: ToldPartition; readonly to: TableName; readonly parent: TableName },
-  ): Promise<void> {
-    const { target, work } = this.#deps;
-    await rememberObject(target, work, knownPartition(told.oid, { schema: told.schema, name: told.name }, to));
-    const [found] = await target.query<{ partition: boolean }>(sql`select c.relispartition as partition
-      from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-      where n.nspname = ${to.schema} and c.relname = ${to.name}`);
-    const [child, above] = [ident(to.schema, to.name), ident(parent.schema, parent.name)];
-    if (found !== undefined) {
-      // Mirrored until now, it has every row that the source's had there.
-      if (this.#deps.mirroredBy(told.oid) === undefined) this.#rereadOnce(mirrored);
-      // The rows that it has here may be older than its bounds.
-      if (this.#later) await target.run(sql`delete from ${child}`);
-      await this.#run(
-        `partition ${showTable(to)} attached`,
-        sql`alter table ${above} attach partition ${child} ${trusted(told.bound)}`,
-      );
-      return;
-    }
-    const below = told.key === null ? sql`` : sql` partition by ${trusted(told.key)}`;
-    await this.#run(
-      `partition ${showTable(to)} made`,
-      sql`create table ${child} partition of ${above} ${trusted(told.bound)}${below}`,
-    );
-    const isNew = this.#message.objects.some(({ id, tag }) => id === `pg_class:${told.oid}` && tag === 'CREATE TABLE');
-    if (!isNew) this.#rereadOnce(mirrored);
-  }
-
-  #rereadOnce(mirrored: MirroredTable): void {
-    if (!this.#reread.includes(mirrored)) this.#reread.push(mirrored);
-  }
-
-  async #run(what: string, statement: Sql): Promise<void> {
-    const error = await this.#try([statement]);
-    if (error !== null) throw cannot(`${this.#message.tag} on the source: ${what}`, error, [statement.text]);
-    this.#what.push(what);
-  }
-
-  async #try(statements: readonly Sql[]): Promise<SluiceError | null> {
-    const { target } = this.#deps;
-    await target.run(sql`savepoint ddl`);
-    try {
-      for (const statement of statements) await target.run(statement);
-      await target.run(sql`release savepoint ddl`);
-      this.#statements.push(...statements.map(({ text }) => text));
-      return null;
-    } catch (error) {
-      const known = toSluiceError(error);
-      if (known.retry === 'backoff' || target.lost.aborted) throw known;
-      await target.run(sql`rollback to savepoint ddl`);
-      await target.run(sql`release savepoint ddl`);
-      return known;
-    }
-  }
-}
-
-function cannot(what: string, error: SluiceError, statements: readonly string[]): SluiceError {
-  return new SluiceError('wrong_state', `a change of the source's schema cannot follow: ${what}: ${error.message}`, {
-    detail: error.detail ?? 'Every change of the transactions before is applied.',
-    hint: `On the target run ${statements.join('; ')}; then RESUME MIRROR.`,
-    cause: error,
-  });
 }
 
 // Whether it is a table and no partition; null: there is none of that name.
@@ -451,24 +348,4 @@ async function isAlone(target: Connection, { schema, name }: TableName): Promise
     from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
     where n.nspname = ${schema} and c.relname = ${name}`);
   return row?.alone ?? null;
-}
-
-interface Standing extends TableName {
-  readonly parent: TableName;
-  readonly bound: string;
-}
-
-// Every partition below, parents first; null: it is not partitioned.
-async function targetTree(target: Connection, root: TableName): Promise<readonly Standing[] | null> {
-  const rows = await target.query<Standing & { level: number }>(sql`
-    select n.nspname::text as schema, c.relname::text as name, tree.level,
-      pg_catalog.pg_get_expr(c.relpartbound, c.oid) as bound, case when tree.level > 0 then
-        pg_catalog.json_build_object('schema', pn.nspname, 'name', p.relname) end as parent
-    from pg_catalog.pg_class r join pg_catalog.pg_namespace rn on rn.oid = r.relnamespace
-    cross join lateral pg_catalog.pg_partition_tree(r.oid) tree
-    join pg_catalog.pg_class c on c.oid = tree.relid join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-    left join pg_catalog.pg_class p on p.oid = tree.parentrelid left join pg_catalog.pg_namespace pn on pn.oid = p.relnamespace
-    where rn.nspname = ${root.schema} and r.relname = ${root.name} and r.relkind = 'p'
-    order by tree.level, c.oid`);
-  return rows.length === 0 ? null : rows.filter(({ level }) => level > 0);
 }

@@ -2,7 +2,7 @@
 import { objectKey } from '../mirror/object.ts';
 import type { MirrorWork } from '../mirror/work.ts';
 import type { Connection } from '../pg/client.ts';
-import { ident, sql } from '../pg/sql.ts';
+import { ident, sql, trusted } from '../pg/sql.ts';
 import { showTable, type TableName } from '../pg/table.ts';
 import type { AlterableType } from './schema/entity.ts';
 
@@ -58,6 +58,9 @@ export async function ensureKnownObjects(db: Connection, metadataSchema: string)
 
 const table = (owner: Owner) => ident(owner.target.metadataSchema, 'known_objects');
 
+// Of tables that the first copy has begun, and of partitions of the target's tables.
+const ofNoObject = trusted(`(id like 'begun:%' or id like 'tree:%' or id like 'apart:%')`);
+
 /** All, by id. `wanted`: a change was met and not all of it is made. `fresh`: nothing was ever remembered, and nothing met. */
 export async function readKnownObjects(
   db: Connection,
@@ -68,7 +71,7 @@ export async function readKnownObjects(
   readonly fresh: boolean;
 }> {
   const rows = await db.query<{ id: string; object: KnownObject }>(
-    sql`select id, object from ${table(owner)} where mirror_id = ${owner.id} and id not like 'begun:%'`,
+    sql`select id, object from ${table(owner)} where mirror_id = ${owner.id} and not ${ofNoObject}`,
   );
   const objects = new Map(rows.filter(({ id }) => id !== wanted).map(({ id, object }) => [id, object]));
   return { objects, wanted: rows.some(({ id }) => id === wanted), fresh: rows.length === 0 };
@@ -110,7 +113,7 @@ export async function forgetTree(db: Connection, owner: Owner, root: TableName):
     join pg_catalog.pg_class c on c.oid = m.relid join pg_catalog.pg_namespace n on n.oid = c.relnamespace
     where rn.nspname = ${root.schema} and r.relname = ${root.name}`);
   const names = rows.map(showTable);
-  await db.run(sql`delete from ${table(owner)} k where mirror_id = ${owner.id} and id not like 'begun:%'
+  await db.run(sql`delete from ${table(owner)} k where mirror_id = ${owner.id} and not ${ofNoObject}
     and (object->>'table' = any(${names}::text[]) or object->>'kind' = 'table' and exists (
       select from rows from (pg_catalog.unnest(${rows.map(({ schema }) => schema)}::text[]),
         pg_catalog.unnest(${rows.map(({ name }) => name)}::text[])) as t(s, n)
@@ -206,7 +209,7 @@ export async function writeKnownObjects(
   const kept = new Set(objects.filter((each) => before?.has(each.id)).map(({ id }) => id));
   const gone = [...(before?.keys() ?? [])].filter((id) => !kept.has(id));
   await db.run(sql`delete from ${table(owner)} where mirror_id = ${owner.id} and case
-    when id = ${wanted} then ${done} when ${before === undefined} or id like 'begun:%' then true else id = any(${gone}::text[]) end`);
+    when id = ${wanted} then ${done} when id like 'tree:%' or id like 'apart:%' then false when ${before === undefined} or id like 'begun:%' then true else id = any(${gone}::text[]) end`);
   const text = (object: KnownObject | undefined) => (object === undefined ? '' : JSON.stringify(plain(object)));
   await addKnownObjects(
     db,
