@@ -247,8 +247,11 @@ async function makeAndFill(
   const facts = await readTargetFacts(target, schema);
   const plan = planSchema(planInput(schema, facts, work, database));
   const [problem] = [...plan.problems, ...plan.missing.map((each) => `target table ${showTable(each)} does not exist`)];
-  if (problem !== undefined)
-    throw new Unable({ reason: problem, statement: `on the target: ${plan.remedies.join(' ')}` });
+  if (problem !== undefined) {
+    // What was a partition and is held there: its place is all that is needed.
+    const held = known?.kind === 'table' && plan.remedies.length === 0 ? [putAside(known)] : [];
+    throw new Unable({ reason: problem, statement: `on the target: ${[...plan.remedies, ...held].join(' ')}` });
+  }
   const standing = facts.tables.get(showTable(mapping.to)) !== undefined;
   if (standing && known === undefined && (await tablesWithRows(target, [mapping.to])).length > 0) {
     const to = showTable(mapping.to);
@@ -274,6 +277,12 @@ async function dropDetached(target: Connection, { schema, name }: KnownObject): 
     await target.run(sql`rollback to savepoint detached`);
     await target.run(sql`release savepoint detached`);
   }
+}
+
+// With all that is its own, so that no name of it is in the way.
+function putAside({ schema, name }: KnownObject): string {
+  const aside = ident(`${schema}_aside`).text;
+  return `CREATE SCHEMA IF NOT EXISTS ${aside}; ALTER TABLE ${ident(schema, name).text} SET SCHEMA ${aside};`;
 }
 
 function refusal(error: SluiceError) {

@@ -329,3 +329,21 @@ test('with soft_delete a partition that comes back stops the mirror for good, by
   await to.exec(back);
   expect(await stopped(f)).toMatch(/^Only a new copy helps/);
 });
+
+test('a partition that has left and cannot be mirrored by itself, as something of the target hangs on it, is told of with what lets it', async () => {
+  await using source = await sourceOf(14);
+  await using to = await target(14);
+  const f = await full({ source, target: to }, va, ['va']);
+  await to.exec('create view theirs as select z from va1');
+  const running = f.start();
+  await run(source, away, 'alter table va1 add column k int');
+  const told = () => f.notes.find((note) => note.startsWith('new table public.va1 is not mirrored yet'));
+  await Promise.race([until('it is told of', async () => told() !== undefined), running.done]);
+  const statement = /To mend it, on the target: (.+;)$/.exec(told() ?? '')?.[1];
+  expect(statement).toBeDefined();
+  await to.exec(statement ?? '');
+  await run(source, 'insert into va1 values (7, 9, 1)', 'create table next (id int primary key)');
+  await quiet(f, running);
+  await running.stop();
+  await sameRows(f, 'va1');
+});
