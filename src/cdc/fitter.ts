@@ -10,6 +10,7 @@ import type { Connection } from '../pg/client.ts';
 import type { Lsn } from '../pg/lsn.ts';
 import { showTable, type TableName } from '../pg/table.ts';
 import type { Gatherer } from './batch.ts';
+import { settleLabels } from './labels.ts';
 import type { Listed } from './listed.ts';
 import { isUnfit, type Place } from './relations.ts';
 import { reshape, type TablePlan } from './reshape.ts';
@@ -138,6 +139,7 @@ export class Fitter {
     const { session, gatherer } = this.#deps;
     const { applier, relations, watcher, source } = session;
     if (!(await watcher.listed.isAsSeen(source, listed))) return null;
+    await settleLabels({ source, target: applier.connection }, session.work);
     const name = showTable(listed.mirrored.from);
     // A copy that was made later has them.
     const isCopied = relations.isAhead(listed.mirrored, listed.seen?.lsn ?? reached);

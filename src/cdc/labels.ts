@@ -4,11 +4,20 @@ import { compareToken, readCheckpoint } from '../peers/checkpoint.ts';
 import { connectSides } from '../peers/connect.ts';
 import { labelChange, readEnums } from '../peers/enum-labels.ts';
 import { ensureKnownLabels, readKnownLabels, writeKnownLabels } from '../peers/known-labels.ts';
-import { type Drift, driftOf, type LabelStep, nextRenames, type Renamed } from '../peers/label-drift.ts';
+import {
+  allRenames,
+  type Drift,
+  driftOf,
+  isConfused,
+  type LabelStep,
+  nextRenames,
+  type Renamed,
+} from '../peers/label-drift.ts';
 import { ensureSchemaChanges, writeSchemaChange } from '../peers/schema-changes.ts';
 import type { Connection } from '../pg/client.ts';
 import type { TableName } from '../pg/table.ts';
 import { passingHint, stepsHint, unsureHint } from './label-words.ts';
+import { rememberToRead } from './relabelled.ts';
 
 /** A label that has another name on the target now. */
 export interface NewName {
@@ -38,7 +47,7 @@ interface Step {
 export async function compareLabels(work: MirrorWork, signal?: AbortSignal): Promise<void> {
   await using sides = await openSides(work, signal);
   const drifts = await lookAt(sides, work);
-  await make(sides.target, work, { drifts, steps: work.options.schema_changes === 'off' ? [] : addsOf(drifts) });
+  await make(sides, work, { drifts, steps: work.options.schema_changes === 'off' ? [] : addsOf(drifts) });
 }
 
 /**
@@ -53,13 +62,12 @@ export async function followLabels(
   signal?: AbortSignal,
 ): Promise<Labels> {
   await using sides = await openSides(work, signal);
-  const { target } = sides;
   const drifts = await lookAt(sides, work);
   const follows = work.options.schema_changes !== 'off';
   const adds = addsOf(drifts);
   if (adds.length > 0 && !follows) return { kind: 'told', hint: stepsHint(adds) };
   if (adds.length > 0) {
-    await make(target, work, { drifts, steps: adds });
+    await make(sides, work, { drifts, steps: adds });
     return { kind: 'added' };
   }
   const renames = nextRenames(drifts);
@@ -71,13 +79,40 @@ export async function followLabels(
   if (renames.length === 0) return { kind: 'told', hint: unsureHint(unsure, work.name) };
   const steps = renames.map(({ type, step }) => ({ type, step: { kind: 'rename', ...step } as const }));
   if (!follows) return { kind: 'told', hint: stepsHint(steps) };
-  await make(target, work, { drifts, steps });
+  await make(sides, work, { drifts, steps });
   return { kind: 'renamed', labels: renames };
 }
 
-type Sides = Awaited<ReturnType<typeof connectSides>>;
+/**
+ * Enums whose labels have names on the source that are those of others on the target: nobody can tell which label rows mean that were
+ * written since. Where each change is told in its turn there are none.
+ */
+export async function confusedEnums(sides: Sides, work: MirrorWork): Promise<readonly Drift[]> {
+  return work.options.schema_changes === 'full' ? [] : (await lookAt(sides, work)).filter(isConfused);
+}
 
-async function openSides(work: MirrorWork, signal: AbortSignal | undefined): Promise<Sides> {
+/**
+ * Gives labels of such enums the names that they have on the source, and those that are new then. The target must have all rows that were
+ * written before they got them; columns of these types are to be read again.
+ */
+export async function settleLabels(sides: Sides, work: MirrorWork): Promise<void> {
+  const confused = await confusedEnums(sides, work);
+  if (confused.length === 0) return;
+  const renames = confused.flatMap((drift) =>
+    allRenames(drift).map(({ from, to }): Step => ({ type: drift.type, step: { kind: 'rename', from, to } })),
+  );
+  await make(sides, work, { drifts: confused, steps: renames });
+  const drifts = await lookAt(sides, work);
+  const adds = addsOf(drifts);
+  if (adds.length > 0) await make(sides, work, { drifts, steps: adds });
+}
+
+interface Sides {
+  readonly source: Connection;
+  readonly target: Connection;
+}
+
+async function openSides(work: MirrorWork, signal: AbortSignal | undefined): Promise<Sides & AsyncDisposable> {
   return await connectSides(work, { application: applicationName('labels', work) }, signal);
 }
 
@@ -98,7 +133,7 @@ const addsOf = (drifts: readonly Drift[]): readonly Step[] =>
 
 // And remembers what the target has then.
 async function make(
-  target: Connection,
+  sides: Sides,
   work: MirrorWork,
   { drifts, steps }: { readonly drifts: readonly Drift[]; readonly steps: readonly Step[] },
 ): Promise<void> {
@@ -109,6 +144,8 @@ async function make(
       .map(([{ type }, names]) => [type.oid, names]),
   );
   if (steps.length === 0 && known.size === 0) return;
+  const { target } = sides;
+  const confused = steps.some(({ step }) => step.kind === 'rename') ? drifts.filter(isConfused) : [];
   await ensureSchemaChanges(target, work.target.metadataSchema);
   const lsn = (await readCheckpoint(target, work)) ?? 0n;
   // A label can be used once its transaction is over, so it has one of its own.
@@ -120,6 +157,12 @@ async function make(
       await writeSchemaChange(target, work, { table: '', what, lsn, statements: [statement.text] });
     }
     if (work.options.schema_changes !== 'full') await writeKnownLabels(target, work, known);
+    if (confused.length > 0)
+      await rememberToRead(
+        sides,
+        work,
+        confused.map(({ type }) => type.oid),
+      );
   });
 }
 

@@ -1,4 +1,5 @@
-// Columns that the publication's list of a table got later than the table: values that they were given before are in no row of the stream.
+// Columns whose values the stream has not told, or not rightly: the publication's list got them later than the table, or labels of their
+// enums changed names with each other.
 import type { MirroredTable, MirrorWork } from '../mirror/work.ts';
 import type { ColumnNames } from '../peers/fetch-columns.ts';
 import type { Remembered } from '../peers/shape.ts';
@@ -6,7 +7,7 @@ import type { Connection } from '../pg/client.ts';
 import { type Lsn, parseLsn } from '../pg/lsn.ts';
 import { sql } from '../pg/sql.ts';
 import { showTable } from '../pg/table.ts';
-import type { ColumnChange } from './changes.ts';
+import { endOfLog } from './look.ts';
 import type { TablePlan } from './reshape.ts';
 
 interface SeenColumns {
@@ -46,12 +47,18 @@ export class ListedColumns {
     }
   }
 
-  /** A list is about to grow by these columns, or may have done so. @returns all that are to be read then, to be remembered */
+  /** A list is about to grow by these columns, or may have done so, or their labels were found to be confused. @returns all that are to be read then, to be remembered */
   want(mirrored: MirroredTable, oid: number, columns: readonly number[]): readonly number[] {
     const table = showTable(mirrored.from);
     const all = [...new Set([...(this.#listed.get(table)?.columns ?? []), ...columns])];
     this.#listed.set(table, { mirrored, oid, columns: all, before: null, seen: null });
     return all;
+  }
+
+  /** Whether all of these columns of a table are to be read already. */
+  wants({ from }: MirroredTable, columns: readonly number[]): boolean {
+    const wanted = this.#listed.get(showTable(from))?.columns ?? [];
+    return columns.every((column) => wanted.includes(column));
   }
 
   /** Looks whether those transactions have ended. To be called when the lists have grown. */
@@ -96,10 +103,13 @@ export class ListedColumns {
 async function seeColumns(source: Connection, oid: number): Promise<SeenColumns> {
   const { columns } = await source.one<{ columns: string }>(sql`
     select coalesce(pg_catalog.json_agg(pg_catalog.json_build_array(a.attnum, a.attname, a.atttypid::bigint, a.atttypmod,
-      a.attgenerated, a.attnotnull) order by a.attnum), '[]')::text as columns
-    from pg_catalog.pg_attribute a where a.attrelid = ${oid}::oid and a.attnum > 0 and not a.attisdropped`);
+      a.attgenerated, a.attnotnull, (
+        select pg_catalog.json_agg(pg_catalog.json_build_array(e.oid::bigint, e.enumlabel) order by e.oid) from pg_catalog.pg_enum e
+        where e.enumtypid in (t.oid, t.typelem, t.typbasetype))) order by a.attnum), '[]')::text as columns
+    from pg_catalog.pg_attribute a join pg_catalog.pg_type t on t.oid = a.atttypid
+    where a.attrelid = ${oid}::oid and a.attnum > 0 and not a.attisdropped`);
   // After the look, so that all that it saw is before it.
-  const { lsn } = await source.one<{ lsn: string }>(sql`select pg_catalog.pg_current_wal_insert_lsn()::text as lsn`);
+  const { lsn } = await source.one<{ lsn: string }>(sql`select ${endOfLog} as lsn`);
   return { columns, lsn: parseLsn(lsn) };
 }
 
@@ -114,9 +124,11 @@ export function fetchPlan(plan: TablePlan, columns: readonly number[]): TablePla
   };
   const changes = columns
     .flatMap(names)
-    .map((each): ColumnChange => ({ kind: 'fetch', name: each.target, source: each.source, why: 'new' }));
+    .map((each) => ({ kind: 'fetch', name: each.target, source: each.source, why: 'new' }) as const);
   const identity = source.primaryKey?.columns ?? source.identityColumns ?? [];
   const key = identity.flatMap((name) => names(source.columns.find((each) => each.name === name)?.attnum));
-  const whole = key.length > 0 && key.length === identity.length;
+  // By a key that has to be read itself no row is found.
+  const isKnown = key.every((each) => !changes.some(({ name }) => name === each.target));
+  const whole = key.length > 0 && key.length === identity.length && isKnown;
   return changes.length === 0 ? null : { ...plan, changes, unclear: false, key: whole ? key : null };
 }

@@ -88,8 +88,8 @@ export function shows(snapshot: string, xid: number): boolean {
   return id < BigInt(xmin) || !open.split(',').includes(String(id));
 }
 
-// A standby may show what it has replayed a moment before it says so.
-const endOfLog = trusted(`(case when pg_catalog.pg_is_in_recovery()
+/** An expression for where the server's log ends, as text. A standby may show what it has replayed a moment before it says so. */
+export const endOfLog = trusted(`(case when pg_catalog.pg_is_in_recovery()
     then greatest(pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn())
     else pg_catalog.pg_current_wal_insert_lsn() end)::text`);
 

@@ -14,8 +14,10 @@ import { formatLsn, type Lsn, parseLsn } from '../pg/lsn.ts';
 import { ident, sql } from '../pg/sql.ts';
 import { sameTable, showTable, type TableName } from '../pg/table.ts';
 import { moved } from './absent.ts';
+import { confusedEnums } from './labels.ts';
 import { ListedColumns } from './listed.ts';
 import { isExcluded } from './met.ts';
+import { columnsOfTypes, confusedTrouble } from './relabelled.ts';
 import { type Readings, unreadable, type Written, WrittenPartitions } from './written.ts';
 
 export interface WatchSides {
@@ -125,6 +127,7 @@ export class Watcher {
       const isSame = now !== undefined && sameTable(now, mirrored.from);
       if (!isSame && !this.#full) throw moved(mirrored, now ?? null);
     }
+    await this.#watchLabels(sides);
     await this.#publishNew(sides);
     const publication = await readPublication(sides.source, this.#work.publication.name);
     // What is attached to another comes under that one's name.
@@ -156,6 +159,20 @@ export class Watcher {
     }
     await this.#judgeEmptied(sides, tables, memories);
     await remember(sides.target, this.#work, [...memories.values()]);
+  }
+
+  // The log is silent about names of labels. Where one has that of another, what rows say since then is read again.
+  async #watchLabels(sides: WatchSides): Promise<void> {
+    const work = this.#work;
+    const drifts = await confusedEnums(sides, work);
+    if (drifts.length === 0) return;
+    if (work.options.schema_changes === 'off') throw confusedTrouble(drifts, work.name);
+    const types = drifts.map(({ type }) => type.oid);
+    for (const { mirrored, oid, columns } of await columnsOfTypes(sides.source, types, this.#tables)) {
+      if (this.#listed.wants(mirrored, columns)) continue;
+      const unread = this.#listed.want(mirrored, oid, columns);
+      await remember(sides.target, work, [{ table: showTable(mirrored.from), unread }]);
+    }
   }
 
   // A list of columns does not grow by itself.

@@ -168,3 +168,35 @@ export function nextRenames(drifts: readonly Drift[]): readonly { readonly type:
     next.push(free);
   }
 }
+
+/** Whether a name that a label has on the source is that of another label on the target: rows that have it may mean either. */
+export function isConfused({ type: { source, target }, names, unsure }: Drift): boolean {
+  return unsure === null && source.some(({ oid, label }) => names.get(oid) !== label && target.includes(label));
+}
+
+/** Every rename that gives the target's labels the names of the source, to be run one after another. Those in a circle get names in between. */
+export function allRenames({ type, renames }: Drift): readonly { readonly from: string; readonly to: string }[] {
+  const labels = new Set(type.target);
+  const steps: { readonly from: string; readonly to: string }[] = [];
+  const left = renames.map(({ from, to }) => ({ from, to }));
+  const rename = (from: string, to: string) => {
+    labels.delete(from);
+    labels.add(to);
+    steps.push({ from, to });
+  };
+  while (left.length > 0) {
+    const at = left.findIndex(({ to }) => !labels.has(to));
+    const next = left[Math.max(at, 0)];
+    if (next === undefined) break;
+    if (at >= 0) {
+      rename(next.from, next.to);
+      left.splice(at, 1);
+      continue;
+    }
+    let between = 0;
+    while (labels.has(`sluice_${between}`)) between++;
+    rename(next.from, `sluice_${between}`);
+    next.from = `sluice_${between}`;
+  }
+  return steps;
+}

@@ -5,6 +5,7 @@ import { dropCheckpoint } from '../../src/peers/checkpoint.ts';
 import { settled } from '../support/ddl.ts';
 import { type Following, following } from '../support/following.ts';
 import { testDatabase } from '../support/servers.ts';
+import { until } from '../support/wait.ts';
 
 const labels =
   "select string_agg(enumlabel, ',' order by enumsortorder) as labels from pg_enum where enumtypid = 'mood'::regtype";
@@ -260,4 +261,76 @@ test('what is remembered of labels goes with the last mirror', async () => {
   expect(await target.exec('select jsonb_array_length(labels) as n from _sluice.known_labels')).toEqual([{ n: 2 }]);
   await dropCheckpoint(target.connection, f.work);
   expect(await target.exec("select from pg_namespace where nspname = '_sluice'")).toEqual([]);
+});
+
+const swapped = `begin; alter type mood rename value 'b' to 'between'; alter type mood rename value 'c' to 'b';
+  alter type mood rename value 'between' to 'c'; commit`;
+const kinds = {
+  'a key': `create table x (id int primary key, m mood, l mood[], d happy)`,
+  'no key': `create table x (id int, m mood, l mood[], d happy); alter table x replica identity full`,
+  'labels in its key': `create table x (id int, m mood, l mood[], d happy, primary key (id, m))`,
+};
+
+test.each(
+  Object.entries({
+    'a name that another label gave up': [
+      "alter type mood rename value 'a' to 'z'; alter type mood rename value 'b' to 'a'",
+      "update x set m = 'a' where id = 2",
+      "update x set m = 'z' where id = 5",
+    ],
+    'a name that another gave up, and is new': [
+      "alter type mood rename value 'a' to 'z'",
+      "alter type mood add value 'a'",
+      "update x set m = 'a' where id = 2",
+      "update x set m = 'z' where id = 5",
+    ],
+    'names that were changed for each other': [
+      swapped,
+      "update x set m = 'b' where id = 3",
+      "update x set m = 'c' where id = 6",
+    ],
+    'names that were changed for each other, and no row': [swapped],
+  }).flatMap(([what, steps]) => Object.entries(kinds).map(([kind, table]) => ({ what, steps, kind, table }))),
+)('labels with $what are the same on both sides, in a table with $kind', async ({ steps, table }) => {
+  await using source = await testDatabase(14);
+  await using target = await testDatabase(18);
+  const made = `create type mood as enum ('a', 'b', 'c'); create domain happy as mood; ${table};
+    insert into x select i, m, array[m], m from (select i, (array['a', 'b', 'c'])[1 + i % 3]::mood m from generate_series(1, 9) i) r`;
+  const f = await following({ source, target, tables: made, mirrored: ['x'] });
+  await settled(f);
+  const running = f.start();
+  for (const step of steps) {
+    await source.exec(step);
+    await Promise.race([f.settle(), running.done]);
+  }
+  await running.stop();
+  const again = f.start();
+  const same = async () => {
+    const rows = await f.rows('x');
+    return JSON.stringify(rows.target) === JSON.stringify(rows.source);
+  };
+  await Promise.race([until('rows are the same', same), again.done]);
+  await source.exec(
+    'insert into x select 20 + n, l, array[l], l from unnest(enum_range(null::mood)) with ordinality as r (l, n)',
+  );
+  await Promise.race([f.settle(), again.done]);
+  await again.stop();
+  await expectSame(f);
+});
+
+test('names that labels changed for each other stop a mirror that does not follow, with the statements for them', async () => {
+  await using source = await testDatabase(18);
+  await using target = await testDatabase(14);
+  const tables = "create type mood as enum ('a', 'b', 'c'); create table x (id int primary key, m mood)";
+  const f = await following({ source, target, tables, mirrored: ['x'], options: { schema_changes: 'off' } });
+  await settled(f);
+  await source.exec(swapped);
+  await source.exec("insert into x values (1, 'b')");
+  const error = await stopped(f);
+  expect(error.message).toBe('names of labels of public.mood are those of other labels on the source now');
+  expect(error.hint).toContain('then only a new copy helps');
+  await target.exec('truncate x');
+  const [, list = ''] = /On the target run (.*?); then/.exec(error.hint ?? '') ?? [];
+  await target.exec(list);
+  expect(await target.exec(labels)).toEqual(await source.exec(labels));
 });
