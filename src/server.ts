@@ -15,7 +15,6 @@ import type { CommandContext } from './commands/result.ts';
 import type { Config } from './config.ts';
 import { runGateway } from './gateway/gateway.ts';
 import { peerClientConfig } from './peers/connect.ts';
-import { lendingSocket } from './pg/lending.ts';
 import { sql } from './pg/sql.ts';
 import { runStep } from './runner/steps.ts';
 import { runSupervisor } from './runner/supervisor.ts';
@@ -132,7 +131,7 @@ function gatewayDeps(given: {
     peer: async (name: string) => {
       const peer = await peers.find(name);
       if (peer === undefined) return undefined;
-      const config = await peerClientConfig(peer.config, { application: 'sluice gateway', socket: lendingSocket });
+      const config = await peerClientConfig(peer.config, { application: 'sluice gateway', lends: true });
       return { config, version: { id: peer.id, changed: peer.changedAt } };
     },
   };

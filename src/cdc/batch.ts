@@ -96,12 +96,6 @@ export class Gatherer {
     return this.#oldest === null ? null : readTime(this.#oldest);
   }
 
-  /** What the bytes that were not taken lie in. */
-  get memory(): Set<ArrayBufferLike> {
-    const items = [this.#done, this.#tx, this.#held?.tx].flatMap((each) => each?.items ?? []);
-    return new Set(items.flatMap((item) => ('buffer' in item ? [item.buffer.buffer] : [])));
-  }
-
   /** Truncates that were left out since last asked. */
   takeSkippedTruncates(): number {
     const skipped = this.#skippedTruncates;

@@ -390,7 +390,6 @@ class Follower {
       })
       .finally(() => {
         this.#applying = null;
-        this.#intake.giveBack(this.#gatherer);
         stream.busy = false;
         this.#deps.wake.ring();
       });

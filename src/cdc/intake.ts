@@ -5,7 +5,6 @@ import { readLength, readMessage, type StreamCommit, tags } from '../peers/pgout
 import type { ChangeSource } from '../peers/stream.ts';
 import type { StreamedTransactions } from '../peers/streamed.ts';
 import type { CommittedStream, OpenStream } from '../peers/streamed-read.ts';
-import type { Gatherer } from './batch.ts';
 
 /** A run of whole frames, and how far in it we are. */
 export interface Reading {
@@ -105,15 +104,6 @@ export class Intake {
     if (ahead.isSpoiled) return 'disturbed';
     if (this.#behind === undefined) return null;
     return commitAt(this.#behind)?.xid === ahead.xid ? 'committed' : 'disturbed';
-  }
-
-  /** All that was applied is not used any more: only what is being read, and what the gatherer has. */
-  giveBack(gatherer: Gatherer): void {
-    const used = gatherer.memory;
-    for (const each of [this.#reading, this.#behind, this.#committed?.rest]) {
-      if (each !== undefined) used.add(each.chunk.buffer);
-    }
-    this.#stream.giveBack(used);
   }
 
   async #nextAhead(ahead: OpenStream): Promise<Reading | 'committed' | 'disturbed' | undefined> {

@@ -27,7 +27,6 @@ import { endWalsender } from '../peers/slot.ts';
 import { type ChangeSource, ChangeStream } from '../peers/stream.ts';
 import { StreamedTransactions } from '../peers/streamed.ts';
 import { tellSchemaChanges } from '../peers/told-changes.ts';
-import { blockSocket } from '../pg/blocks.ts';
 import type { Connection } from '../pg/client.ts';
 import { type Lsn, laterLsn } from '../pg/lsn.ts';
 import { sql } from '../pg/sql.ts';
@@ -90,11 +89,7 @@ export async function openSession({ work: given, ...deps }: SessionDeps, signal:
   const { version } = await source.one<{ version: number }>(
     sql`select pg_catalog.current_setting('server_version_num')::int as version`,
   );
-  const streaming = {
-    application: applicationName('stream', given),
-    replication: 'database',
-    socket: blockSocket,
-  } as const;
+  const streaming = { application: applicationName('stream', given), replication: 'database' } as const;
   // Beside the target's session, but only when what had the slot is gone: it may hold the last connection that the source allows.
   const replOpening = endWalsender(source, slot, signal).then(() => connectPeer(given.source, streaming, signal));
   defer(() => replOpening.then((opened) => opened.destroy()).catch(() => {}));

@@ -159,9 +159,6 @@ export class CatchUp implements ChangeSource, AsyncDisposable {
     if (lsn - this.#moved >= moveBytes) this.#move();
   }
 
-  /** Chunks are few and large: their memory is swept. */
-  giveBack(): void {}
-
   /** The end is found without asking. */
   ask(): void {}
 

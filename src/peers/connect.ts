@@ -6,6 +6,7 @@ import pg from 'pg';
 import { SluiceError } from '../base/errors.ts';
 import type { PeerConfig } from '../mirror/peer.ts';
 import { type ClientConfig, Connection } from '../pg/client.ts';
+import { lendingSocket } from '../pg/lending.ts';
 import { openTunnel, socketOver } from './ssh.ts';
 import { isSocketFolder, tlsAttempts, tlsFailure, tlsName, tlsNotOffered, tlsOptions } from './tls.ts';
 
@@ -14,8 +15,8 @@ export interface PeerUse {
   /** application_name; see applicationName() of mirror/work. */
   readonly application: string;
   readonly replication?: 'database' | undefined;
-  /** Makes the socket, not yet connected, where neither TLS nor SSH is between. */
-  readonly socket?: (() => Socket) | undefined;
+  /** The socket lends its bytes, where neither TLS nor SSH is between. */
+  readonly lends?: boolean | undefined;
   /** How long an attempt may take; 10 s unless told, 20 s through SSH. */
   readonly timeoutMs?: number | undefined;
 }
@@ -44,7 +45,7 @@ const addressTimeoutMs = 3_000;
 export async function peerClientConfig(peer: PeerConfig, use: PeerUse, signal?: AbortSignal): Promise<ClientConfig> {
   const [only, ...more] = tlsAttempts(peer);
   if (more.length === 0) return attemptConfig({ peer, use, tls: only }, {});
-  const { replication: _none, socket: _neither, ...plain } = use;
+  const { replication: _none, lends: _neither, ...plain } = use;
   await using link = await openPeer(peer, plain, signal);
   return attemptConfig({ peer, use, tls: link.tls !== null }, {});
 }
@@ -172,9 +173,8 @@ function noPassword(peer: PeerConfig): never {
 }
 
 function peerSocket({ peer, use, tls }: Attempt, seen: Seen): Duplex {
-  const plain = tls ? undefined : use.socket;
-  const socket =
-    peer.ssh === undefined ? directSocket(peer, plain?.() ?? new Socket()) : tunnelSocket(peer, peer.ssh, seen);
+  const lends = use.lends === true && !tls;
+  const socket = peer.ssh === undefined ? directSocket(peer, lends) : tunnelSocket(peer, peer.ssh, seen);
   if (tls) {
     // pg says that TLS was refused in words only; the answer to SSLRequest is one byte, N.
     socket.once('data', (answer: Buffer) => {
@@ -184,7 +184,8 @@ function peerSocket({ peer, use, tls }: Attempt, seen: Seen): Duplex {
   return socket;
 }
 
-function directSocket(peer: PeerConfig, socket: Socket): Socket {
+function directSocket(peer: PeerConfig, lends: boolean): Socket {
+  const socket = lends ? lendingSocket() : new Socket();
   const connect = socket.connect.bind(socket);
   const to = isSocketFolder(peer.host)
     ? { path: `${peer.host}/.s.PGSQL.${peer.port}` }

@@ -8,7 +8,8 @@ const keyPlace = 1;
 const afterPlace = 3;
 const lastPlace = 5;
 
-const leastCapacity = 256;
+// There may be a thousand tables in a batch, with a few rows each.
+const leastCapacity = 32;
 // More than that is not kept for others.
 const mostKept = 65_536;
 const mostSpare = 8;

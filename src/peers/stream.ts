@@ -1,7 +1,6 @@
 // A slot's stream of changes, pulled: frames as they were received, paced while there is a backlog, in bounded memory.
 import type { Socket } from 'node:net';
 import { SluiceError, saidBy, toSluiceError } from '../base/errors.ts';
-import { type Blocks, blocksOf } from '../pg/blocks.ts';
 import type { Connection } from '../pg/client.ts';
 import { formatLsn, type Lsn, laterLsn } from '../pg/lsn.ts';
 import { quoteName, trusted } from '../pg/sql.ts';
@@ -84,8 +83,6 @@ export interface ChangeSource {
   take(): Buffer | undefined;
   acknowledge(lsn: Lsn): void;
   ask(): void;
-  /** What was taken is not used any more, but for this memory: the rest may be read into again. */
-  giveBack(used: Set<ArrayBufferLike>): void;
 }
 
 /** The part of pg's connection that we stand on: its socket, whose data its parser reads by one listener. */
@@ -104,8 +101,6 @@ export class ChangeStream implements ChangeSource, AsyncDisposable {
   readonly #frames = new FrameGatherer();
   readonly #waiting: Buffer[] = [];
   readonly #blocks: BlockSink | null;
-  /** Undefined: the socket takes new memory for each read. */
-  readonly #memory: Blocks | undefined;
   /** What comes is of an open transaction. */
   #inBlock = false;
   readonly #status: NodeJS.Timeout;
@@ -132,8 +127,6 @@ export class ChangeStream implements ChangeSource, AsyncDisposable {
     this.#received = options.from;
     this.#durable = options.from;
     this.#socket = (connection.client as unknown as { readonly connection: RawConnection }).connection.stream;
-    this.#memory = blocksOf(this.#socket);
-    this.#memory?.begin();
     this.#status = setInterval(() => this.#check(), statusEveryMs);
     connection.lost.addEventListener('abort', () => this.#fail(this.#lostError()), { once: true });
     options.blocks?.listen({ relieved: () => this.#relieve(), failed: (error) => this.#endWith(error) });
@@ -188,11 +181,6 @@ export class ChangeStream implements ChangeSource, AsyncDisposable {
   /** Asks the server how far it is, so that an idle source answers at once. */
   ask(): void {
     this.#sendStatus(true);
-  }
-
-  giveBack(used: Set<ArrayBufferLike>): void {
-    for (const { buffer } of this.#waiting) used.add(buffer);
-    this.#memory?.giveBack((memory) => used.has(memory));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -317,7 +305,7 @@ export class ChangeStream implements ChangeSource, AsyncDisposable {
     if (!this.#paced && this.#trickles(bytes)) return;
     this.#paced = true;
     // A read that did not fill its buffer has emptied the socket. Node would read on, once for each message that comes.
-    if (!(this.#memory?.filled ?? bytes >= readBytes)) {
+    if (bytes < readBytes) {
       this.#closeWindow();
       return;
     }

@@ -7,7 +7,6 @@ import { connect as connectTls } from 'node:tls';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { peerClientConfig } from '../../src/peers/connect.ts';
-import { lendingSocket } from '../../src/pg/lending.ts';
 import { makeAuthority } from '../support/certificates.ts';
 import { peerOf } from '../support/peer.ts';
 import {
@@ -134,7 +133,7 @@ async function securedServer(name: string) {
   return {
     db,
     certificate,
-    way: await peerClientConfig(peerOf(db, secured), { application: 'sluice gateway', socket: lendingSocket }),
+    way: await peerClientConfig(peerOf(db, secured), { application: 'sluice gateway', lends: true }),
     async [Symbol.asyncDispose]() {
       await own[Symbol.asyncDispose]();
       authority[Symbol.dispose]();
