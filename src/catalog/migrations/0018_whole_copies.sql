@@ -59,6 +59,7 @@ create or replace view sluice.progress as
     cross join lateral (select extract(epoch from c.estimated_at - c.began_at)::double precision as seconds) passed
   where m.phase in ('preparing', 'snapshotting', 'finishing');
 
+-- The lag's seconds: where the source has not been looked at for some seconds, something may wait since then, and the seconds count.
 create or replace view sluice.mirrors as
   select m.id, m.name, m.source_name as source, m.target_name as target, m.kind,
     sluice_private.status_word(m.phase, m.wanted, m.working, m.trouble) as status,
@@ -71,13 +72,14 @@ create or replace view sluice.mirrors as
     copied.rows_estimated, copied.rows_copied, copied.bytes_copied,
     at.source_lsn, at.received_lsn, at.durable_lsn,
     case when at.durable_lsn is not null then greatest(0, at.source_lsn - at.durable_lsn)::bigint end as lag_bytes,
-    case when at.durable_lsn is null then null
-      when at.behind_since is null then 0
-      else greatest(0, extract(epoch from now() - greatest(at.behind_since, at.source_committed_at)))
+    case when at.durable_lsn is null or lag.since is null then null
+      when at.behind_since is null and at.observed_at > now() - interval '5 seconds' then 0
+      else greatest(0, extract(epoch from now() - greatest(lag.since, at.source_committed_at)))
       end::double precision as lag_seconds,
     at.observed_at as lag_observed_at,
     at.source_committed_at as last_commit_at, m.publication, m.slot, m.statement, m.created_by, m.created_at
   from sluice_private.mirrors m left join sluice_private.positions at on at.mirror_id = m.id
+    cross join lateral (select coalesce(at.behind_since, at.observed_at) as since) lag
     cross join lateral (select coalesce(sum(c.rows_estimated), 0)::bigint as rows_estimated,
         coalesce(sum(c.rows_copied), 0)::bigint as rows_copied, coalesce(sum(c.bytes_copied), 0)::bigint as bytes_copied
       from sluice_private.copied c where c.mirror_id = m.id) copied
