@@ -7,6 +7,7 @@ import { formatLsn, type Lsn, parseLsn } from '../pg/lsn.ts';
 import { ident, sql } from '../pg/sql.ts';
 import { showTable, type TableName } from '../pg/table.ts';
 import { dropLargeObjectsRecord } from './large-objects.ts';
+import { lockMetadata } from './metadata-table.ts';
 
 type Owner = Pick<MirrorWork, 'id' | 'name' | 'token'> & { readonly target: { readonly metadataSchema: string } };
 
@@ -20,17 +21,16 @@ export interface CopiedTable {
 /** Makes the checkpoint tables, if they are not there. Safe to call from two processes at once. */
 export async function ensureCheckpointTables(db: Connection, metadataSchema: string): Promise<void> {
   const s = ident(metadataSchema);
-  const [found] = await db.query(
-    sql`select 1 as there from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-        join pg_catalog.pg_attribute a on a.attrelid = c.oid
-        where n.nspname = ${metadataSchema} and c.relname = 'checkpoints' and a.attname = 'source_timeline'`,
-  );
-  if (found !== undefined) return;
+  // An older version may have made them, and left out what came since.
+  const { known } = await db.one<{ known: number }>(sql`select pg_catalog.count(*)::int as known
+    from (values ('checkpoints', 'source_timeline'), ('copied_tables', 'emptied_by'), ('copied_tables', 'unread')) as l(name, "column")
+    join pg_catalog.pg_class c on c.relname = l.name
+    join pg_catalog.pg_namespace n on n.oid = c.relnamespace and n.nspname = ${metadataSchema}
+    join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attname = l."column" and not a.attisdropped`);
+  if (known === 3) return;
   await db.transaction(async () => {
     // Two `create schema if not exists` at once can collide in the catalog; the lock makes the second wait.
-    await db.run(
-      sql`select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext(${`sluice checkpoint ${metadataSchema}`}))`,
-    );
+    await lockMetadata(db, metadataSchema);
     await db.run(sql`create schema if not exists ${s}`);
     await db.run(sql`create table if not exists ${s}.checkpoints (
       mirror_id uuid primary key,

@@ -2,6 +2,7 @@
 import type { MirrorWork } from '../mirror/work.ts';
 import type { Connection } from '../pg/client.ts';
 import { ident, sql } from '../pg/sql.ts';
+import { ensureTable } from './metadata-table.ts';
 
 type Owner = Pick<MirrorWork, 'id'> & { readonly target: { readonly metadataSchema: string } };
 
@@ -10,20 +11,12 @@ export type KnownLabels = ReadonlyMap<number, ReadonlyMap<number, string>>;
 
 /** Makes the table for them, if it is not there. */
 export async function ensureKnownLabels(db: Connection, metadataSchema: string): Promise<void> {
-  const [found] = await db.query(sql`select 1 as there from pg_catalog.pg_class c
-    join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-    where n.nspname = ${metadataSchema} and c.relname = 'known_labels'`);
-  if (found !== undefined) return;
-  await db.transaction(async () => {
-    await db.run(
-      sql`select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext(${`sluice checkpoint ${metadataSchema}`}))`,
-    );
-    await db.run(sql`create table if not exists ${ident(metadataSchema, 'known_labels')} (
-      mirror_id uuid not null,
-      type_oid bigint not null,
-      labels jsonb not null,
-      primary key (mirror_id, type_oid))`);
-  });
+  const columns = sql`
+    mirror_id uuid not null,
+    type_oid bigint not null,
+    labels jsonb not null,
+    primary key (mirror_id, type_oid)`;
+  await ensureTable(db, { metadataSchema, name: 'known_labels', columns });
 }
 
 const table = (owner: Owner) => ident(owner.target.metadataSchema, 'known_labels');

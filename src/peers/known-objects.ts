@@ -4,6 +4,7 @@ import type { MirrorWork } from '../mirror/work.ts';
 import type { Connection } from '../pg/client.ts';
 import { ident, sql, trusted } from '../pg/sql.ts';
 import { showTable, type TableName } from '../pg/table.ts';
+import { ensureTable } from './metadata-table.ts';
 import type { AlterableType } from './schema/entity.ts';
 
 type Owner = Pick<MirrorWork, 'id'> & { readonly target: { readonly metadataSchema: string } };
@@ -40,20 +41,12 @@ const wanted = 'wanted';
 
 /** Makes the table for them, if it is not there. */
 export async function ensureKnownObjects(db: Connection, metadataSchema: string): Promise<void> {
-  const [found] = await db.query(sql`select 1 as there from pg_catalog.pg_class c
-    join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-    where n.nspname = ${metadataSchema} and c.relname = 'known_objects'`);
-  if (found !== undefined) return;
-  await db.transaction(async () => {
-    await db.run(
-      sql`select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext(${`sluice checkpoint ${metadataSchema}`}))`,
-    );
-    await db.run(sql`create table if not exists ${ident(metadataSchema, 'known_objects')} (
-      mirror_id uuid not null,
-      id text not null,
-      object jsonb not null,
-      primary key (mirror_id, id))`);
-  });
+  const columns = sql`
+    mirror_id uuid not null,
+    id text not null,
+    object jsonb not null,
+    primary key (mirror_id, id)`;
+  await ensureTable(db, { metadataSchema, name: 'known_objects', columns });
 }
 
 const table = (owner: Owner) => ident(owner.target.metadataSchema, 'known_objects');

@@ -5,6 +5,7 @@ import type { MirrorWork } from '../mirror/work.ts';
 import type { Connection } from '../pg/client.ts';
 import { formatLsn, type Lsn } from '../pg/lsn.ts';
 import { ident, sql } from '../pg/sql.ts';
+import { ensureTable } from './metadata-table.ts';
 
 type Owner = Pick<MirrorWork, 'id'> & { readonly target: { readonly metadataSchema: string } };
 
@@ -25,31 +26,21 @@ export interface SchemaChange {
 
 /** Makes the table for them, if it is not there. */
 export async function ensureSchemaChanges(db: Connection, metadataSchema: string): Promise<void> {
-  const [found] = await db.query(sql`select 1 as there from pg_catalog.pg_class c
-    join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-    where n.nspname = ${metadataSchema} and c.relname = 'schema_changes'`);
-  const s = ident(metadataSchema, 'schema_changes');
-  if (found !== undefined) {
-    const [known] = await db.query(sql`select 1 as there from pg_catalog.pg_attribute a
-      join pg_catalog.pg_class c on c.oid = a.attrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-      where n.nspname = ${metadataSchema} and c.relname = 'schema_changes' and a.attname = 'tables' and not a.attisdropped`);
-    if (known === undefined) await db.run(sql`alter table ${s} add column if not exists tables jsonb`);
-    return;
-  }
-  await db.transaction(async () => {
-    await db.run(
-      sql`select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext(${`sluice checkpoint ${metadataSchema}`}))`,
-    );
-    await db.run(sql`create table if not exists ${s} (
-      id uuid primary key,
-      mirror_id uuid not null,
-      source_table text not null,
-      what text not null,
-      lsn pg_lsn not null,
-      statements text[] not null,
-      tables jsonb,
-      at timestamptz not null default pg_catalog.clock_timestamp())`);
-  });
+  const columns = sql`
+    id uuid primary key,
+    mirror_id uuid not null,
+    source_table text not null,
+    what text not null,
+    lsn pg_lsn not null,
+    statements text[] not null,
+    tables jsonb,
+    at timestamptz not null default pg_catalog.clock_timestamp()`;
+  if (!(await ensureTable(db, { metadataSchema, name: 'schema_changes', columns }))) return;
+  const [known] = await db.query(sql`select 1 as there from pg_catalog.pg_attribute a
+    join pg_catalog.pg_class c on c.oid = a.attrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    where n.nspname = ${metadataSchema} and c.relname = 'schema_changes' and a.attname = 'tables' and not a.attisdropped`);
+  if (known !== undefined) return;
+  await db.run(sql`alter table ${ident(metadataSchema, 'schema_changes')} add column if not exists tables jsonb`);
 }
 
 /** Inside the transaction that made the change. */

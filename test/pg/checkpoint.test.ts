@@ -14,6 +14,7 @@ import {
   readParts,
   recordPart,
 } from '../../src/peers/checkpoint.ts';
+import { readRemembered, writeEmptied, writeMemories } from '../../src/peers/shape.ts';
 import { testDatabase } from '../support/servers.ts';
 
 const table = { schema: 'Odd "schema"', name: 't' };
@@ -40,6 +41,18 @@ test.each([14, 18] as const)('only the newest owner moves the checkpoint, on Pos
     await expect(act()).rejects.toMatchObject({ kind: 'fenced' });
   }
   expect(await readCheckpoint(other, second)).toBe(0x1_0000_0002n);
+});
+
+test('what an older version has made on the target gets what came since', async () => {
+  await using db = await testDatabase(14);
+  const mine = owner(1n, randomUUID());
+  await ensureCheckpointTables(db.connection, '_sluice');
+  await db.exec('alter table _sluice.copied_tables drop column emptied_by, drop column unread');
+  await ensureCheckpointTables(db.connection, '_sluice');
+  await claimCheckpoint(db.connection, mine);
+  await writeMemories(db.connection, mine, [{ table: 's.t', unread: [3], leaves: [] }]);
+  await writeEmptied(db.connection, mine, [{ tables: ['s.t'], xid: 7 }]);
+  expect((await readRemembered(db.connection, mine)).get('s.t')).toMatchObject({ unread: [3], emptiedBy: 7 });
 });
 
 test('parts of a table are remembered until it begins anew, and nothing is left of a dropped mirror', async () => {
