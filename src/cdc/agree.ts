@@ -15,6 +15,7 @@ import {
   addColumns,
   addition,
   alterTable,
+  decapitalized,
   type MadeFirst,
   ownColumns,
   putAside,
@@ -421,8 +422,6 @@ function changeType(sides: Sides, met: Met, there: Column): readonly string[] {
   const set = column.default === null ? [] : [alterTable(to, [`${alter} SET DEFAULT ${column.default}`])];
   return [...before, alterTable(to, [`${alter} DROP DEFAULT`, `${alter} TYPE ${type}`]), ...set];
 }
-
-const decapitalized = (text: string) => `${text[0]?.toLowerCase()}${text.slice(1)}`;
 
 // Those below are the server's own.
 const firstUsersOid = 16_384;

@@ -139,7 +139,7 @@ export class Fitter {
     const { session, gatherer } = this.#deps;
     const { applier, relations, watcher, source } = session;
     if (!(await watcher.listed.isAsSeen(source, listed))) return null;
-    await settleLabels({ source, target: applier.connection }, session.work);
+    await settleLabels({ source, target: applier.connection }, session.work, listed);
     const name = showTable(listed.mirrored.from);
     // A copy that was made later has them.
     const isCopied = relations.isAhead(listed.mirrored, listed.seen?.lsn ?? reached);

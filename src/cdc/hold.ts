@@ -2,13 +2,8 @@
 import { SluiceError, toSluiceError } from '../base/errors.ts';
 import { inspectTables } from '../peers/inspect.ts';
 import type { Connection } from '../pg/client.ts';
-import { ident, names, type Sql, sql } from '../pg/sql.ts';
+import { ident, names, onlyOf, sql } from '../pg/sql.ts';
 import { showTable, type Table } from '../pg/table.ts';
-
-/** What keeps rows of those that inherit from it out of a query. */
-export function onlyOf({ kind }: Table): Sql {
-  return kind === 'p' ? sql`` : sql`only `;
-}
 
 // undefined_table, undefined_column, invalid_schema_name.
 const gone: ReadonlySet<string> = new Set(['42P01', '42703', '3F000']);

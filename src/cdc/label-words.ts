@@ -5,7 +5,7 @@ import { shownName } from '../peers/schema/shown-name.ts';
 import { quoteLiteral } from '../pg/sql.ts';
 import { showTable, type TableName } from '../pg/table.ts';
 import type { NewName } from './labels.ts';
-import { runOnTarget } from './mend.ts';
+import { decapitalized, runOnTarget } from './mend.ts';
 
 const shown = (label: string) => quoteLiteral(label).trim();
 
@@ -43,8 +43,7 @@ export function unsureHint(drifts: readonly Drift[], mirror: string): string {
 }
 
 function way(where: string, type: TableName, step: LabelStep): string {
-  const run = runOnTarget([alterType(type, step)]);
-  return `where ${where}: ${run[0]?.toLowerCase()}${run.slice(1)}`;
+  return `where ${where}: ${decapitalized(runOnTarget([alterType(type, step)]))}`;
 }
 
 // After the nearest before it that the target has.

@@ -17,7 +17,7 @@ import { ensureSchemaChanges, writeSchemaChange } from '../peers/schema-changes.
 import type { Connection } from '../pg/client.ts';
 import type { TableName } from '../pg/table.ts';
 import { passingHint, stepsHint, unsureHint } from './label-words.ts';
-import { rememberToRead } from './relabelled.ts';
+import { columnsOfTypes, rememberToRead, type TableColumns } from './relabelled.ts';
 
 /** A label that has another name on the target now. */
 export interface NewName {
@@ -92,11 +92,19 @@ export async function confusedEnums(sides: Sides, work: MirrorWork): Promise<rea
 }
 
 /**
- * Gives labels of such enums the names that they have on the source, and those that are new then. The target must have all rows that were
- * written before they got them; columns of these types are to be read again.
+ * Gives labels of such enums the names that they have on the source, and those that are new then; only of enums that these columns have
+ * values of. The target must have all rows that were written before they got them; all columns of these types are to be read again.
  */
-export async function settleLabels(sides: Sides, work: MirrorWork): Promise<void> {
-  const confused = await confusedEnums(sides, work);
+export async function settleLabels(
+  sides: Sides,
+  work: MirrorWork,
+  { mirrored, oid, columns }: TableColumns,
+): Promise<void> {
+  const confused: Drift[] = [];
+  for (const drift of await confusedEnums(sides, work)) {
+    const [uses] = await columnsOfTypes(sides.source, [drift.type.oid], new Map([[oid, mirrored]]));
+    if (uses?.columns.some((column) => columns.includes(column))) confused.push(drift);
+  }
   if (confused.length === 0) return;
   const renames = confused.flatMap((drift) =>
     allRenames(drift).map(({ from, to }): Step => ({ type: drift.type, step: { kind: 'rename', from, to } })),

@@ -8,6 +8,7 @@ import { type Lsn, parseLsn } from '../pg/lsn.ts';
 import { sql } from '../pg/sql.ts';
 import { showTable } from '../pg/table.ts';
 import { endOfLog } from './look.ts';
+import type { TableColumns } from './relabelled.ts';
 import type { TablePlan } from './reshape.ts';
 
 interface SeenColumns {
@@ -18,11 +19,7 @@ interface SeenColumns {
 }
 
 /** Columns of one table, and how far it is to the moment when their values can be read. */
-export interface Listed {
-  readonly mirrored: MirroredTable;
-  readonly oid: number;
-  /** By their numbers. */
-  readonly columns: readonly number[];
+export interface Listed extends TableColumns {
   /** Transactions with lower numbers may have begun before the list grew; null: not looked at since. */
   readonly before: bigint | null;
   /** Null: some of them are still open. */
@@ -100,14 +97,26 @@ export class ListedColumns {
   }
 }
 
+// With the labels of all enums that are in them.
 async function seeColumns(source: Connection, oid: number): Promise<SeenColumns> {
   const { columns } = await source.one<{ columns: string }>(sql`
-    select coalesce(pg_catalog.json_agg(pg_catalog.json_build_array(a.attnum, a.attname, a.atttypid::bigint, a.atttypmod,
-      a.attgenerated, a.attnotnull, (
-        select pg_catalog.json_agg(pg_catalog.json_build_array(e.oid::bigint, e.enumlabel) order by e.oid) from pg_catalog.pg_enum e
-        where e.enumtypid in (t.oid, t.typelem, t.typbasetype))) order by a.attnum), '[]')::text as columns
-    from pg_catalog.pg_attribute a join pg_catalog.pg_type t on t.oid = a.atttypid
-    where a.attrelid = ${oid}::oid and a.attnum > 0 and not a.attisdropped`);
+    with recursive own as (
+      select a.* from pg_catalog.pg_attribute a where a.attrelid = ${oid}::oid and a.attnum > 0 and not a.attisdropped),
+    parts(type) as (
+      select atttypid from own
+      union
+      select more.type from parts join pg_catalog.pg_type t on t.oid = parts.type cross join lateral (
+        select t.typelem as type union all select t.typbasetype
+        union all select r.rngsubtype from pg_catalog.pg_range r where r.rngtypid = t.oid
+        union all select r.rngtypid from pg_catalog.pg_range r where (pg_catalog.to_jsonb(r) ->> 'rngmultitypid')::oid = t.oid
+        union all select a.atttypid from pg_catalog.pg_attribute a where a.attrelid = t.typrelid and t.typrelid <> 0
+          and a.attnum > 0 and not a.attisdropped) more
+      where more.type <> 0)
+    select pg_catalog.json_build_array(
+      (select pg_catalog.json_agg(pg_catalog.json_build_array(attnum, attname, atttypid::bigint, atttypmod, attgenerated, attnotnull)
+        order by attnum) from own),
+      (select pg_catalog.json_agg(pg_catalog.json_build_array(e.oid::bigint, e.enumlabel) order by e.oid) from pg_catalog.pg_enum e
+        where e.enumtypid in (select type from parts)))::text as columns`);
   // After the look, so that all that it saw is before it.
   const { lsn } = await source.one<{ lsn: string }>(sql`select ${endOfLog} as lsn`);
   return { columns, lsn: parseLsn(lsn) };

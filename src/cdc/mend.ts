@@ -16,6 +16,9 @@ export function runOnTarget(statements: readonly string[]): string {
   return `On the target run ${statements.map((each) => `${each};`).join(' ')} then RESUME MIRROR.`;
 }
 
+/** As it goes on after a colon or a semicolon. */
+export const decapitalized = (sentence: string) => `${sentence[0]?.toLowerCase()}${sentence.slice(1)}`;
+
 /** Statements that make what columns stand on where the target lacks it, by OID of their type on the source. */
 export type MadeFirst = ReadonlyMap<number, readonly string[]>;
 

@@ -10,9 +10,9 @@ import { readTree, type SeenTree } from '../peers/told-tree.ts';
 import type { Connection } from '../pg/client.ts';
 import { relayCopy } from '../pg/copy.ts';
 import type { Lsn } from '../pg/lsn.ts';
-import { ident, join, literal, names, sql, trusted } from '../pg/sql.ts';
+import { ident, join, literal, names, onlyOf, sql, trusted } from '../pg/sql.ts';
 import type { Table, TableName } from '../pg/table.ts';
-import { altered, holdTable, onlyOf } from './hold.ts';
+import { altered, holdTable } from './hold.ts';
 import { look, type Seen, type SeenAttribute } from './look.ts';
 
 /** The source's table as of one place of its log. */

@@ -8,6 +8,7 @@ import type { Connection } from '../pg/client.ts';
 import { sql } from '../pg/sql.ts';
 import { showTable } from '../pg/table.ts';
 import { alterType } from './label-words.ts';
+import { decapitalized } from './mend.ts';
 
 /** Columns of one table, by their numbers. */
 export interface TableColumns {
@@ -28,7 +29,9 @@ export async function columnsOfTypes(
       select t from pg_catalog.unnest(${[...types]}::oid[]) t
       union
       select t.oid from uses u join pg_catalog.pg_type t on t.typbasetype = u.type or (t.typelem = u.type and t.typlen = -1)
-        or exists (select from pg_catalog.pg_range r where r.rngtypid = t.oid and r.rngsubtype = u.type)
+        -- Multiranges came with 14.
+        or exists (select from pg_catalog.pg_range r where (r.rngtypid = t.oid and r.rngsubtype = u.type)
+          or (r.rngtypid = u.type and (pg_catalog.to_jsonb(r) ->> 'rngmultitypid')::oid = t.oid))
         or (t.typrelid <> 0 and exists (select from pg_catalog.pg_attribute a
           where a.attrelid = t.typrelid and a.atttypid = u.type and a.attnum > 0)))
     select a.attrelid::oid as oid, pg_catalog.json_agg(a.attnum order by a.attnum) as columns
@@ -68,9 +71,8 @@ export function confusedTrouble(drifts: readonly Drift[], mirror: string): Sluic
   const statements = drifts.flatMap((drift) =>
     allRenames(drift).map(({ from, to }) => alterType(drift.type, { kind: 'rename', from, to })),
   );
-  const again = copyAgain(mirror);
   return new SluiceError('wrong_state', `names of labels of ${types} are those of other labels on the source now`, {
     detail: 'The log does not tell since when: what was written after that may show another label on the target.',
-    hint: `On the target run ${statements.join('; ')}; then ${again[0]?.toLowerCase()}${again.slice(1)}`,
+    hint: `On the target run ${statements.join('; ')}; then ${decapitalized(copyAgain(mirror))}`,
   });
 }

@@ -21,7 +21,7 @@ import { type Shape, type ShapeLeaf, writeMemories } from '../peers/shape.ts';
 import { leavesOf, nameThen } from '../peers/told-tree.ts';
 import type { Connection } from '../pg/client.ts';
 import { formatLsn, type Lsn } from '../pg/lsn.ts';
-import { ident, type Sql, sql, trusted } from '../pg/sql.ts';
+import { ident, onlyOf, type Sql, sql } from '../pg/sql.ts';
 import { type Column, showTable, type Table, type TableName } from '../pg/table.ts';
 import { agree, sameType } from './agree.ts';
 import { type ColumnChange, planChanges } from './changes.ts';
@@ -460,7 +460,6 @@ function isConversion({ sqlstate }: SluiceError): boolean {
 }
 
 async function hasRows(db: Connection, table: Table): Promise<boolean> {
-  const only = trusted(table.kind === 'p' ? '' : 'only ');
-  const rows = await db.query(sql`select 1 as one from ${only}${ident(table.schema, table.name)} limit 1`);
+  const rows = await db.query(sql`select 1 as one from ${onlyOf(table)}${ident(table.schema, table.name)} limit 1`);
   return rows.length > 0;
 }

@@ -2,7 +2,7 @@
 import type { MirroredTable } from '../mirror/work.ts';
 import type { Connection } from '../pg/client.ts';
 import { relayCopy } from '../pg/copy.ts';
-import { ident, join, type Sql, sql, trusted } from '../pg/sql.ts';
+import { ident, join, onlyOf, type Sql, sql, trusted } from '../pg/sql.ts';
 import type { Column, Table } from '../pg/table.ts';
 
 /** A column under its names on both sides. */
@@ -58,7 +58,7 @@ export async function fetchColumns(
   await target.run(sql`analyze ${staging}`);
   // A session that applies looks rows up one by one.
   await target.run(sql`select pg_catalog.set_config('enable_hashjoin', 'on', true)`);
-  const on = sql`${fetch.target.kind === 'p' ? sql`` : sql`only `}${ident(fetch.target.schema, fetch.target.name)}`;
+  const on = sql`${onlyOf(fetch.target)}${ident(fetch.target.schema, fetch.target.name)}`;
   const same = join(
     fetch.key.map((names, i) => sql`t.${ident(names.target)} = s.${places[i]}`),
     ' and ',
@@ -88,8 +88,7 @@ export async function fetchColumns(
 
 // Under the mapped table's own name, so that a predicate may call columns by it. The newline ends a comment that it may end with.
 function rowsOfSource({ mirrored, source }: Fetch): Sql {
-  const only = source.kind === 'p' ? sql`` : sql`only `;
-  const rows = sql`${only}${ident(source.schema, source.name)} as ${ident(mirrored.from.name)}`;
+  const rows = sql`${onlyOf(source)}${ident(source.schema, source.name)} as ${ident(mirrored.from.name)}`;
   return mirrored.where === null ? rows : sql`${rows} where (${trusted(`${mirrored.where}\n`)})`;
 }
 

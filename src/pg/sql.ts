@@ -86,3 +86,8 @@ export function join(fragments: readonly Sql[], separator = ', '): Sql {
 export function names(list: readonly string[]): Sql {
   return join(list.map((name) => ident(name)));
 }
+
+/** What keeps rows of tables that inherit from a table out of a statement; a partitioned one has only those. */
+export function onlyOf({ kind }: { readonly kind: string }): Sql {
+  return kind === 'p' ? sql`` : sql`only `;
+}

@@ -265,11 +265,14 @@ test('what is remembered of labels goes with the last mirror', async () => {
 
 const swapped = `begin; alter type mood rename value 'b' to 'between'; alter type mood rename value 'c' to 'b';
   alter type mood rename value 'between' to 'c'; commit`;
+const columns = 'l mood[], d happy, c pair, r moods, s moodses';
 const kinds = {
-  'a key': `create table x (id int primary key, m mood, l mood[], d happy)`,
-  'no key': `create table x (id int, m mood, l mood[], d happy); alter table x replica identity full`,
-  'labels in its key': `create table x (id int, m mood, l mood[], d happy, primary key (id, m))`,
+  'a key': `create table x (id int primary key, m mood, ${columns})`,
+  'no key': `create table x (id int, m mood, ${columns}); alter table x replica identity full`,
+  'labels in its key': `create table x (id int, m mood, ${columns}, primary key (id, m))`,
 };
+// Of each label.
+const values = "m, array[m], m, row(m, 1)::pair, moods(m, m, '[]'), moodses(moods(m, m, '[]'))";
 
 test.each(
   Object.entries({
@@ -294,8 +297,9 @@ test.each(
 )('labels with $what are the same on both sides, in a table with $kind', async ({ steps, table }) => {
   await using source = await testDatabase(14);
   await using target = await testDatabase(18);
-  const made = `create type mood as enum ('a', 'b', 'c'); create domain happy as mood; ${table};
-    insert into x select i, m, array[m], m from (select i, (array['a', 'b', 'c'])[1 + i % 3]::mood m from generate_series(1, 9) i) r`;
+  const made = `create type mood as enum ('a', 'b', 'c'); create domain happy as mood; create type pair as (m mood, n int);
+    create type moods as range (subtype = mood, multirange_type_name = moodses); ${table};
+    insert into x select i, ${values} from (select i, (array['a', 'b', 'c'])[1 + i % 3]::mood m from generate_series(1, 9) i) r`;
   const f = await following({ source, target, tables: made, mirrored: ['x'] });
   await settled(f);
   const running = f.start();
@@ -311,7 +315,7 @@ test.each(
   };
   await Promise.race([until('rows are the same', same), again.done]);
   await source.exec(
-    'insert into x select 20 + n, l, array[l], l from unnest(enum_range(null::mood)) with ordinality as r (l, n)',
+    `insert into x select 20 + n, ${values} from unnest(enum_range(null::mood)) with ordinality as r (m, n)`,
   );
   await Promise.race([f.settle(), again.done]);
   await again.stop();
