@@ -17,7 +17,7 @@ import { ensureSchemaChanges, writeSchemaChange } from '../peers/schema-changes.
 import type { Connection } from '../pg/client.ts';
 import type { TableName } from '../pg/table.ts';
 import { passingHint, stepsHint, unsureHint } from './label-words.ts';
-import { columnsOfTypes, rememberToRead, type TableColumns } from './relabelled.ts';
+import { columnsOfTypes, confusedTrouble, rememberToRead, type TableColumns } from './relabelled.ts';
 
 /** A label that has another name on the target now. */
 export interface NewName {
@@ -94,6 +94,7 @@ export async function confusedEnums(sides: Sides, work: MirrorWork): Promise<rea
 /**
  * Gives labels of such enums the names that they have on the source, and those that are new then; only of enums that these columns have
  * values of. The target must have all rows that were written before they got them; all columns of these types are to be read again.
+ * @throws `wrong_state` with the statements, where changes are not followed
  */
 export async function settleLabels(
   sides: Sides,
@@ -106,6 +107,7 @@ export async function settleLabels(
     if (uses?.columns.some((column) => columns.includes(column))) confused.push(drift);
   }
   if (confused.length === 0) return;
+  if (work.options.schema_changes === 'off') throw confusedTrouble(confused);
   const renames = confused.flatMap((drift) =>
     allRenames(drift).map(({ from, to }): Step => ({ type: drift.type, step: { kind: 'rename', from, to } })),
   );

@@ -1,14 +1,13 @@
 // Labels of enums whose names went to other labels: what rows say since then depends on when they were written, which the log does not tell.
 import { SluiceError } from '../base/errors.ts';
-import { copyAgain } from '../mirror/remedy.ts';
 import type { MirroredTable, MirrorWork } from '../mirror/work.ts';
-import { allRenames, type Drift } from '../peers/label-drift.ts';
+import { allRenames, type Drift, type LabelStep } from '../peers/label-drift.ts';
 import { readRemembered, writeMemories } from '../peers/shape.ts';
 import type { Connection } from '../pg/client.ts';
 import { sql } from '../pg/sql.ts';
 import { showTable } from '../pg/table.ts';
 import { alterType } from './label-words.ts';
-import { decapitalized } from './mend.ts';
+import { runOnTarget } from './mend.ts';
 
 /** Columns of one table, by their numbers. */
 export interface TableColumns {
@@ -65,14 +64,26 @@ export async function rememberToRead(
   await writeMemories(sides.target, work, memories);
 }
 
-/** Where changes are not followed. */
-export function confusedTrouble(drifts: readonly Drift[], mirror: string): SluiceError {
+/** Where changes are not followed, and the target has all that was written before the labels got their names. */
+export function confusedTrouble(drifts: readonly Drift[]): SluiceError {
   const types = drifts.map(({ type }) => showTable(type)).join(', ');
-  const statements = drifts.flatMap((drift) =>
-    allRenames(drift).map(({ from, to }) => alterType(drift.type, { kind: 'rename', from, to })),
-  );
+  const steps = drifts.flatMap((drift) => stepsOf(drift).map((step) => alterType(drift.type, step)));
   return new SluiceError('wrong_state', `names of labels of ${types} are those of other labels on the source now`, {
-    detail: 'The log does not tell since when: what was written after that may show another label on the target.',
-    hint: `On the target run ${statements.join('; ')}; then ${decapitalized(copyAgain(mirror))}`,
+    detail:
+      'The log does not tell since when: what was written after that may show another label on the target, and is read again once the labels have their names.',
+    hint: runOnTarget(steps),
   });
+}
+
+// Until the labels are those of the source.
+function stepsOf(drift: Drift): readonly LabelStep[] {
+  const { source } = drift.type;
+  const renames = allRenames(drift).map(({ from, to }) => ({ kind: 'rename', from, to }) as const);
+  const adds = source.flatMap(({ oid, label }, i): LabelStep[] => {
+    if (drift.names.has(oid)) return [];
+    const [before, after] = [source[i - 1], source.slice(i + 1).find((each) => drift.names.has(each.oid))];
+    if (before !== undefined) return [{ kind: 'add', label, place: { side: 'after', of: before.label } }];
+    return [{ kind: 'add', label, place: after === undefined ? null : { side: 'before', of: after.label } }];
+  });
+  return [...renames, ...adds];
 }

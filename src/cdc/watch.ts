@@ -17,7 +17,7 @@ import { moved } from './absent.ts';
 import { confusedEnums } from './labels.ts';
 import { ListedColumns } from './listed.ts';
 import { isExcluded } from './met.ts';
-import { columnsOfTypes, confusedTrouble } from './relabelled.ts';
+import { columnsOfTypes } from './relabelled.ts';
 import { type Readings, unreadable, type Written, WrittenPartitions } from './written.ts';
 
 export interface WatchSides {
@@ -129,6 +129,7 @@ export class Watcher {
     }
     await this.#watchLabels(sides);
     await this.#publishNew(sides);
+    await this.#listed.look(sides.source);
     const publication = await readPublication(sides.source, this.#work.publication.name);
     // What is attached to another comes under that one's name.
     const own = this.#full ? tables.filter(({ partition }) => !partition) : tables;
@@ -166,7 +167,6 @@ export class Watcher {
     const work = this.#work;
     const drifts = await confusedEnums(sides, work);
     if (drifts.length === 0) return;
-    if (work.options.schema_changes === 'off') throw confusedTrouble(drifts, work.name);
     const types = drifts.map(({ type }) => type.oid);
     for (const { mirrored, oid, columns } of await columnsOfTypes(sides.source, types, this.#tables)) {
       if (this.#listed.wants(mirrored, columns)) continue;
@@ -198,7 +198,6 @@ export class Watcher {
       },
     });
     if (grown.length > 0) await this.#note(showGrown(work.publication.name, grown));
-    await this.#listed.look(source);
   }
 
   async #compareLeaves(
