@@ -2,6 +2,7 @@
 import type { Duplex } from 'node:stream';
 import { SluiceError, saidBy, toSluiceError } from '../base/errors.ts';
 import type { Connection } from './client.ts';
+import { type Borrower, lendingOf } from './lending.ts';
 import type { Sql } from './sql.ts';
 
 /** Where we are in a server's stream of messages. */
@@ -93,7 +94,8 @@ export interface CopyRelay {
   readonly pace?: ((bytes: number) => Promise<void> | undefined) | undefined;
 }
 
-// A target's socket may hold that much before the source has to wait.
+// A target's socket may hold that much before the source has to wait; nothing of what the source's socket lends, which reads into
+// the same memory again.
 const mostBuffered = 512 * 1024;
 
 /**
@@ -139,22 +141,23 @@ function startRelay(relay: CopyRelay, outcome: Outcome): void {
   let bytes = 0;
   let from: Duplex | undefined;
   let to: Duplex | undefined;
+  let mostWaiting = mostBuffered;
   const gate = new Gate(
     () => from?.pause(),
     () => from?.resume(),
   );
-  const resume = () => gate.resume();
+  const written = () => {
+    if (to?.writableLength === 0) gate.resume();
+  };
 
   const target = new CopyQuery(relay.targetSql.text, 'target', {
     submitted: () => {},
     // Only now are rows read: the target may be waiting for a lock.
     copyIn: (stream) => {
       to = stream;
-      to.on('drain', resume);
-      resume();
+      gate.resume();
     },
     completed: (rows) => {
-      to?.removeListener('drain', resume);
       if (to === undefined) outcome.reject(new SluiceError('internal', 'the target statement is not COPY FROM STDIN'));
       else if (rows === sent) outcome.resolve({ rows, bytes });
       else
@@ -171,18 +174,19 @@ function startRelay(relay: CopyRelay, outcome: Outcome): void {
     submitted: (stream) => {
       from = stream;
       if (to === undefined) from.pause();
-      divert(stream, source, (run) => {
+      const lends = divert(stream, source, (run) => {
         bytes += run.bytes.length;
         relay.onBytes?.(run.bytes.length, run.frames);
-        to?.write(run.bytes);
-        if ((to?.writableLength ?? 0) > mostBuffered) gate.pause();
+        to?.write(run.bytes, written);
+        if ((to?.writableLength ?? 0) > mostWaiting) gate.pause();
         gate.hold(relay.pace?.(run.bytes.length));
       });
+      if (lends) mostWaiting = 0;
     },
     copyIn: () => outcome.reject(new SluiceError('internal', 'the source statement is not COPY TO STDOUT')),
     completed: (rows) => {
       // All rows are through: what the server says next must not wait, and the next COPY must find the stream as it wants it.
-      gate.open();
+      gate.open(mostWaiting > 0);
       sent = rows;
       to?.write(copyDone);
     },
@@ -220,37 +224,58 @@ class Gate {
     this.#holds++;
     this.#pause();
     const end = () => {
+      if (this.#open) return;
       this.#holds--;
-      if (!this.#open && !this.#full && this.#holds === 0) this.#resume();
+      if (!this.#full && this.#holds === 0) this.#resume();
     };
     // Its failure is that of whoever stopped it, who ends the relay as well.
     until.then(end, end);
   }
 
-  /** For good: nothing is held any more. */
-  open(): void {
+  /** For good: nothing is held any more. @param full also where the target is full; else it goes on when that has taken all */
+  open(full: boolean): void {
     this.#open = true;
-    this.#full = false;
-    this.#resume();
+    this.#holds = 0;
+    if (full) this.#full = false;
+    if (!this.#full) this.#resume();
   }
 }
 
-/** Takes CopyData out of the stream until the query ended; all else goes to pg's parser as before. */
-function divert(stream: Duplex, query: CopyQuery, take: (run: FrameRun) => void): void {
+/**
+ * Takes CopyData out of the stream until the query ended; all else goes to pg's parser as before.
+ * @returns whether what is taken is lent: it may be used until the stream reads on
+ */
+function divert(stream: Duplex, query: CopyQuery, take: (run: FrameRun) => void): boolean {
+  const lending = lendingOf(stream);
   const parsers = stream.listeners('data') as ((chunk: Buffer) => void)[];
-  stream.removeAllListeners('data');
   const cursor = frameCursor();
   const cut = (chunk: Buffer) => {
     for (const run of cutFrames(cursor, chunk)) {
       if (run.copyData) take(run);
-      else for (const parser of parsers) parser.call(stream, run.bytes);
+      // The parser keeps what is not whole.
+      else
+        for (const parser of parsers) parser.call(stream, lending === undefined ? run.bytes : Buffer.from(run.bytes));
     }
   };
+  if (lending !== undefined) {
+    const borrower: Borrower = {
+      expecting: true,
+      borrow(chunk) {
+        cut(chunk);
+        return true;
+      },
+    };
+    lending.lendTo(borrower);
+    query.ended = () => lending.lendTo(undefined);
+    return true;
+  }
+  stream.removeAllListeners('data');
   stream.on('data', cut);
   query.ended = () => {
     stream.removeListener('data', cut);
     for (const parser of parsers) stream.on('data', parser);
   };
+  return false;
 }
 
 interface CopyEvents {

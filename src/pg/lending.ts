@@ -15,8 +15,8 @@ export interface Borrower {
 
 /** What belongs to a lending socket. */
 export interface Lending {
-  /** From here on there are no `data` events. */
-  lendTo(borrower: Borrower): void;
+  /** From here on there are no `data` events; undefined: there are again. */
+  lendTo(borrower: Borrower | undefined): void;
   /** The borrower needs nothing of it any more: the socket reads on. */
   giveBack(): void;
 }

@@ -45,7 +45,7 @@ export async function openWorker(
 ): Promise<WorkerPair> {
   const { work } = deps;
   const use = { application: applicationName('copy', work) };
-  const source = await connectPeer(work.source, use, signal);
+  const source = await connectPeer(work.source, { ...use, lends: true }, signal);
   try {
     await noticeLoss(source);
     await snapshot.join(source);

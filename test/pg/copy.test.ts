@@ -1,8 +1,10 @@
 // COPY from a server into another over real sockets: rows, errors of either side, lost connections, stop, back-pressure.
 import { expect, test } from 'vitest';
+import { connectPeer } from '../../src/peers/connect.ts';
 import type { Connection } from '../../src/pg/client.ts';
 import { relayCopy } from '../../src/pg/copy.ts';
 import { sql } from '../../src/pg/sql.ts';
+import { peerOf } from '../support/peer.ts';
 import { type TestDatabase, testDatabase } from '../support/servers.ts';
 import { until } from '../support/wait.ts';
 
@@ -55,6 +57,30 @@ test('rows arrive as they are, several times on the same connections, in text an
     expect(await w.to.exec(fingerprint)).toEqual(await w.from.exec(fingerprint));
   }
   expect(await w.source.query(sql`select 1 as one`)).toEqual([{ one: 1 }]);
+});
+
+test('bytes that the source’s socket lends are not overwritten while a slow target has not taken them', async () => {
+  await using w = await world('create table t (id int, v text)');
+  await w.from.exec(fill(30_000, 1_000));
+  await w.to.exec(`create function slow() returns trigger language plpgsql as $$
+      begin if new.id % 500 = 0 then perform pg_catalog.pg_sleep(0.01); end if; return new; end $$;
+    create trigger slow before insert on t for each row execute function slow()`);
+  const source = await connectPeer(peerOf(w.from), { application: 'copy test', lends: true });
+  await using _source = { [Symbol.asyncDispose]: () => source.close() };
+  const fingerprint = `select count(*)::text as n, md5(string_agg(id || v, ',' order by id)) as h from t`;
+  for (const format of [sql``, sql` (format binary)`]) {
+    await w.to.exec('truncate t');
+    const { rows } = await relayCopy({
+      source,
+      sourceSql: sql`copy public.t to stdout${format}`,
+      target: w.target,
+      targetSql: sql`copy t from stdin${format}`,
+    });
+    expect(rows).toBe(30_000);
+    expect(await w.to.exec(fingerprint)).toEqual(await w.from.exec(fingerprint));
+    // Both go on as they were.
+    expect(await source.query(sql`select repeat('x', 100000) as x`)).toEqual([{ x: 'x'.repeat(100_000) }]);
+  }
 });
 
 test('an empty table is no trouble', async () => {
