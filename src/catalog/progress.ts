@@ -169,6 +169,11 @@ export class Progress {
     this.#tally.limit(limits);
   }
 
+  /** How many of the workers that it may have are at work. */
+  workers(atWork: number): void {
+    this.#tally.workers(atWork);
+  }
+
   /** What will be made after the load, and bytes of the tables that will be analyzed. */
   later(objects: readonly LaterObject[], analyzed: readonly number[]): void {
     this.#tally.later(objects, analyzed);

@@ -127,6 +127,8 @@ export class CopyTally {
   readonly #tables = new Map<string, TableState>();
   readonly #finish = new FinishTally();
   #limits: CopyLimits;
+  /** Of the workers that it may have; null: all. */
+  #atWork: number | null = null;
   #beganAt: number | null = null;
   #small = new Speed(0);
   /** Of the parts that are copied: what they took on the disk, and what came. */
@@ -152,6 +154,21 @@ export class CopyTally {
       this.#samples = this.#samples.slice(-1);
     }
     this.#limits = limits;
+  }
+
+  /** How many of the workers are at work from now on: what each of them brings is another thing then. */
+  workers(atWork: number): void {
+    if (atWork === this.#atWork) return;
+    if (this.#atWork !== null) {
+      for (const { speed } of this.#tables.values()) speed.doubt();
+      this.#small.doubt();
+      this.#samples = this.#samples.slice(-1);
+    }
+    this.#atWork = atWork;
+  }
+
+  get #workers(): number {
+    return Math.min(this.#limits.workers, this.#atWork ?? this.#limits.workers);
   }
 
   /** A table that is to be copied, or anew. */
@@ -248,7 +265,7 @@ export class CopyTally {
     const active = left.filter(({ state }) => state.copying.size > 0);
     return {
       seconds: (at - this.#beganAt) / 1_000,
-      secondsKept: left.reduce((sum, each) => sum + each.kept, 0) / this.#limits.workers,
+      secondsKept: left.reduce((sum, each) => sum + each.kept, 0) / this.#workers,
       rows: this.#rows,
       rowsTotal: this.#rows + Math.round(left.reduce((sum, each) => sum + each.rows, 0)),
       bytes: this.#bytes,
@@ -329,7 +346,8 @@ export class CopyTally {
   }
 
   #load(left: readonly TableLeft[], now: { readonly bytes: number; readonly pace: Rates }): number {
-    const { workers, partsPerTable, throttle } = this.#limits;
+    const { partsPerTable, throttle } = this.#limits;
+    const workers = this.#workers;
     const all = left.reduce((sum, each) => sum + (each.seconds ?? 0), 0) / workers;
     const ofOne = Math.min(workers, partsPerTable);
     const longest = left.reduce((most, each) => Math.max(most, (each.seconds ?? 0) / ofOne, each.largest), 0);

@@ -76,14 +76,14 @@ const snapshotOptions = {
     min: 1,
     max: 256,
     default: 4,
-    doc: 'Parts of one table that are copied at the same time.',
+    doc: 'Parts of one table that are copied at the same time, at most: two begin, and more join as long as that brings more.',
   },
   snapshot_num_tables_in_parallel: {
     type: 'integer',
     min: 1,
     max: 256,
     default: 4,
-    doc: 'Tables that are copied at the same time.',
+    doc: 'Tables that are copied at the same time, at most; also sessions that make tables, keys and indexes.',
   },
   snapshot_throttle: {
     type: 'text',

@@ -43,6 +43,9 @@ export function snapshotReport({
       alive();
       progress.finished(showTable(table.from));
     },
+    async workers(atWork: number): Promise<void> {
+      progress.workers(atWork);
+    },
     async objects(lines: readonly ObjectLine[]): Promise<void> {
       if (lines.some(({ state }) => state === 'created')) alive();
       progress.objects(lines);

@@ -39,7 +39,7 @@ interface Cutting {
   readonly storage: Storage;
 }
 
-const tablesAtATime = 500;
+const tablesAtATime = 250;
 
 /**
  * Inspects and cuts, some tables after others, of which no more is held than their parts and columns; where a mapping names a

@@ -30,6 +30,8 @@ export interface SnapshotReport {
   /** When it begins, a few times a second while it is copied, when all its rows are through, and when they are committed. */
   part(table: MirroredTable, part: number, now: PartNow): Promise<void>;
   finished(table: MirroredTable): Promise<void>;
+  /** How many workers copy from now on. */
+  workers(atWork: number): Promise<void>;
   /** Lines of the ledger, each as it is now. */
   objects(lines: readonly ObjectLine[]): Promise<void>;
   /** What will be made after the load, so that its time can be told. */

@@ -18,30 +18,53 @@ export function workerCount(limits: QueueLimits, jobs: number): number {
 }
 
 export class JobQueue {
-  readonly #waiting: Job[];
+  /** By table, in the order in which their first jobs are wanted. */
+  readonly #waiting = new Map<string, Job[]>();
   readonly #limits: QueueLimits;
   readonly #running = new Map<string, number>();
+  #left: number;
 
   /** @param jobs in the order in which they are wanted */
   constructor(jobs: readonly Job[], limits: QueueLimits) {
-    this.#waiting = [...jobs];
+    for (const job of jobs) {
+      const table = tableOf(job);
+      const others = this.#waiting.get(table);
+      if (others === undefined) this.#waiting.set(table, [job]);
+      else others.push(job);
+    }
+    // The last is taken first.
+    for (const [table, list] of this.#waiting) this.#waiting.set(table, list.toReversed());
+    this.#left = jobs.length;
     this.#limits = limits;
   }
 
   /** Jobs that nobody took yet. */
   get left(): number {
-    return this.#waiting.length;
+    return this.#left;
   }
 
-  /** The first job that the limits let start now. */
+  /** The first job that the limits let start now, of the table at which the fewest are: on one table they wait for each other. */
   take(): Job | undefined {
-    const index = this.#waiting.findIndex((job) => {
-      const running = this.#running.get(tableOf(job)) ?? 0;
-      return running === 0 ? this.#running.size < this.#limits.tables : running < this.#limits.partsPerTable;
-    });
-    if (index < 0) return undefined;
-    const [job] = this.#waiting.splice(index, 1);
-    if (job !== undefined) this.#running.set(tableOf(job), (this.#running.get(tableOf(job)) ?? 0) + 1);
+    let fewest = this.#limits.partsPerTable;
+    let best: string | undefined;
+    for (const table of this.#waiting.keys()) {
+      const running = this.#running.get(table) ?? 0;
+      const mayStart = running > 0 || this.#running.size < this.#limits.tables;
+      if (!mayStart || running >= fewest) continue;
+      fewest = running;
+      best = table;
+      if (running === 0) break;
+    }
+    return best === undefined ? undefined : this.#takeOf(best);
+  }
+
+  #takeOf(table: string): Job | undefined {
+    const list = this.#waiting.get(table);
+    const job = list?.pop();
+    if (list?.length === 0) this.#waiting.delete(table);
+    if (job === undefined) return undefined;
+    this.#left--;
+    this.#running.set(table, (this.#running.get(table) ?? 0) + 1);
     return job;
   }
 

@@ -30,6 +30,8 @@ export interface CopyState {
   readonly rewritten: Map<string, unknown>;
   /** Of the snapshot. */
   readonly snapshotLsn: Lsn | null;
+  /** Told of bytes that come through. */
+  readonly passed: (bytes: number) => void;
 }
 
 export interface WorkerPair extends AsyncDisposable {
@@ -251,6 +253,7 @@ async function copyPart(
   const onBytes = (more: number, messages: number) => {
     bytes += more;
     rows += messages;
+    run.state.passed(more);
     if (telling !== undefined || Date.now() - told < reportEveryMs) return;
     told = Date.now();
     telling = tell()

@@ -61,8 +61,8 @@ test('a throttle holds all workers together to its rate, and another one takes h
 }, 60_000);
 
 describe('the sessions that a copy opens on its source', () => {
-  // Readers as configured: the greater of the two options, never their product. Beside them one that looks after the copy, one
-  // that holds the snapshot until the readers have it, and now and then one that looks at the slot.
+  // Readers as configured, when it has gone on for a while: the greater of the two options, never their product. Beside them one
+  // that looks after the copy, one that holds the snapshot until the readers have it, and now and then one that looks at the slot.
   test.each([
     { tables: 1, parts: 1, readers: 1 },
     { tables: 2, parts: 3, readers: 3 },
@@ -85,7 +85,7 @@ describe('the sessions that a copy opens on its source', () => {
         if (now !== undefined) seen.push(now);
         return (await run.status()) === 'running';
       };
-      await run.world.say(`create mirror sessions_${readers} from src to dst for all tables with (snapshot_throttle = '8 MB/s',
+      await run.world.say(`create mirror sessions_${readers} from src to dst for all tables with (snapshot_throttle = '3 MB/s',
       snapshot_num_tables_in_parallel = ${tables}, snapshot_max_parallel_workers = ${parts}, snapshot_num_rows_per_partition = 3000)`);
       await until('it is copied', look);
       const copying = seen.filter((each) => each.readers > 0);

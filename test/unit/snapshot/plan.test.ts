@@ -164,15 +164,33 @@ test('small tables travel together, and large parts go first', () => {
 describe('the queue', () => {
   const job = (name: string): Job => ({ parts: cut(aTable({ name })), bytes: 1 });
 
+  const names = (jobs: readonly (Job | undefined)[]) => jobs.map((each) => each?.parts[0]?.mapping.from.name);
+
   test('keeps to the number of tables and of parts of one table', () => {
     const queue = new JobQueue([job('a'), job('a'), job('a'), job('b'), job('c')], { tables: 2, partsPerTable: 2 });
     const taken = [queue.take(), queue.take(), queue.take(), queue.take()];
-    expect(taken.map((each) => each?.parts[0]?.mapping.from.name)).toEqual(['a', 'a', 'b', undefined]);
-    queue.done(taken[2]!);
-    expect(queue.take()?.parts[0]?.mapping.from.name).toBe('c');
+    expect(names(taken)).toEqual(['a', 'b', 'a', undefined]);
+    queue.done(taken[1]!);
+    expect(names([queue.take(), queue.take()])).toEqual(['c', undefined]);
     queue.done(taken[0]!);
-    expect(queue.take()?.parts[0]?.mapping.from.name).toBe('a');
+    expect(names([queue.take()])).toEqual(['a']);
     expect(queue.left).toBe(0);
+  });
+
+  test('gives a part of the table at which the fewest are, largest first', () => {
+    const part = (name: string, number: number): Job => ({ parts: [{ ...job(name).parts[0]!, number }], bytes: 1 });
+    const queue = new JobQueue([part('a', 0), part('a', 1), part('b', 0), part('a', 2), part('b', 1)], {
+      ...{ tables: 4, partsPerTable: 4 },
+    });
+    const all = Array.from({ length: 6 }, () => queue.take());
+    expect(all.map((each) => each && `${each.parts[0]?.mapping.from.name}${each.parts[0]?.number}`)).toEqual([
+      'a0',
+      'b0',
+      'a1',
+      'b1',
+      'a2',
+      undefined,
+    ]);
   });
 
   test('opens as many pairs of connections as the larger limit, and no more than there are jobs', () => {

@@ -1,0 +1,55 @@
+// How many workers a copy has: as many as bring something, never more than allowed.
+import { expect, test } from 'vitest';
+import { WorkerCount } from '../../../src/snapshot/worker-count.ts';
+
+/** Plays a copy whose workers together bring that many bytes a second. @returns how many there were, second by second */
+function play(most: number, bytesPerSecond: (workers: number, second: number) => number, seconds: number): number[] {
+  const count = new WorkerCount(most, 0);
+  const seen: number[] = [];
+  for (let ms = 250; ms <= seconds * 1_000; ms += 250) {
+    count.passed(bytesPerSecond(count.wanted, ms / 1_000) / 4);
+    count.look(ms);
+    if (ms % 1_000 === 0) seen.push(count.wanted);
+  }
+  return seen;
+}
+
+test('where each brings as much as the others, all are soon at work', () => {
+  expect(play(4, (workers) => workers * 50, 6)).toEqual([2, 4, 4, 4, 4, 4]);
+  expect(play(12, (workers) => workers * 50, 8)).toEqual([2, 4, 4, 8, 8, 12, 12, 12]);
+});
+
+test('where more bring nothing, two go on, and a minute later it is tried again', () => {
+  const seen = play(8, () => 100, 70);
+  expect(seen.slice(0, 5)).toEqual([2, 4, 4, 2, 2]);
+  expect(seen.filter((workers) => workers > 2)).toHaveLength(4);
+  expect(seen[64]).toBe(4);
+});
+
+test('what came to be worth it later is found', () => {
+  const seen = play(4, (workers, second) => (second < 30 ? 100 : workers * 50), 80);
+  expect(seen.at(-1)).toBe(4);
+  expect(seen[40]).toBe(2);
+});
+
+test('where some more bring more and many do not, it stays in between', () => {
+  expect(play(16, (workers) => Math.min(workers, 4) * 50, 20).at(-1)).toBe(4);
+});
+
+test('nothing that passes is no reason for more to stay', () => {
+  expect(play(8, () => 0, 9).at(-1)).toBe(2);
+  expect(play(1, () => 10, 9)).toEqual(Array(9).fill(1));
+  expect(play(2, (workers) => workers, 9)).toEqual(Array(9).fill(2));
+});
+
+test('what cannot be had is not wanted any more', () => {
+  const count = new WorkerCount(8, 0);
+  count.passed(100);
+  expect(count.look(2_000)).toBe(4);
+  count.limit(3);
+  expect(count.wanted).toBe(3);
+  for (let ms = 2_250; ms < 90_000; ms += 250) {
+    count.passed(ms);
+    expect(count.look(ms)).toBeLessThanOrEqual(3);
+  }
+});
