@@ -3,10 +3,11 @@ import { getHeapStatistics, setFlagsFromString } from 'node:v8';
 
 // Rows pass in buffers outside of the heap, and what lives in it is small: without a bound V8 lets it grow to several times that
 // (a copy of 500 tables held 25 MB and took 190).
-const leastPercent = 40;
+const copyingPercent = 30;
 // What is known of a batch lives as long as the batch, a few MB: where 8 MB may come before the next sweep, half of our processor
 // time goes into sweeping.
 const followingBytes = 30 * 1024 * 1024;
+const leastPercent = 40;
 const mostPercent = 200;
 // What lives is what is left after a sweep: the least of some looks.
 const lookEveryMs = 1_000;
@@ -19,7 +20,7 @@ let timer: NodeJS.Timeout | undefined;
 /** To be called once, early: from then on the heap is small unless something is followed. */
 export function boundHeap(): void {
   const isFollowing = holders.following > 0 && holders.copying === 0;
-  setPercent(isFollowing ? followingPercent(getHeapStatistics().used_heap_size) : leastPercent);
+  setPercent(isFollowing ? followingPercent(getHeapStatistics().used_heap_size) : copyingPercent);
   if (isFollowing) timer ??= setInterval(look, lookEveryMs).unref();
   else {
     clearInterval(timer);

@@ -30,7 +30,7 @@ export function afterLine(before: TimedLine | undefined, line: TimedLine): Timed
   };
 }
 
-const linesPerTrip = 2_000;
+const linesPerTrip = 1_000;
 
 /** Writes lines over those that are there; the rules of `afterLine` hold here too. */
 export async function writeObjects(db: Connection, mirrorId: string, lines: readonly TimedLine[]): Promise<void> {

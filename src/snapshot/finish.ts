@@ -1,6 +1,7 @@
 // After the load: keys, then all else that belongs to the tables, statistics, sequences; durable before it ends.
 import { SluiceError } from '../base/errors.ts';
 import { throwIfStopped } from '../base/retry.ts';
+import { Scope } from '../base/scope.ts';
 import { type ObjectStage, objectKey, objectStages } from '../mirror/object.ts';
 import { targetName } from '../mirror/target-name.ts';
 import { applicationName } from '../mirror/work.ts';
@@ -32,7 +33,7 @@ import { Crew, inParallel } from './parallel.ts';
 import { forgetUnmade, type Remembered, rememberToMake, withoutChanged } from './remember.ts';
 import type { Sides } from './start.ts';
 import { during } from './trees.ts';
-import { inTurns, lookAtAll, planOthers, planSlice, readSlice, type Whole } from './whole.ts';
+import { inTurns, lookAtAll, planOthers, planSlice, readSlices, type Whole } from './whole.ts';
 
 /**
  * The step `finishing`. May be killed anywhere and called again: what stands already is left. The caller has claimed the
@@ -41,9 +42,10 @@ import { inTurns, lookAtAll, planOthers, planSlice, readSlice, type Whole } from
  */
 export async function finishSnapshot(given: SnapshotDeps, signal: AbortSignal): Promise<void> {
   const use = { application: applicationName('finish', given.work) };
-  await using source = await connectPeer(given.work.source, use, signal);
   await using target = await connectPeer(given.work.target, use, signal);
   await endLeftovers(target, given.work, ['finish']);
+  // After that: where both are one database, it would be taken for one of them.
+  await using source = await connectPeer(given.work.source, use, signal);
   const present = await lookForTables(given, { source, target });
   const deps = { ...given, work: present.work };
   try {
@@ -82,6 +84,8 @@ interface Making {
   readonly deps: SnapshotDeps;
   readonly run: ObjectRun;
   readonly crew: Crew;
+  /** What need not be waited for before the end. */
+  readonly beside: Scope;
   readonly whole: Whole;
   /** Tables that are not any more what was copied, by showTable of the source's names. */
   readonly altered: ReadonlySet<string>;
@@ -94,20 +98,23 @@ async function makeAll(
   signal: AbortSignal,
 ): Promise<void> {
   const { schema } = deps.work.options;
-  await using crew = new Crew(deps.work);
+  await using crew = new Crew(deps.work, 'finish');
   if (schema === 'none') return await analyze(crew, whole, signal);
   const run = new ObjectRun(deps, crew);
-  const making = { deps, run, crew, whole, altered, signal };
+  await using beside = new Scope(signal);
+  const making = { deps, run, crew, beside, whole, altered, signal };
   // It lets go of what it read when it returns, before both sides are read again.
   await makeObjects(making);
-  if (schema !== 'full') return;
-  await makeAgain(run, whole, signal);
-  await compareCatalogs(deps, run, whole);
-  await run.tellScript();
+  if (schema === 'full') {
+    await makeAgain(run, whole, signal);
+    await compareCatalogs(deps, run, whole);
+    await run.tellScript();
+  }
+  await beside.join();
 }
 
 async function makeObjects(making: Making): Promise<void> {
-  const { run, crew, whole, signal } = making;
+  const { run, crew, beside, whole, signal } = making;
   const { target, work } = whole;
   const { objects: all, renames } = await planOthers(whole);
   const objects = followsAll(work) ? await withoutChanged(target, work, all) : all;
@@ -116,15 +123,20 @@ async function makeObjects(making: Making): Promise<void> {
   await run.begin(objects);
   await run.make(objects, { stages: ['before'], watch: target }, signal);
   const { later, toForget } = await makeSlices(making, renames);
-  // With expressions of indexes and extended statistics; and before foreign keys, which are looked at by queries.
-  await analyze(crew, whole, signal);
+  // With expressions of indexes and extended statistics; and before foreign keys and all else that is looked at by queries.
+  const last = [...later, ...objects].filter(isLate);
+  if (last.length > 0) await analyze(crew, whole, signal);
+  else beside.run((stop) => analyze(crew, whole, stop));
   if (whole.work.options.schema !== 'full') return;
-  await run.make([...later, ...objects], { stages: objectStages.slice(firstLate), watch: target }, signal);
+  await run.make(last, { stages: objectStages.slice(firstLate), watch: target }, signal);
   await forgetUnmade(target, work, [...toForget, ...remembered], (key) => run.isUnmade(key));
 }
 
 // What stands between tables, and what stands on them: after all slices.
 const firstLate = objectStages.indexOf('foreign keys');
+
+const isLate = ({ line, steps }: PlannedObject) =>
+  steps.length > 0 && line.state === 'waiting' && objectStages.indexOf(line.stage) >= firstLate;
 
 interface MadeSlices {
   /** What comes after that of all tables. */
@@ -141,13 +153,9 @@ async function makeSlices(making: Making, renames: Renames): Promise<MadeSlices>
   const toForget: Remembered[] = [];
   const extensions = new Set<string>();
   let place = 0;
-  let next = ahead(whole, 0);
-  for (let at = 0; at < whole.slices.length; at++) {
+  // The source is read while the target builds.
+  for await (const theirs of readSlices(whole)) {
     throwIfStopped(signal);
-    const theirs = await next;
-    // The source is read while the target builds.
-    next = ahead(whole, at + 1);
-    if (theirs === null) break;
     const { late, altered } = await makeKeys(making, theirs, extensions);
     if (whole.work.options.schema !== 'full') continue;
     const { planned, input } = await planSlice(whole, theirs, { renames, lateKeys: late });
@@ -162,16 +170,7 @@ async function makeSlices(making: Making, renames: Renames): Promise<MadeSlices>
     const lateKeys = new Set(left.map(({ line }) => objectKey(line)));
     toForget.push(...remembered.filter(({ key }) => lateKeys.has(key)));
   }
-  await next;
   return { later, toForget };
-}
-
-// Its failure is met where it is waited for.
-function ahead(whole: Whole, at: number): Promise<SourceObjects | null> {
-  const slice = whole.slices[at];
-  const reading = slice === undefined ? Promise.resolve(null) : readSlice(whole, slice);
-  reading.catch(() => undefined);
-  return reading;
 }
 
 /** What keys need, and keys. @returns `late`: tables (OID) whose key is made with their indexes */
@@ -218,9 +217,7 @@ async function makeSlice(
   await make(['indexes']);
   refuseLackingKeys(run, planned);
   await make(['constraints', 'inheritance', 'statistics']);
-  const late = planned.filter(
-    ({ line, steps }) => steps.length > 0 && line.state === 'waiting' && objectStages.indexOf(line.stage) >= firstLate,
-  );
+  const late = planned.filter(isLate);
   // Comments may be many; those that need nothing that comes later need not be held until then.
   const held = new Set(late.filter(({ line }) => line.stage === 'foreign keys').map(({ line }) => objectKey(line)));
   const waits = ({ line, needs }: PlannedObject) => line.stage !== 'settings' || needs.some((need) => held.has(need));

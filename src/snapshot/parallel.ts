@@ -1,4 +1,4 @@
-// Work on the target after the load, by several connections side by side, each taking the next that is left.
+// Work on the target beside the rows, by several connections side by side, each taking the next that is left.
 import { throwIfStopped } from '../base/retry.ts';
 import { Scope } from '../base/scope.ts';
 import { applicationName, type MirrorWork } from '../mirror/work.ts';
@@ -6,20 +6,44 @@ import { connectPeer } from '../peers/connect.ts';
 import type { Connection } from '../pg/client.ts';
 import { sql } from '../pg/sql.ts';
 
+// Of the target's memory, for the builds of all sessions together: 5 million short keys are sorted in half of it without a disk.
+const memoryMb = 1024;
+const leastMemoryMb = 256;
+
 /** Connections to the target that go from one task to the next: opening one costs as much as making some tables' indexes. */
 export class Crew implements AsyncDisposable {
   readonly work: MirrorWork;
   readonly #idle: Connection[] = [];
+  /** What a session may take for a build, in MB. */
+  readonly #memory = new WeakMap<Connection, number>();
 
-  constructor(work: MirrorWork) {
+  readonly #purpose: 'prepare' | 'finish';
+
+  /** @param purpose see applicationName */
+  constructor(work: MirrorWork, purpose: 'prepare' | 'finish') {
     this.work = work;
+    this.#purpose = purpose;
   }
 
   async take(signal: AbortSignal): Promise<Connection> {
     for (let idle = this.#idle.pop(); idle !== undefined; idle = this.#idle.pop()) if (!idle.lost.aborted) return idle;
-    const target = await connectPeer(this.work.target, { application: applicationName('finish', this.work) }, signal);
-    await target.run(sql`set maintenance_work_mem = '256MB'; set synchronous_commit = off`);
+    const target = await connectPeer(
+      this.work.target,
+      { application: applicationName(this.#purpose, this.work) },
+      signal,
+    );
+    await target.run(sql`set synchronous_commit = off`);
     return target;
+  }
+
+  /** Lets a session sort in its share of the memory, if as many are at work at the same time; or in what the server gives by itself. */
+  async share(target: Connection, sessions: number): Promise<void> {
+    const megabytes = Math.max(leastMemoryMb, Math.floor(memoryMb / sessions));
+    if (this.#memory.get(target) === megabytes) return;
+    this.#memory.set(target, megabytes);
+    await target.run(sql`reset maintenance_work_mem`);
+    await target.run(sql`select pg_catalog.set_config('maintenance_work_mem', ${`${megabytes}MB`}, false)
+      where pg_catalog.pg_size_bytes(pg_catalog.current_setting('maintenance_work_mem')) < ${megabytes * 1024 * 1024}`);
   }
 
   /** @param target one that has no transaction open */
@@ -39,7 +63,12 @@ export async function inParallel<T>(
   run: (target: Connection, item: T) => Promise<void>,
   signal: AbortSignal,
 ): Promise<void> {
-  await onConnections(crew, items, { run, connections: crew.work.options.snapshot_num_tables_in_parallel }, signal);
+  const connections = Math.min(items.length, crew.work.options.snapshot_num_tables_in_parallel);
+  const share = async (target: Connection, item: T) => {
+    await crew.share(target, connections);
+    await run(target, item);
+  };
+  await onConnections(crew, items, { run: share, connections }, signal);
 }
 
 /** The same, one after another. */

@@ -5,7 +5,7 @@ import type { ObjectLine } from '../mirror/object.ts';
 import { applicationName, type MirrorWork } from '../mirror/work.ts';
 import { type Definition, readDefinitions } from '../peers/begun-tables.ts';
 import { holdToken } from '../peers/checkpoint.ts';
-import { connectPeer } from '../peers/connect.ts';
+import { connectSides } from '../peers/connect.ts';
 import { ensureDdlCapture } from '../peers/ddl-capture.ts';
 import { cannotTake } from '../peers/ddl-fit.ts';
 import { planInput, readSourceSchema, readTargetFacts } from '../peers/ddl-input.ts';
@@ -44,8 +44,8 @@ import { during, readTrees } from './trees.ts';
  */
 export async function prepareTarget(given: SnapshotDeps, signal: AbortSignal): Promise<void> {
   const use = { application: applicationName('prepare', given.work) };
-  await using source = await connectPeer(given.work.source, use, signal);
-  await using target = await connectPeer(given.work.target, use, signal);
+  await using sides = await connectSides(given.work, use, signal);
+  const { source, target } = sides;
   const { work, now } = await lookBefore(given, { source, target });
   const deps = { ...given, work };
   try {

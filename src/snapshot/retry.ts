@@ -29,9 +29,10 @@ export async function retryObjects(
 ): Promise<void> {
   const { work } = deps;
   const use = { application: applicationName('objects', work) };
-  await using source = await connectPeer(work.source, use, signal);
   await using target = await connectPeer(work.target, use, signal);
   await endLeftovers(target, work, ['finish', 'objects']);
+  // After that: where both are one database, it would be taken for one of them.
+  await using source = await connectPeer(work.source, use, signal);
   const planned: PlannedObject[] = [];
   for await (const some of planEach(await lookAtAll(source, target, work)))
     planned.push(...some.filter(({ line }) => wanted.has(objectKey(line))));
@@ -42,7 +43,7 @@ export async function retryObjects(
     .map(([, object]) => object);
   const reason = 'it is not on the source any more';
   await deps.report.objects(gone.map((object) => ({ ...object, state: 'left_out', reason })));
-  await using crew = new Crew(work);
+  await using crew = new Crew(work, 'finish');
   const run = new ObjectRun(deps, crew, compareToken);
   // Somebody may have done what the ledger asked for.
   await run.begin(planned.map((object) => ({ ...object, quiet: false })));

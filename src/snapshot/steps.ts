@@ -10,6 +10,7 @@ import type { Connection } from '../pg/client.ts';
 import { join, type Sql } from '../pg/sql.ts';
 import type { SnapshotDeps } from './deps.ts';
 import { inWords, throwTrouble } from './objects.ts';
+import { Crew, inParallel } from './parallel.ts';
 import { during } from './trees.ts';
 
 /** Something to make: of the mirror's tables, which must succeed, or an object of the database, which may fail. */
@@ -42,15 +43,53 @@ export async function makeBefore(
 ): Promise<ReadonlySet<string>> {
   const early = database.objects.filter(({ line }) => line.stage === 'before');
   await deps.report.objects(early.map(({ line }) => line));
-  const items = ordered(steps, database);
   const failed = new Map<string, ObjectLine>();
   const troubles: SluiceError[] = [];
-  for (let at = 0; at < items.length; at += stepsPerTransaction) {
-    throwIfStopped(signal);
-    await makeSome(deps, target, { items: items.slice(at, at + stepsPerTransaction), failed, troubles });
+  const make = (connection: Connection, items: readonly Item[]) =>
+    makeSome(deps, connection, { items, failed, troubles });
+  await using crew = new Crew(deps.work, 'prepare');
+  for (const { items, alone } of groupsOf(ordered(steps, database), database)) {
+    const chunks = chunksOf(items);
+    if (alone && chunks.length > 1) await inParallel(crew, chunks, make, signal);
+    else
+      for (const chunk of chunks) {
+        throwIfStopped(signal);
+        await make(target, chunk);
+      }
   }
   if (troubles[0] !== undefined) throw troubles[0];
   return new Set(failed.keys());
+}
+
+function chunksOf(items: readonly Item[]): readonly (readonly Item[])[] {
+  const chunks: (readonly Item[])[] = [];
+  for (let at = 0; at < items.length; at += stepsPerTransaction) chunks.push(items.slice(at, at + stepsPerTransaction));
+  return chunks;
+}
+
+/**
+ * Cuts what is in order where something may have to wait for what is before it. In a group that is `alone` are tables that need
+ * nothing of it and have neither parents nor children, so that no two sessions that make them lock the same.
+ */
+function groupsOf(
+  items: readonly Item[],
+  { needsOf }: Pick<DatabasePlan, 'needsOf'>,
+): readonly { readonly items: readonly Item[]; readonly alone: boolean }[] {
+  const family = new Set(items.flatMap(({ id, after }) => (after.length === 0 ? [] : [id, ...after])));
+  const groups: { items: Item[]; alone: boolean }[] = [];
+  const ids = new Set<string>();
+  for (const item of items) {
+    const alone = !item.mayFail && item.id.startsWith('pg_class:') && !family.has(item.id);
+    const last = groups.at(-1);
+    const needs = alone && [...needsOf(item.id)].some((id) => ids.has(id));
+    if (last?.alone === alone && !needs) last.items.push(item);
+    else {
+      groups.push({ items: [item], alone });
+      ids.clear();
+    }
+    ids.add(item.id);
+  }
+  return groups;
 }
 
 const none: readonly never[] = [];

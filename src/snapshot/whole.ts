@@ -83,7 +83,7 @@ export async function planOthers(
 }
 
 /** The tables of a slice with all that belongs to them on the source; what was dropped meanwhile is left out. */
-export async function readSlice({ source }: Pick<Whole, 'source'>, { tables }: Slice): Promise<SourceObjects> {
+async function readSlice({ source }: Pick<Whole, 'source'>, { tables }: Slice): Promise<SourceObjects> {
   const roots = await inspectTables(
     source,
     tables.map(({ from }) => from),
@@ -145,14 +145,39 @@ export async function* planEach(whole: Whole): AsyncGenerator<readonly PlannedOb
   const { objects, renames } = await planOthers(whole);
   const known = new Set(objects.map(({ line }) => objectKey(line)));
   let place = 0;
-  for (const slice of whole.slices) {
-    const theirs = await readSlice(whole, slice);
+  for await (const theirs of readSlices(whole)) {
     const { planned, there } = await planSlice(whole, theirs, { renames });
     const own = planned.filter(({ line }) => !known.has(objectKey(line)));
     yield [...missingTables(theirs.trees, there), ...inTurns(own, place)];
     place += planned.length;
   }
   yield objects;
+}
+
+/** All slices of the source as they are when they are read: the next one while something is done about the one before. */
+export async function* readSlices(whole: Pick<Whole, 'source' | 'slices'>): AsyncGenerator<SourceObjects> {
+  const read = async (at: number) => {
+    const slice = whole.slices[at];
+    return slice === undefined ? null : await readSlice(whole, slice);
+  };
+  const ahead = (at: number) => {
+    const reading = read(at);
+    // Its failure is met where it is waited for.
+    reading.catch(() => undefined);
+    return reading;
+  };
+  let next = ahead(0);
+  try {
+    for (let at = 1; ; at++) {
+      const theirs = await next;
+      if (theirs === null) return;
+      next = ahead(at);
+      yield theirs;
+    }
+  } finally {
+    // The connection is free again when this ends.
+    await next.catch(() => undefined);
+  }
 }
 
 /** Their turns among those of all slices. */

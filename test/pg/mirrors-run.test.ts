@@ -47,6 +47,32 @@ test.each([
   },
 );
 
+test('a mirror within one database copies, makes all that belongs to its tables, follows, and tries again what failed', async () => {
+  await using only = await testDatabase(18);
+  await using it = await running(only, only);
+  await only.exec(`create schema a; create schema b; create table a.t (id int primary key, x text check (x <> 'never'));
+    create index t_by_x on a.t (x); insert into a.t select n, n::text from generate_series(1, 500) n;
+    create function b.barred() returns event_trigger language plpgsql as $$ begin raise 'not now'; end $$`);
+  await only.exec(
+    "create event trigger bar on ddl_command_start when tag in ('CREATE INDEX') execute function b.barred()",
+  );
+  await it.world.say('create mirror inside from src to dst with table mapping (a.t:b.t)');
+  await until('it follows', async () => (await it.status()) === 'running');
+  await only.exec('drop event trigger bar');
+  await it.world.say('alter mirror inside retry');
+  await until('the index is made', async () => {
+    const [row] = await only.exec<{ n: number }>("select count(*)::int as n from pg_indexes where schemaname = 'b'");
+    return row?.n === 2;
+  });
+  await only.exec("insert into a.t values (0, 'new'); delete from a.t where id = 7");
+  await until('changes arrive', async () => {
+    const [row] = await only.exec<{ same: boolean }>(
+      'select (select json_agg(t order by id)::text from a.t) = (select json_agg(t order by id)::text from b.t) as same',
+    );
+    return row?.same === true;
+  });
+});
+
 test('a copy-only mirror completes with rows and sequences, without slot or publication', async () => {
   await using source = await testDatabase(18);
   await using target = await testDatabase(18);

@@ -304,3 +304,26 @@ test('a table that cannot be made is named with the server’s own answer', asyn
     message: expect.stringContaining('cannot make table public.taken on the target'),
   });
 });
+
+test('many tables are made side by side: what needs another comes after it, and one that cannot be made keeps no other away', async () => {
+  const lone = Array.from({ length: 160 }, (_, i) => `create table t${i} (id int primary key, c colour, r r${i % 3})`);
+  await using w = await sides(`create type colour as enum ('red', 'green');
+    create table r0 (a int); create table r1 (a int); create table r2 (a r1); ${lone.join(';')};
+    create table mother (id int); create table heir (more int) inherits (mother);
+    create table p (id int) partition by list (id); create table p1 partition of p for values in (1)`);
+  const names = [...lone.map((_, i) => `t${i}`), 'p', 'heir', 'mother', 'r2', 'r0', 'r1'];
+  const tables = names.map((name) => table(name));
+  await w.to.exec(`create function bars() returns event_trigger language plpgsql as $$ begin
+      if exists (select from pg_event_trigger_ddl_commands() where object_identity = 'public.t97') then
+        raise 'not that one' using errcode = 'insufficient_privilege'; end if; end $$;
+    create event trigger bars on ddl_command_end when tag in ('CREATE TABLE') execute function bars()`);
+  await expect(prepare(w, tables)).rejects.toMatchObject({
+    sqlstate: '42501',
+    message: expect.stringContaining('cannot make table public.t97 on the target'),
+  });
+  const made = async () => (await w.to.exec<{ name: string }>(tablesOf)).map(({ name }) => name);
+  expect(await made()).toEqual([...names, 'p1'].filter((name) => name !== 't97').toSorted());
+  await w.to.exec('drop event trigger bars');
+  await prepare(w, tables);
+  expect(await made()).toEqual([...names, 'p1'].toSorted());
+});
