@@ -128,19 +128,27 @@ export const sluiceFollow: Contestant = {
   move: (race) => sluice(race, '', 'running'),
 };
 
-export const dumpAndRestore: Contestant = {
-  id: 'dump',
-  name: 'pg_dump -Fd -j2 + pg_restore -j2',
-  missing: isInstalled('pg_dump') && isInstalled('pg_restore') ? undefined : 'pg_dump or pg_restore is not installed',
-  move: (race) => {
-    const folder = join(race.scratch, 'dump');
-    rmSync(folder, { recursive: true, force: true });
-    return timed(async () => {
-      await runOrFail('pg_dump', ['-Fd', '-j2', '-Z0', '-f', folder, '-d', race.source.url]);
-      await runOrFail('pg_restore', ['-j2', '-d', race.target.url, folder]);
-    });
-  },
-};
+/** @param more options of pg_dump */
+function dumping(id: string, name: string, more: readonly string[]): Contestant {
+  return {
+    ...{ id, name },
+    missing: isInstalled('pg_dump') && isInstalled('pg_restore') ? undefined : 'pg_dump or pg_restore is not installed',
+    move: (race) => {
+      const folder = join(race.scratch, 'dump');
+      rmSync(folder, { recursive: true, force: true });
+      return timed(async () => {
+        await runOrFail('pg_dump', ['-Fd', '-j2', ...more, '-f', folder, '-d', race.source.url]);
+        await runOrFail('pg_restore', ['-j2', '-d', race.target.url, folder]);
+      });
+    },
+  };
+}
+
+/** As people type it; its files are compressed. */
+export const dumpAndRestore = dumping('dump', 'pg_dump -Fd -j2 + pg_restore -j2', []);
+
+/** As who knows that the files are read again at once. */
+export const plainDump = dumping('plain-dump', 'pg_dump -Fd -j2 -Z0 + pg_restore -j2', ['-Z0']);
 
 export const pgcopydb: Contestant = {
   id: 'pgcopydb',

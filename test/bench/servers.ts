@@ -86,8 +86,15 @@ export interface Database extends AsyncDisposable {
   readonly connection: Connection;
 }
 
-/** A fresh database and a connection to it; dropped at the end. */
-export async function freshDatabase(server: EmbeddedPostgres, name: string): Promise<Database> {
+let kept = 0;
+
+/** A fresh database and a connection to it; dropped at the end, or with its server: then under a name that nobody else has. */
+export async function freshDatabase(
+  server: EmbeddedPostgres,
+  prefix: string,
+  { keep = false }: { readonly keep?: boolean } = {},
+): Promise<Database> {
+  const name = keep ? `${prefix}_${++kept}` : prefix;
   const admin = async (...statements: readonly Sql[]) => {
     await using connection = await Connection.open(server.config());
     for (const statement of statements) await connection.run(statement);
@@ -101,6 +108,7 @@ export async function freshDatabase(server: EmbeddedPostgres, name: string): Pro
     connection,
     async [Symbol.asyncDispose]() {
       await connection.close();
+      if (keep) return;
       await admin(
         sql`select pg_terminate_backend(active_pid, 10000) from pg_replication_slots where database = ${name} and active`,
         sql`select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = ${name}`,
