@@ -156,19 +156,18 @@ export class CopyTally {
     this.#limits = limits;
   }
 
-  /** How many of the workers are at work from now on: what each of them brings is another thing then. */
+  /** How many of the workers are at work from now on. */
   workers(atWork: number): void {
-    if (atWork === this.#atWork) return;
-    if (this.#atWork !== null) {
-      for (const { speed } of this.#tables.values()) speed.doubt();
-      this.#small.doubt();
-      this.#samples = this.#samples.slice(-1);
-    }
     this.#atWork = atWork;
   }
 
-  get #workers(): number {
-    return Math.min(this.#limits.workers, this.#atWork ?? this.#limits.workers);
+  get #working(): number {
+    return Math.max(1, Math.min(this.#limits.workers, this.#atWork ?? this.#limits.workers));
+  }
+
+  /** What a second of one that is at work is worth in seconds of all: fewer on the same cores are each as much faster. */
+  get #share(): number {
+    return this.#limits.workers / this.#working;
   }
 
   /** A table that is to be copied, or anew. */
@@ -265,7 +264,7 @@ export class CopyTally {
     const active = left.filter(({ state }) => state.copying.size > 0);
     return {
       seconds: (at - this.#beganAt) / 1_000,
-      secondsKept: left.reduce((sum, each) => sum + each.kept, 0) / this.#workers,
+      secondsKept: left.reduce((sum, each) => sum + each.kept, 0) / this.#limits.workers,
       rows: this.#rows,
       rowsTotal: this.#rows + Math.round(left.reduce((sum, each) => sum + each.rows, 0)),
       bytes: this.#bytes,
@@ -275,7 +274,7 @@ export class CopyTally {
       finishSecondsLeft: finish.seconds,
       objectsMade: finish.made,
       objectsTotal: finish.total,
-      tables: new Map(active.map((each) => [each.name, tablePace(each, at)])),
+      tables: new Map(active.map((each) => [each.name, tablePace(each, at, this.#share)])),
       parts: new Map(active.map((each) => [each.name, partPaces(each, at)])),
     };
   }
@@ -299,13 +298,13 @@ export class CopyTally {
   ): void {
     const through = Math.max(0, part.through - now.before);
     if (part.bytes > smallBytes) {
-      state.speed.add(now.seconds, through, now.at);
+      state.speed.add(now.seconds * this.#share, through, now.at);
       return;
     }
     // Small tables that travel together are copied when the last of them is: till then they only wait.
     const waited = now.copied && now.before > 0;
     const share = part.bytes > 0 ? through / part.bytes : Number(now.copied);
-    this.#small.add(waited ? 0 : now.seconds, share, now.at);
+    this.#small.add(waited ? 0 : now.seconds * this.#share, share, now.at);
   }
 
   #ratio(state: TableState): number {
@@ -313,7 +312,7 @@ export class CopyTally {
     return done.bytes > 0 ? done.wire / done.bytes : usualRatio;
   }
 
-  /** What is left of a table: seconds of one worker, and what will come. */
+  /** What is left of a table: seconds of one of all workers, and what will come. */
   #left(state: TableState, price: Price | null): TableLeft {
     const { waiting, copying, done, left } = state;
     const open = [...copying.values()].map((part) => Math.max(part.bytes - part.through, part.bytes * 0.01));
@@ -333,7 +332,7 @@ export class CopyTally {
       density === null
         ? left.rows + [...copying.values()].reduce((sum, part) => sum + Math.max(0, part.rows - part.copiedRows), 0)
         : density * bytes;
-    const largest = Math.max(waiting.size > 0 ? left.largest : 0, ...open) * (cost ?? 0);
+    const largest = (Math.max(waiting.size > 0 ? left.largest : 0, ...open) * (cost ?? 0)) / this.#share;
     return { seconds, wire: bytes * ratio, rows, largest: small ? 0 : largest, kept: state.kept * (cost ?? 0) };
   }
 
@@ -346,10 +345,9 @@ export class CopyTally {
   }
 
   #load(left: readonly TableLeft[], now: { readonly bytes: number; readonly pace: Rates }): number {
-    const { partsPerTable, throttle } = this.#limits;
-    const workers = this.#workers;
+    const { workers, partsPerTable, throttle } = this.#limits;
     const all = left.reduce((sum, each) => sum + (each.seconds ?? 0), 0) / workers;
-    const ofOne = Math.min(workers, partsPerTable);
+    const ofOne = Math.min(this.#working, partsPerTable) * this.#share;
     const longest = left.reduce((most, each) => Math.max(most, (each.seconds ?? 0) / ofOne, each.largest), 0);
     const free = Math.max(all, longest);
     if (throttle === null) return free;
@@ -447,12 +445,13 @@ function throughOf(state: TableState, part: PartState, ratio: number): number {
 function tablePace(
   { state, seconds }: { readonly state: TableState; readonly seconds: number | null },
   at: number,
+  share: number,
 ): Pace {
   const parts = [...state.copying.values()].map((part) => partRate(part, at));
   return {
     rowsPerSecond: parts.reduce((sum, part) => sum + part.rowsPerSecond, 0),
     bytesPerSecond: parts.reduce((sum, part) => sum + part.bytesPerSecond, 0),
-    secondsLeft: seconds === null ? null : seconds / Math.max(1, parts.length),
+    secondsLeft: seconds === null ? null : seconds / share / Math.max(1, parts.length),
   };
 }
 

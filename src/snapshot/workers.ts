@@ -61,11 +61,16 @@ async function copyAll(
   snapshot.forget(copy.held.name);
   await copy.held[Symbol.asyncDispose]();
   const pairs = opened.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
-  const working = { ...running, open, lives: () => snapshot.lives, changed: new Set<() => void>() };
+  const working = {
+    ...running,
+    open,
+    lives: () => snapshot.lives,
+    changed: new Set<() => void>(),
+    busy: new Set<number>(),
+  };
   const start = (pair: WorkerPair, place: number) => scope.run((stop) => work(deps, { ...working, pair, place }, stop));
   for (const [place, pair] of pairs.entries()) start(pair, place);
-  await deps.report.workers(pairs.length);
-  await using growing = new Scope(signal);
+  await using growing = new Scope(scope.signal);
   growing.run((stop) => grow(deps, { ...working, start, opened: pairs.length }, stop));
   await scope.join();
 }
@@ -101,7 +106,6 @@ async function grow(
     }
     told = count.wanted;
     wakeAll(changed);
-    await deps.report.workers(told);
   }
 }
 
@@ -164,10 +168,12 @@ interface Working extends Running {
   readonly lives: () => boolean;
   /** Those who wait for another worker to be done with a job. */
   readonly changed: Set<() => void>;
+  /** Places of those who are at a job. */
+  readonly busy: Set<number>;
 }
 
 async function work(deps: SnapshotDeps, working: Working, signal: AbortSignal): Promise<void> {
-  const { queue, state, changed, count, place } = working;
+  const { queue, state, changed, count, place, busy } = working;
   let { pair } = working;
   while (queue.left > 0) {
     throwIfStopped(signal);
@@ -180,6 +186,9 @@ async function work(deps: SnapshotDeps, working: Working, signal: AbortSignal): 
       });
       continue;
     }
+    busy.add(place);
+    // Those who are too many by now are at work until their job is done.
+    await deps.report.workers(Math.max(busy.size, count.wanted));
     try {
       // Another part of it was found rewritten: it has to begin anew.
       if (job.parts.some((part) => state.rewritten.has(showTable(part.mapping.from)))) continue;
@@ -197,6 +206,7 @@ async function work(deps: SnapshotDeps, working: Working, signal: AbortSignal): 
       pair = await copyAgain(deps, { ...working, pair, job, error }, signal);
     } finally {
       queue.done(job);
+      busy.delete(place);
       wakeAll(changed);
     }
   }

@@ -97,6 +97,31 @@ describe('the sessions that a copy opens on its source', () => {
   );
 });
 
+test('a reader more that the source does not let in is told of, and the copy goes on with those that it has', async () => {
+  await using source = await testDatabase(18);
+  await using target = await testDatabase(18);
+  const role = `narrow_${source.database}`;
+  // One that looks after the copy, two that read, and one more.
+  await source.exec(`${fill('a', 24_000)}; create role ${role} login password 'x' connection limit 4;
+    grant select on a to ${role}`);
+  try {
+    await using run = await running({ ...source, user: role, password: 'x' }, target);
+    await run.world.say(`create mirror narrow from src to dst with table mapping (public.a:public.a) with
+      (initial_copy_only = true, snapshot_throttle = '3 MB/s', snapshot_num_rows_per_partition = 2000)`);
+    await until('it is copied', async () => (await run.status()) === 'completed');
+    const notes = await run.world.database.exec<{ message: string }>(
+      "select message from sluice.journal where message like 'the copy goes on with%'",
+    );
+    expect(notes.map(({ message }) => message)).toEqual([
+      expect.stringMatching(/^the copy goes on with 3 workers, as another could not begin: .*too many connections/),
+    ]);
+    expect(await target.exec('select count(*)::int as n from a')).toEqual([{ n: 24_000 }]);
+  } finally {
+    for (const side of [target, source]) await side.exec(`drop owned by ${role}`);
+    await source.exec(`drop role ${role}`);
+  }
+}, 60_000);
+
 test('the log that a slot holds back is told while rows are copied: how much, how fast it grows, and when it will be too much', async () => {
   await using own = await ownServer({ major: 18, settings: { max_slot_wal_keep_size: '512MB' } });
   await using source = await databaseOn(own.server.config(), 18);

@@ -44,6 +44,15 @@ describe('the end that is told after the first minute is within a tenth of the w
       speed: (second) => (second < 30 ? 0.2 + second / 40 : 1),
     },
     'a speed that goes up and down by a tenth': { tables: even, speed: (second) => 1 + 0.1 * Math.sin(second / 20) },
+    'two cores, on which four workers bring no more than two': { tables: even, cores: 2 },
+    'two cores, a huge table and small ones': {
+      tables: [
+        table('huge', 60, 300),
+        ...Array.from({ length: 30 }, (_, n) => table(`t${n}`, 0.5 + n * 0.05, 60 + n * 40)),
+      ],
+      cores: 2,
+    },
+    'cores for all workers, of which two begin': { tables: narrowAndWide, cores: 8, workers: 8, partsPerTable: 8 },
     'a throttle': { tables: [table('large', 3, 300), table('narrow', 1, 80)], throttle: 20 * MB },
     'a throttle, large parts and statistics that tell a third of the rows': {
       tables: [table('large', 3, 300, { rowsTold: 0.3, parts: 12 }), table('narrow', 1, 80)],

@@ -4,6 +4,7 @@ import type { LaterObject } from '../../../src/mirror/finish-tally.ts';
 import type { ObjectLine } from '../../../src/mirror/object.ts';
 import { type Job, makeJobs, type Part } from '../../../src/snapshot/plan.ts';
 import { JobQueue } from '../../../src/snapshot/queue.ts';
+import { WorkerCount } from '../../../src/snapshot/worker-count.ts';
 
 export interface SimulatedTable {
   readonly name: string;
@@ -21,6 +22,8 @@ export interface World {
   readonly tables: readonly SimulatedTable[];
   readonly workers?: number;
   readonly partsPerTable?: number;
+  /** As many workers bring something, more do not; then as many are at work as a copy itself finds right. Without: all are. */
+  readonly cores?: number;
   readonly throttle?: number | null;
   /** Seconds of a worker for a byte of the disk, for a row, for a part. */
   readonly perByte?: number;
@@ -86,6 +89,9 @@ export function simulate(world: World, seed = 1): Simulated {
   const byName = new Map(world.tables.map((table) => [table.name, table]));
   const jobs = makeJobs(world.tables.map(partsOf));
   const queue = new JobQueue(jobs, { tables: workers, partsPerTable });
+  const count = world.cores === undefined ? null : new WorkerCount(workers, 1_000_000);
+  let wanted = count?.wanted ?? workers;
+  if (count !== null) tally.workers(wanted);
   const later = world.tables.flatMap(laterOf);
   tally.later(later, []);
   const ms = (second: number) => 1_000_000 + second * 1_000;
@@ -128,25 +134,27 @@ export function simulate(world: World, seed = 1): Simulated {
   while (queue.left > 0 || busy.some((each) => each !== null)) {
     const active = busy.filter((each) => each !== null).length || 1;
     let allowed = throttle === null ? Number.POSITIVE_INFINITY : (throttle * step) / active;
+    const pace = Math.min(1, (world.cores ?? workers) / active);
     for (let worker = 0; worker < workers; worker++) {
-      let time = step * speed(second);
+      let time = step * speed(second) * pace;
       let budget = allowed;
       while (time > 0 && budget > 0) {
         let mine = busy[worker] ?? null;
         if (mine === null) {
-          const job = queue.take();
+          const job = worker < wanted ? queue.take() : undefined;
           if (job === undefined) break;
           mine = { job, at: 0, share: 0, cost: costOf(job.parts[0]!) };
           busy[worker] = mine;
-          tell(job.parts[0]!, 0, 'copying', second + step - time / speed(second));
+          tell(job.parts[0]!, 0, 'copying', second + step - time / (speed(second) * pace));
         }
         const part = mine.job.parts[mine.at]!;
         const { wire } = truth(part);
         const share = Math.min(1 - mine.share, time / mine.cost, wire > 0 ? budget / wire : 1);
         time -= share * mine.cost;
+        count?.passed(share * wire);
         budget -= share * wire;
         mine.share += share;
-        const at = second + step - Math.max(0, time) / speed(second);
+        const at = second + step - Math.max(0, time) / (speed(second) * pace);
         if (mine.share < 1 - 1e-9) {
           tell(part, mine.share, 'copying', at);
           break;
@@ -169,12 +177,17 @@ export function simulate(world: World, seed = 1): Simulated {
     }
     allowed = 0;
     second += step;
+    if (count !== null) {
+      wanted = count.look(ms(second));
+      tally.workers(Math.max(wanted, busy.filter((each) => each !== null).length));
+    }
     look();
   }
   const total = finish({
     tally,
     later,
-    perByte,
+    // All builders are at work, each as much slower as they are more than the cores.
+    perByte: perByte * Math.max(1, workers / (world.cores ?? workers)),
     build,
     workers,
     random,
