@@ -76,7 +76,10 @@ async function cutSome(
 ): Promise<readonly (readonly Part[])[]> {
   const { source, target } = copy.sides;
   const trees = await readTrees(source, copy.tables);
-  const standing = await inspectTables(target, targetNames(trees), { sizes: false });
+  const [standing, later] = await Promise.all([
+    inspectTables(target, targetNames(trees), { sizes: false }),
+    readLaterObjects(source, trees, deps.work),
+  ]);
   const there = new Map(standing.map((table) => [showTable(table), table]));
   for (const { mapping, root } of trees) {
     const to = there.get(showTable(mapping.to));
@@ -92,7 +95,7 @@ async function cutSome(
   // The stream, which begins here, compares with what the tables were now.
   if (deps.work.slot !== null) await remember(target, deps.work, await shapesNow(source, trees, there));
   analyzed.push(...trees.map(({ root }) => root.leaves.reduce((sum, { bytes }) => sum + bytes, 0)));
-  await deps.report.later(await readLaterObjects(source, trees, deps.work), [...analyzed]);
+  await deps.report.later(later, [...analyzed]);
   const fresh = trees.filter((tree) => !copy.kept.has(showTable(tree.mapping.from)));
   const cuts = await readCuts(deps, { source, held: copy.held, trees: fresh });
   const cut = (tree: TableTree) =>

@@ -260,7 +260,8 @@ export interface Job {
 }
 
 const smallBytes = 256 * 1024;
-const groupBytes = 4 * 1024 * 1024;
+/** Small tables travel together up to that. */
+export const groupBytes = 4 * 1024 * 1024;
 const groupTables = 25;
 
 /**

@@ -14,7 +14,7 @@ import type { SnapshotDeps } from './deps.ts';
 import { flushTarget } from './flush.ts';
 import type { KeptTables } from './kept.ts';
 import { copyLargeObjects } from './large-objects.ts';
-import { makeJobs, type Part, showPart } from './plan.ts';
+import { groupBytes, makeJobs, type Part, showPart } from './plan.ts';
 import { makeAnew } from './prepare.ts';
 import { JobQueue, workerCount } from './queue.ts';
 import { snapshotSituation } from './situation.ts';
@@ -128,7 +128,8 @@ async function copyTables(deps: SnapshotDeps, copy: Copy, signal: AbortSignal): 
   };
   const jobs = makeJobs(left);
   const queue = new JobQueue(jobs, limits);
-  const count = new WorkerCount(workerCount(limits, jobs.length), performance.now());
+  const small = jobs.every(({ bytes }) => bytes <= groupBytes);
+  const count = new WorkerCount(workerCount(limits, jobs.length), performance.now(), small);
   const outstanding = new Map<string, number>();
   for (const parts of left)
     for (const part of parts) {

@@ -22,10 +22,14 @@ export class WorkerCount {
   #before: { readonly wanted: number; readonly rate: number } | null = null;
   #restsUntil = Number.NEGATIVE_INFINITY;
 
-  /** @param most never more than that @param now milliseconds of a clock that never goes back */
-  constructor(most: number, now: number) {
+  /**
+   * @param most never more than that
+   * @param now milliseconds of a clock that never goes back
+   * @param small whether all that there is to copy is small: then round trips take the time, and all are at work from the beginning
+   */
+  constructor(most: number, now: number, small = false) {
     this.#most = most;
-    this.#wanted = Math.min(atFirst, most);
+    this.#wanted = small ? most : Math.min(atFirst, most);
     this.#since = now;
   }
 

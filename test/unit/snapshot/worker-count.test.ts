@@ -53,3 +53,8 @@ test('what cannot be had is not wanted any more', () => {
     expect(count.look(ms)).toBeLessThanOrEqual(3);
   }
 });
+
+test('where all is small, all begin', () => {
+  expect(new WorkerCount(6, 0, true).wanted).toBe(6);
+  expect(new WorkerCount(1, 0, true).wanted).toBe(1);
+});
