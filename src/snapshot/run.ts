@@ -128,7 +128,7 @@ async function copyTables(deps: SnapshotDeps, copy: Copy, signal: AbortSignal): 
   };
   const jobs = makeJobs(left);
   const queue = new JobQueue(jobs, limits);
-  const small = jobs.every(({ bytes }) => bytes <= groupBytes);
+  const small = left.every((parts) => parts.length < 2 && parts.every(({ bytes }) => bytes <= groupBytes));
   const count = new WorkerCount(workerCount(limits, jobs.length), performance.now(), small);
   const outstanding = new Map<string, number>();
   for (const parts of left)

@@ -3,14 +3,15 @@
 const atFirst = 2;
 // Long enough to see through the lumps in which rows come.
 const windowMs = 2_000;
-// What twice as many must bring, or they only take each other's turns: cores, disks, the lock under which a table grows.
+const growth = 1.5;
+// What half as many more must bring, or they only take each other's turns: cores, disks, the lock under which a table grows.
 const leastGain = 1.1;
 // Then it is tried again: what else the servers do has changed.
 const restMs = 60_000;
 
 /**
- * Begins with two and doubles, each time looking whether more bytes pass than before; where they do not, it goes back and tries
- * again a minute later. Sessions on one table's end wait for each other, so that four on two cores are slower than two.
+ * Begins with two and lets half as many more join, each time looking whether more bytes pass than before; where they do not, it goes
+ * back and tries again a minute later. Sessions on one table's end wait for each other, so that four on two cores are slower than two.
  */
 export class WorkerCount {
   #most: number;
@@ -64,7 +65,7 @@ export class WorkerCount {
       this.#restsUntil = now + restMs;
     } else if (this.#wanted < this.#most && now >= this.#restsUntil) {
       this.#before = { wanted: this.#wanted, rate };
-      this.#wanted = Math.min(this.#most, this.#wanted * 2);
+      this.#wanted = Math.min(this.#most, Math.ceil(this.#wanted * growth));
     }
     return this.#wanted;
   }

@@ -56,11 +56,12 @@ async function copyAll(
   };
   // All of them import the snapshot before it is let go.
   const opened = await Promise.allSettled(Array.from({ length: count.wanted }, open));
+  const pairs = opened.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
   const failure = opened.find((each) => each.status === 'rejected');
-  if (failure !== undefined) throw failure.reason;
+  if (failure !== undefined && (pairs.length === 0 || signal.aborted)) throw failure.reason;
+  if (failure !== undefined) await goOnWith(deps, { count, workers: pairs.length, why: failure.reason });
   snapshot.forget(copy.held.name);
   await copy.held[Symbol.asyncDispose]();
-  const pairs = opened.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
   const working = {
     ...running,
     open,
@@ -99,14 +100,22 @@ async function grow(
         opened++;
       } catch (error) {
         if (signal.aborted) return;
-        count.limit(opened);
-        const { message } = toSluiceError(error);
-        await deps.report.note(`the copy goes on with ${opened} workers, as another could not begin: ${message}`);
+        await goOnWith(deps, { count, workers: opened, why: error });
       }
     }
     told = count.wanted;
     wakeAll(changed);
   }
+}
+
+// Sessions that a server does not give are no reason not to copy with those that it gives.
+async function goOnWith(
+  { report }: SnapshotDeps,
+  { count, workers, why }: { readonly count: WorkerCount; readonly workers: number; readonly why: unknown },
+): Promise<void> {
+  count.limit(workers);
+  const some = workers === 1 ? 'one worker' : `${workers} workers`;
+  await report.note(`the copy goes on with ${some}, as another could not begin: ${toSluiceError(why).message}`);
 }
 
 function wakeAll(changed: Set<() => void>): void {

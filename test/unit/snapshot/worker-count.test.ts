@@ -15,15 +15,15 @@ function play(most: number, bytesPerSecond: (workers: number, second: number) =>
 }
 
 test('where each brings as much as the others, all are soon at work', () => {
-  expect(play(4, (workers) => workers * 50, 6)).toEqual([2, 4, 4, 4, 4, 4]);
-  expect(play(12, (workers) => workers * 50, 8)).toEqual([2, 4, 4, 8, 8, 12, 12, 12]);
+  expect(play(4, (workers) => workers * 50, 6)).toEqual([2, 3, 3, 4, 4, 4]);
+  expect(play(12, (workers) => workers * 50, 8)).toEqual([2, 3, 3, 5, 5, 8, 8, 12]);
 });
 
 test('where more bring nothing, two go on, and a minute later it is tried again', () => {
   const seen = play(8, () => 100, 70);
-  expect(seen.slice(0, 5)).toEqual([2, 4, 4, 2, 2]);
+  expect(seen.slice(0, 5)).toEqual([2, 3, 3, 2, 2]);
   expect(seen.filter((workers) => workers > 2)).toHaveLength(4);
-  expect(seen[64]).toBe(4);
+  expect(seen[64]).toBe(3);
 });
 
 test('what came to be worth it later is found', () => {
@@ -33,7 +33,7 @@ test('what came to be worth it later is found', () => {
 });
 
 test('where some more bring more and many do not, it stays in between', () => {
-  expect(play(16, (workers) => Math.min(workers, 4) * 50, 20).at(-1)).toBe(4);
+  expect(play(16, (workers) => Math.min(workers, 4) * 50, 20).at(-1)).toBe(5);
 });
 
 test('nothing that passes is no reason for more to stay', () => {
@@ -45,12 +45,12 @@ test('nothing that passes is no reason for more to stay', () => {
 test('what cannot be had is not wanted any more', () => {
   const count = new WorkerCount(8, 0);
   count.passed(100);
-  expect(count.look(2_000)).toBe(4);
-  count.limit(3);
-  expect(count.wanted).toBe(3);
+  expect(count.look(2_000)).toBe(3);
+  count.limit(2);
+  expect(count.wanted).toBe(2);
   for (let ms = 2_250; ms < 90_000; ms += 250) {
     count.passed(ms);
-    expect(count.look(ms)).toBeLessThanOrEqual(3);
+    expect(count.look(ms)).toBe(2);
   }
 });
 
