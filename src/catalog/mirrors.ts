@@ -382,9 +382,14 @@ export async function writeTrouble(
   });
 }
 
-/** Says that the runner has seen RESUME MIRROR ask. @throws `fenced` */
+/**
+ * Says that what RESUME asked for is being tried. Trouble that waited for a person waits no longer: whoever takes the mirror over, if
+ * this process dies now, tries as well. @throws `fenced`
+ */
 export async function writeRetriesSeen(db: Connection, owned: Owned, seen: bigint): Promise<void> {
-  const { rowCount } = await db.run(sql`update sluice_private.mirrors set retries_seen = ${seen}
+  const { rowCount } = await db.run(sql`update sluice_private.mirrors set retries_seen = ${seen},
+      trouble = case when trouble ->> 'retryAt' is null then pg_catalog.jsonb_set(trouble, '{retryAt}', pg_catalog.to_jsonb(pg_catalog.now()))
+        else trouble end
     where id = ${owned.id} and token = ${owned.token}`);
   if (rowCount === 0) throw lost(owned);
 }

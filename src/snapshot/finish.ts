@@ -98,7 +98,7 @@ async function makeAll(
   signal: AbortSignal,
 ): Promise<void> {
   const { schema } = deps.work.options;
-  await using crew = new Crew(deps.work, 'finish');
+  await using crew = new Crew(deps.work, deps.report.note, { purpose: 'finish' });
   if (schema === 'none') return await analyze(crew, whole, signal);
   const run = new ObjectRun(deps, crew);
   await using beside = new Scope(signal);

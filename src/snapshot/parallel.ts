@@ -1,4 +1,5 @@
 // Work on the target beside the rows, by several connections side by side, each taking the next that is left.
+import { toSluiceError } from '../base/errors.ts';
 import { throwIfStopped } from '../base/retry.ts';
 import { Scope } from '../base/scope.ts';
 import { applicationName, type MirrorWork } from '../mirror/work.ts';
@@ -9,6 +10,7 @@ import { sql } from '../pg/sql.ts';
 // Of the target's memory, for the builds of all sessions together: 5 million short keys are sorted in half of it without a disk.
 const memoryMb = 1024;
 const leastMemoryMb = 256;
+const tooManyConnections = '53300';
 
 /** Connections to the target that go from one task to the next: opening one costs as much as making some tables' indexes. */
 export class Crew implements AsyncDisposable {
@@ -18,11 +20,43 @@ export class Crew implements AsyncDisposable {
   readonly #memory = new WeakMap<Connection, number>();
 
   readonly #purpose: 'prepare' | 'finish';
+  readonly #note: (message: string) => Promise<void>;
+  readonly #lent: Connection | undefined;
+  #isShort = false;
 
-  /** @param purpose see applicationName */
-  constructor(work: MirrorWork, purpose: 'prepare' | 'finish') {
+  /**
+   * @param note told once that the target gives fewer sessions than wanted
+   * @param how `purpose`: see applicationName; `lent`: one that is at work with the others and is not closed with them
+   */
+  constructor(
+    work: MirrorWork,
+    note: (message: string) => Promise<void>,
+    how: { readonly purpose: 'prepare' | 'finish'; readonly lent?: Connection },
+  ) {
     this.work = work;
-    this.#purpose = purpose;
+    this.#note = note;
+    this.#purpose = how.purpose;
+    this.#lent = how.lent;
+    if (how.lent !== undefined) this.#idle.push(how.lent);
+  }
+
+  /** As many as the target gives, at least one. @throws as connectPeer, if there is none */
+  async takeSome(wanted: number, signal: AbortSignal): Promise<readonly Connection[]> {
+    const taken = await Promise.allSettled(Array.from({ length: wanted }, () => this.take(signal)));
+    const there = taken.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
+    const failure = taken.find((each) => each.status === 'rejected');
+    if (failure === undefined) return there;
+    const isFull = toSluiceError(failure.reason).sqlstate === tooManyConnections;
+    if (there.length === 0 || !isFull) {
+      for (const each of there) this.give(each);
+      throw failure.reason;
+    }
+    if (!this.#isShort) {
+      this.#isShort = true;
+      const { message } = toSluiceError(failure.reason);
+      await this.#note(`the target gives ${there.length} of ${wanted} sessions to make objects: ${message}`);
+    }
+    return there;
   }
 
   async take(signal: AbortSignal): Promise<Connection> {
@@ -52,7 +86,8 @@ export class Crew implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.#idle.splice(0).map((target) => target.close()));
+    const own = this.#idle.splice(0).filter((target) => target !== this.#lent);
+    await Promise.all(own.map((target) => target.close()));
   }
 }
 
@@ -90,9 +125,8 @@ async function onConnections<T>(
   if (items.length === 0) return;
   await using scope = new Scope(signal);
   const left = [...items];
-  for (let i = 0; i < Math.min(items.length, how.connections); i++) {
+  for (const target of await crew.takeSome(Math.min(items.length, how.connections), signal)) {
     scope.run(async (stop) => {
-      const target = await crew.take(signal);
       // Another has failed: what this one is at is not waited for.
       const end = () => target.destroy();
       stop.addEventListener('abort', end, { once: true });

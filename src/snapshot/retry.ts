@@ -43,7 +43,7 @@ export async function retryObjects(
     .map(([, object]) => object);
   const reason = 'it is not on the source any more';
   await deps.report.objects(gone.map((object) => ({ ...object, state: 'left_out', reason })));
-  await using crew = new Crew(work, 'finish');
+  await using crew = new Crew(work, deps.report.note, { purpose: 'finish' });
   const run = new ObjectRun(deps, crew, compareToken);
   // Somebody may have done what the ledger asked for.
   await run.begin(planned.map((object) => ({ ...object, quiet: false })));

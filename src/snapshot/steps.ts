@@ -1,5 +1,5 @@
 // Makes what stands before the rows, tables and all that they need in one order; what they do not need may fail.
-import { type SluiceError, toSluiceError } from '../base/errors.ts';
+import { SluiceError, toSluiceError } from '../base/errors.ts';
 import { throwIfStopped } from '../base/retry.ts';
 import { type ObjectLine, type ObjectName, objectKey } from '../mirror/object.ts';
 import { holdToken } from '../peers/checkpoint.ts';
@@ -45,20 +45,54 @@ export async function makeBefore(
   await deps.report.objects(early.map(({ line }) => line));
   const failed = new Map<string, ObjectLine>();
   const troubles: SluiceError[] = [];
-  const make = (connection: Connection, items: readonly Item[]) =>
-    makeSome(deps, connection, { items, failed, troubles });
-  await using crew = new Crew(deps.work, 'prepare');
+  const make = (items: readonly Item[]) => makeSome(deps, target, { items, failed, troubles });
+  await using crew = new Crew(deps.work, deps.report.note, { purpose: 'prepare', lent: target });
   for (const { items, alone } of groupsOf(ordered(steps, database), database)) {
     const chunks = chunksOf(items);
-    if (alone && chunks.length > 1) await inParallel(crew, chunks, make, signal);
-    else
-      for (const chunk of chunks) {
-        throwIfStopped(signal);
-        await make(target, chunk);
-      }
+    for (const chunk of alone && chunks.length > 1 ? await makeBeside(deps, crew, { chunks, signal }) : chunks) {
+      throwIfStopped(signal);
+      await make(chunk);
+    }
   }
-  if (troubles[0] !== undefined) throw troubles[0];
+  throwAll(troubles);
   return new Set(failed.keys());
+}
+
+/**
+ * Makes chunks over several sessions.
+ * @returns chunks that failed, to be made in turn: two sessions may have drawn one name (of an array's type) for tables of their own
+ */
+async function makeBeside(
+  deps: SnapshotDeps,
+  crew: Crew,
+  { chunks, signal }: { readonly chunks: readonly (readonly Item[])[]; readonly signal: AbortSignal },
+): Promise<readonly (readonly Item[])[]> {
+  const again = new Set<readonly Item[]>();
+  const make = async (target: Connection, items: readonly Item[]) => {
+    try {
+      await apply(deps, target, statementsOf(items));
+    } catch (error) {
+      const known = toSluiceError(error);
+      if (target.lost.aborted || known.kind !== 'upstream') throw during('cannot make tables on the target', error);
+      again.add(items);
+      return;
+    }
+    await deps.report.objects(items.flatMap(madeLines));
+  };
+  await inParallel(crew, chunks, make, signal);
+  return chunks.filter((chunk) => again.has(chunk));
+}
+
+// A person sees at once all that there is to mend.
+function throwAll(troubles: readonly SluiceError[]): void {
+  const [first, ...more] = troubles;
+  if (first === undefined) return;
+  if (more.length === 0) throw first;
+  const { kind, message, detail, hint, sqlstate, fields } = first;
+  throw new SluiceError(kind, message, {
+    ...{ hint, sqlstate, fields, cause: first },
+    detail: [detail, ...more.map((each) => each.message)].filter((line) => line !== undefined).join('\n'),
+  });
 }
 
 function chunksOf(items: readonly Item[]): readonly (readonly Item[])[] {
@@ -144,23 +178,17 @@ interface Some {
 }
 
 async function makeSome(deps: SnapshotDeps, target: Connection, { items, failed, troubles }: Some): Promise<void> {
-  const { work, report } = deps;
-  const apply = async (steps: readonly (readonly Sql[])[]) => {
-    await target.transaction(async () => {
-      await holdToken(target, work);
-      await target.run(join(steps.flat(), '; '));
-    });
-  };
+  const { report } = deps;
   const lines: ObjectLine[] = [];
   try {
-    await apply(items.flatMap((item) => item.steps()));
+    await apply(deps, target, statementsOf(items));
     lines.push(...items.flatMap(madeLines));
   } catch (error) {
     const [only] = items;
     if (target.lost.aborted) throw during(`cannot make ${only?.what} on the target`, error);
     // Once more one by one, to say which it is.
     for (const item of items) {
-      const ended = await makeOne(target, { item, failed, troubles }, apply);
+      const ended = await makeOne(deps, target, { item, failed, troubles });
       for (const line of ended) if (line.state === 'failed') failed.set(objectKey(line), line);
       lines.push(...ended);
     }
@@ -171,15 +199,26 @@ async function makeSome(deps: SnapshotDeps, target: Connection, { items, failed,
   }
 }
 
+function statementsOf(items: readonly Item[]): readonly Sql[] {
+  return items.flatMap((item) => item.steps().flat());
+}
+
+async function apply({ work }: SnapshotDeps, target: Connection, statements: readonly Sql[]): Promise<void> {
+  await target.transaction(async () => {
+    await holdToken(target, work);
+    await target.run(join(statements, '; '));
+  });
+}
+
 async function makeOne(
+  deps: SnapshotDeps,
   target: Connection,
   { item, failed, troubles }: Omit<Some, 'items'> & { readonly item: Item },
-  apply: (steps: readonly (readonly Sql[])[]) => Promise<void>,
 ): Promise<readonly ObjectLine[]> {
   const missing = item.needs.map((key) => failed.get(key)).find((line) => line !== undefined);
   if (missing !== undefined) return item.lines.map((line) => gone(line, missing));
   try {
-    for (const step of item.steps()) await apply([step]);
+    for (const step of item.steps()) await apply(deps, target, step);
     return madeLines(item);
   } catch (error) {
     const known = toSluiceError(error);

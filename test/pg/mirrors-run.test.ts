@@ -73,6 +73,32 @@ test('a mirror within one database copies, makes all that belongs to its tables,
   });
 });
 
+test('a target that gives fewer sessions than wanted gets all the same, by those that it gives', async () => {
+  await using source = await testDatabase(18);
+  await using target = await testDatabase(18);
+  const role = `narrow_${target.database}`;
+  await target.exec(`create role ${role} login password 'x' connection limit 3;
+    grant create on database ${target.database} to ${role}; grant create on schema public to ${role}`);
+  try {
+    await using it = await running(source, { ...target, user: role, password: 'x' });
+    const tables = Array.from({ length: 160 }, (_, i) => `create table t${i} (id int primary key, v int unique)`);
+    await source.exec(`${tables.join(';')}; insert into t7 select n, n from generate_series(1, 100) n`);
+    await it.world.say('create mirror tight from src to dst for all tables');
+    await until('it follows', async () => (await it.status()) === 'running');
+    const notes = await it.world.database.exec<{ message: string }>(
+      "select message from sluice.journal where message ~ 'sessions to make objects|goes on with'",
+    );
+    expect(notes.length).toBeGreaterThan(0);
+    for (const { message } of notes) expect(message).toContain('too many connections');
+    const indexes = "select count(*)::int as n from pg_indexes where schemaname = 'public'";
+    expect(await target.exec(indexes)).toEqual([{ n: 320 }]);
+    expect(await target.exec('select count(*)::int as n from t7')).toEqual([{ n: 100 }]);
+    await it.world.say('drop mirror tight');
+  } finally {
+    await target.exec(`drop owned by ${role}; drop role ${role}`);
+  }
+}, 60_000);
+
 test('a copy-only mirror completes with rows and sequences, without slot or publication', async () => {
   await using source = await testDatabase(18);
   await using target = await testDatabase(18);

@@ -119,6 +119,26 @@ test('trouble that passes is tried again by itself and then forgotten', async ()
   expect((await it.world.show('show mirrors'))[0]?.trouble).toBeNull();
 });
 
+test('RESUME that was answered is done by the next process, if this one dies before it is', async () => {
+  await using it = await oneMirror();
+  let tries = 0;
+  const first = it.supervise({
+    prepare: async (_context, signal) => {
+      if (++tries === 1) throw new SluiceError('wrong_state', 'a person is needed');
+      await asleep(signal);
+    },
+  });
+  await until('it has failed', async () => (await it.status()) === 'failed');
+  await it.world.say('resume mirror m');
+  await until('it is tried again', async () => tries === 2);
+  // While it is being tried nobody is waited for.
+  expect((await it.world.show('show mirrors'))[0]).toMatchObject({ status: 'setup', trouble: 'a person is needed' });
+  await first[Symbol.asyncDispose]();
+  it.supervise();
+  await until('it streams', async () => (await it.status()) === 'running');
+  expect((await it.world.show('show mirrors'))[0]?.trouble).toBeNull();
+});
+
 test('the wait for the next try counts from the beginning of the one before', async () => {
   await using it = await oneMirror();
   const began: number[] = [];
