@@ -1,97 +1,50 @@
-// COPY from one server into another: the frames of CopyData go from socket to socket as they come, unread, with back-pressure.
+// COPY from one server into another: the frames of CopyData go from socket to socket unread, with back-pressure.
 import type { Duplex } from 'node:stream';
 import { SluiceError, saidBy, toSluiceError } from '../base/errors.ts';
 import type { Connection } from './client.ts';
+import { copyData, cutFrames, type FrameRun, frameCursor, headerBytes } from './copy-frames.ts';
 import { type Borrower, lendingOf } from './lending.ts';
 import type { Sql } from './sql.ts';
 
-/** Where we are in a server's stream of messages. */
-export interface FrameCursor {
-  /** Bytes of the present header that were seen, 0 to 5. */
-  header: number;
-  /** Type byte of the present message. */
-  code: number;
-  /** Its length as far as read, then the bytes of it still to come. */
-  left: number;
-}
-
-/** Bytes that belong together: whole or cut messages that all are CopyData, or that all are not. */
-export interface FrameRun {
-  readonly copyData: boolean;
-  readonly bytes: Buffer;
-  /** Messages that begin in it. */
-  readonly frames: number;
-}
-
-const copyData = 0x64; // 'd'
 // CopyDone: 'c' and a length that counts itself. https://www.postgresql.org/docs/18/protocol-message-formats.html
 const copyDone = Buffer.from([0x63, 0, 0, 0, 4]);
 
-/** The start of a stream, at a message's first byte. */
-export function frameCursor(): FrameCursor {
-  return { header: 0, code: 0, left: 0 };
-}
-
-/**
- * Cuts a chunk where CopyData begins or ends. A message is a type byte and a length of four bytes that counts itself; it may
- * be cut anywhere by the network, also in its header. https://www.postgresql.org/docs/18/protocol-overview.html
- */
-export function cutFrames(cursor: FrameCursor, chunk: Buffer): readonly FrameRun[] {
-  const runs: FrameRun[] = [];
-  let from = 0;
-  let at = 0;
-  let frames = 0;
-  let inCopy = cursor.code === copyData;
-  while (at < chunk.length) {
-    if (cursor.header === 0) {
-      const code = chunk[at] ?? 0;
-      if ((code === copyData) !== inCopy) {
-        if (at > from) runs.push({ copyData: inCopy, bytes: chunk.subarray(from, at), frames });
-        from = at;
-        frames = 0;
-        inCopy = code === copyData;
-      }
-      cursor.code = code;
-      frames++;
-    }
-    at = readHeader(cursor, chunk, at);
-    if (cursor.header < 5) break;
-    const taken = Math.min(cursor.left, chunk.length - at);
-    cursor.left -= taken;
-    at += taken;
-    if (cursor.left === 0) cursor.header = 0;
-  }
-  if (at > from) runs.push({ copyData: inCopy, bytes: chunk.subarray(from, at), frames });
-  return runs;
-}
-
-function readHeader(cursor: FrameCursor, chunk: Buffer, start: number): number {
-  if (cursor.header === 0 && start + 5 <= chunk.length) {
-    cursor.left = chunk.readUInt32BE(start + 1) - 4;
-    cursor.header = 5;
-    return start + 5;
-  }
-  let at = start;
-  while (cursor.header < 5 && at < chunk.length) {
-    const byte = chunk[at++] ?? 0;
-    cursor.left = cursor.header <= 1 ? (cursor.header === 0 ? 0 : byte) : cursor.left * 256 + byte;
-    cursor.header++;
-    if (cursor.header === 5) cursor.left -= 4;
-  }
-  return at;
-}
-
-export interface CopyRelay {
-  readonly source: Connection;
-  /** `copy (…) to stdout …`; a statement of the simple protocol, so without parameters. */
+/** Rows out of one statement into another; both of the simple protocol, so without parameters. */
+export interface CopyStep {
+  /** `copy (…) to stdout …` */
   readonly sourceSql: Sql;
-  readonly target: Connection;
   /** `copy … from stdin …` */
   readonly targetSql: Sql;
-  /** Called as bytes pass: bytes and messages since the last call. A message is a row, give or take one. */
-  readonly onBytes?: (bytes: number, messages: number) => void;
+}
+
+/** What a step brought. */
+export interface Copied {
+  /** That the target took. */
+  readonly rows: number;
+  /** That passed. */
+  readonly bytes: number;
+}
+
+interface Relay {
+  readonly source: Connection;
+  readonly target: Connection;
   /** Asked as bytes pass; while what it gives is not settled, no more are read. */
   readonly pace?: ((bytes: number) => Promise<void> | undefined) | undefined;
+}
+
+export interface CopyRelay extends Relay, CopyStep {
+  /** Called as bytes pass: bytes and messages since the last call. A message is a row, give or take one. */
+  readonly onBytes?: (bytes: number, messages: number) => void;
+}
+
+export interface CopiesRelay extends Relay {
+  readonly steps: readonly CopyStep[];
+  /** As for one, with the step's place. */
+  readonly onBytes?: (step: number, bytes: number, messages: number) => void;
+  /** Told when all rows of a step have passed. */
+  readonly onPassed?: (step: number) => void;
+  /** Told before it throws: the first step that is not done. */
+  readonly onFailure?: (step: number) => void;
 }
 
 // A target's socket may hold that much before the source has to wait; nothing of what the source's socket lends, which reads into
@@ -104,10 +57,23 @@ const mostBuffered = 512 * 1024;
  * message for it. The first error is thrown, a server's own with all its fields.
  * @throws `upstream`, `connection_lost`, `stopped`, `conflict` if the target took other than what the source sent
  */
-export async function relayCopy(relay: CopyRelay, signal?: AbortSignal): Promise<{ rows: number; bytes: number }> {
-  for (const statement of [relay.sourceSql, relay.targetSql]) {
+export async function relayCopy(relay: CopyRelay, signal?: AbortSignal): Promise<Copied> {
+  const { onBytes, ...rest } = relay;
+  const told = onBytes === undefined ? {} : { onBytes: (_: number, ...more: [number, number]) => onBytes(...more) };
+  const [copied] = await relayCopies({ ...rest, ...told, steps: [relay] }, signal);
+  return copied ?? { rows: 0, bytes: 0 };
+}
+
+/**
+ * Several, one after another and as one: each server gets all of its statements at once, so that between two of them nobody waits
+ * for an answer. Inside a transaction of each side; what holds for one holds for all.
+ * @throws as `relayCopy`
+ */
+export async function relayCopies(relay: CopiesRelay, signal?: AbortSignal): Promise<readonly Copied[]> {
+  for (const statement of relay.steps.flatMap((step) => [step.sourceSql, step.targetSql])) {
     if (statement.values.length > 0) throw new SluiceError('internal', 'COPY takes no parameters');
   }
+  if (relay.steps.length === 0) return [];
   if (signal?.aborted) throw new SluiceError('stopped', 'stopped', { cause: signal.reason });
   let abort = () => {};
   try {
@@ -126,7 +92,7 @@ export async function relayCopy(relay: CopyRelay, signal?: AbortSignal): Promise
 }
 
 interface Outcome {
-  resolve(result: { rows: number; bytes: number }): void;
+  resolve(result: readonly Copied[]): void;
   reject(error: SluiceError): void;
 }
 
@@ -136,9 +102,12 @@ interface RawConnection {
   query(text: string): void;
 }
 
-function startRelay(relay: CopyRelay, outcome: Outcome): void {
-  let sent: number | undefined;
-  let bytes = 0;
+function startRelay(relay: CopiesRelay, outcome: Outcome): void {
+  const { steps } = relay;
+  const bytes = steps.map(() => 0);
+  /** Rows of the steps that are through. */
+  const sent: number[] = [];
+  let taken = 0;
   let from: Duplex | undefined;
   let to: Duplex | undefined;
   let mostWaiting = mostBuffered;
@@ -149,51 +118,87 @@ function startRelay(relay: CopyRelay, outcome: Outcome): void {
   const written = () => {
     if (to?.writableLength === 0) gate.resume();
   };
+  let isOver = false;
+  const reject = (at: number, error: SluiceError) => {
+    if (!isOver) relay.onFailure?.(Math.min(at, steps.length - 1));
+    isOver = true;
+    outcome.reject(error);
+  };
+  const wrong = (at: number, why: string) => reject(at, new SluiceError('internal', why));
 
-  const target = new CopyQuery(relay.targetSql.text, 'target', {
+  const target = new CopyQuery(textOf(steps.map(({ targetSql }) => targetSql)), 'target', {
     submitted: () => {},
     // Only now are rows read: the target may be waiting for a lock.
     copyIn: (stream) => {
       to = stream;
       gate.resume();
     },
-    completed: (rows) => {
-      if (to === undefined) outcome.reject(new SluiceError('internal', 'the target statement is not COPY FROM STDIN'));
-      else if (rows === sent) outcome.resolve({ rows, bytes });
-      else
-        outcome.reject(
-          new SluiceError('conflict', `the source sent ${sent} rows and the target kept ${rows}`, {
-            hint: 'A trigger or rule of the target table drops rows.',
-          }),
-        );
+    copied: () => {
+      taken++;
     },
-    failed: (error) => outcome.reject(saidBy(error, relay.target.server)),
+    completed: (rows) => {
+      const differs = steps.findIndex((_, step) => rows[step] !== sent[step]);
+      if (to === undefined) wrong(0, 'the target statement is not COPY FROM STDIN');
+      else if (rows.length < steps.length) wrong(rows.length, 'no COPY ran on the target');
+      else if (differs < 0)
+        outcome.resolve(steps.map((_, step) => ({ rows: rows[step] ?? 0, bytes: bytes[step] ?? 0 })));
+      else reject(differs, keptOther(sent[differs] ?? 0, rows[differs] ?? 0));
+    },
+    failed: (error) => reject(taken, saidBy(error, relay.target.server)),
   });
 
-  const source = new CopyQuery(relay.sourceSql.text, 'source', {
+  const source = new CopyQuery(textOf(steps.map(({ sourceSql }) => sourceSql)), 'source', {
     submitted: (stream) => {
       from = stream;
       if (to === undefined) from.pause();
       const lends = divert(stream, source, (run) => {
-        bytes += run.bytes.length;
-        relay.onBytes?.(run.bytes.length, run.frames);
-        to?.write(run.bytes, written);
+        const step = sent.length;
+        bytes[step] = (bytes[step] ?? 0) + run.bytes.length;
+        relay.onBytes?.(step, run.bytes.length, run.frames);
+        if (to !== undefined && run.bytes.length > 0) writeData(to, run.bytes, written);
         if ((to?.writableLength ?? 0) > mostWaiting) gate.pause();
         gate.hold(relay.pace?.(run.bytes.length));
       });
       if (lends) mostWaiting = 0;
     },
-    copyIn: () => outcome.reject(new SluiceError('internal', 'the source statement is not COPY TO STDOUT')),
-    completed: (rows) => {
+    copyIn: () => wrong(sent.length, 'the source statement is not COPY TO STDOUT'),
+    copied: (rows) => {
       // All rows are through: what the server says next must not wait, and the next COPY must find the stream as it wants it.
-      gate.open(mostWaiting > 0);
-      sent = rows;
+      if (sent.push(rows) === steps.length) gate.open(mostWaiting > 0);
       to?.write(copyDone);
+      relay.onPassed?.(sent.length - 1);
     },
-    failed: (error) => outcome.reject(saidBy(error, relay.source.server)),
+    completed: (rows) => {
+      if (rows.length < steps.length) wrong(rows.length, 'no COPY ran on the source');
+    },
+    failed: (error) => reject(sent.length, saidBy(error, relay.source.server)),
   });
   relay.target.client.query(target);
   relay.source.client.query(source);
+}
+
+function textOf(statements: readonly Sql[]): string {
+  return statements.map(({ text }) => text).join('; ');
+}
+
+function keptOther(sent: number, kept: number): SluiceError {
+  return new SluiceError('conflict', `the source sent ${sent} rows and the target kept ${kept}`, {
+    hint: 'A trigger or rule of the target table drops rows.',
+  });
+}
+
+/**
+ * As one message, whose borders mean nothing to COPY: a server takes each by itself, and one of many rows in two thirds of the
+ * time that as many messages of a row take it (without what it does with the rows).
+ */
+function writeData(to: Duplex, bytes: Buffer, written: () => void): void {
+  const header = Buffer.allocUnsafe(headerBytes);
+  header[0] = copyData;
+  header.writeUInt32BE(bytes.length + 4, 1);
+  to.cork();
+  to.write(header);
+  to.write(bytes, written);
+  to.uncork();
 }
 
 /** Two reasons why the source has to wait: the target is full, or the pace is over; it goes on when neither holds. */
@@ -281,17 +286,19 @@ function divert(stream: Duplex, query: CopyQuery, take: (run: FrameRun) => void)
 interface CopyEvents {
   submitted(stream: Duplex): void;
   copyIn(stream: Duplex): void;
-  /** Rows of `COPY n`; called when the server is ready for the next statement, for the source when it said `COPY n`. */
-  completed(rows: number): void;
+  /** Rows of `COPY n`, when a statement is done. */
+  copied(rows: number): void;
+  /** Those of all of them, when the server is ready for the next statement. */
+  completed(rows: readonly number[]): void;
   failed(error: SluiceError): void;
 }
 
-/** One COPY, as pg's client hands it the messages of the server ("submittable"). */
+/** COPY statements, as pg's client hands the messages of the server on ("submittable"). */
 class CopyQuery {
   readonly #text: string;
   readonly #side: 'source' | 'target';
   readonly #events: CopyEvents;
-  #rows: number | undefined;
+  readonly #rows: number[] = [];
   /** What is to be undone on the stream when the query has ended. */
   ended: () => void = () => {};
 
@@ -313,14 +320,13 @@ class CopyQuery {
   handleCommandComplete(message: { readonly text: string }): void {
     const rows = /^COPY (\d+)$/.exec(message.text)?.[1];
     if (rows === undefined) return;
-    this.#rows = Number(rows);
-    if (this.#side === 'source') this.#events.completed(this.#rows);
+    this.#rows.push(Number(rows));
+    this.#events.copied(Number(rows));
   }
 
   handleReadyForQuery(): void {
     this.ended();
-    if (this.#rows === undefined) this.#events.failed(new SluiceError('internal', `no COPY ran on the ${this.#side}`));
-    else if (this.#side === 'target') this.#events.completed(this.#rows);
+    this.#events.completed(this.#rows);
   }
 
   handleError(error: unknown): void {

@@ -2,8 +2,8 @@
 import { expect, test } from 'vitest';
 import { connectPeer } from '../../src/peers/connect.ts';
 import type { Connection } from '../../src/pg/client.ts';
-import { relayCopy } from '../../src/pg/copy.ts';
-import { sql } from '../../src/pg/sql.ts';
+import { relayCopies, relayCopy } from '../../src/pg/copy.ts';
+import { ident, sql } from '../../src/pg/sql.ts';
 import { peerOf } from '../support/peer.ts';
 import { type TestDatabase, testDatabase } from '../support/servers.ts';
 import { until } from '../support/wait.ts';
@@ -58,6 +58,67 @@ test('rows arrive as they are, several times on the same connections, in text an
   }
   expect(await w.source.query(sql`select 1 as one`)).toEqual([{ one: 1 }]);
 });
+
+const three =
+  'create table a (id int primary key, v text); create table b (like a including all); create table c (like a including all)';
+const stepOf = (name: string) => ({
+  sourceSql: sql`copy ${ident(name)} to stdout`,
+  targetSql: sql`copy ${ident(name)} from stdin`,
+});
+
+test('several tables pass as one, each with its rows, an empty one among them', async () => {
+  await using w = await world(three);
+  await w.from.exec(
+    `insert into a select i, repeat('x', 300) from generate_series(1, 20000) i; insert into c values (1, 'one')`,
+  );
+  const { source, target } = w;
+  const told: number[] = [];
+  const seen = [0, 0, 0];
+  const copied = await relayCopies({
+    ...{ source, target, steps: ['a', 'b', 'c'].map(stepOf) },
+    onBytes: (step, bytes) => {
+      seen[step] = (seen[step] ?? 0) + bytes;
+    },
+    onPassed: (step) => told.push(step),
+  });
+  expect(copied.map(({ rows }) => rows)).toEqual([20_000, 0, 1]);
+  expect(copied.map(({ bytes }) => bytes)).toEqual(seen);
+  expect(told).toEqual([0, 1, 2]);
+  const sums = 'select (select count(*)::int from a) as a, (select count(*)::int from b) as b, (select v from c) as c';
+  expect(await w.to.exec(sums)).toEqual([{ a: 20_000, b: 0, c: 'one' }]);
+  expect(await source.query(sql`select 1 as one`)).toEqual([{ one: 1 }]);
+});
+
+test.each([
+  { who: 'the source', spoil: (w: World) => w.from.exec('drop table b'), step: 1 },
+  { who: 'the target, before its rows', spoil: (w: World) => w.to.exec('drop table b'), step: 1 },
+  { who: 'the target, among its rows', spoil: (w: World) => w.to.exec("insert into c values (3, 'there')"), step: 2 },
+  { who: 'a trigger that drops rows', spoil: (w: World) => w.to.exec(dropping('b')), step: 1 },
+])('of several tables the one that $who refuses is named, and nothing of them stays', async ({ spoil, step }) => {
+  await using w = await world(three);
+  for (const name of ['a', 'b', 'c'])
+    await w.from.exec(`insert into ${name} select i, 'x' from generate_series(1, 5) i`);
+  await spoil(w);
+  const failed: number[] = [];
+  await w.target.run(sql`begin`);
+  await w.source.run(sql`begin`);
+  const { source, target } = w;
+  const copying = relayCopies({
+    source,
+    target,
+    steps: ['a', 'b', 'c'].map(stepOf),
+    onFailure: (at) => failed.push(at),
+  });
+  await expect(copying).rejects.toThrow();
+  expect(failed).toEqual([step]);
+  expect([source.lost.aborted, target.lost.aborted]).toEqual([true, true]);
+  expect(await w.to.exec('select count(*)::int as n from a')).toEqual([{ n: 0 }]);
+});
+
+function dropping(name: string): string {
+  return `create function nothing() returns trigger language plpgsql as 'begin return null; end';
+    create trigger drops before insert on ${name} for each row execute function nothing()`;
+}
 
 test('bytes that the source’s socket lends are not overwritten while a slow target has not taken them', async () => {
   await using w = await world('create table t (id int, v text)');

@@ -1,7 +1,7 @@
 // Cutting a server's stream into CopyData and all else, with the network cutting it anywhere.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { cutFrames, type FrameRun, frameCursor } from '../../../src/pg/copy.ts';
+import { cutFrames, type FrameRun, frameCursor } from '../../../src/pg/copy-frames.ts';
 
 function message(code: string, body: string): Buffer {
   const bytes = Buffer.from(body);
@@ -22,10 +22,12 @@ const stream = [
   message('Z', 'T'),
 ];
 const whole = Buffer.concat(stream);
-const data = Buffer.concat(stream.filter((each) => each[0] === 0x64));
+const data = Buffer.concat(stream.filter((each) => each[0] === 0x64).map((each) => each.subarray(5)));
 const rest = Buffer.concat(stream.filter((each) => each[0] !== 0x64));
 
-function cut(chunks: readonly Buffer[]) {
+// What is cut is moved within its chunk.
+function cut(pieces: readonly Buffer[]) {
+  const chunks = pieces.map((piece) => Buffer.from(piece));
   const cursor = frameCursor();
   const runs: FrameRun[] = chunks.flatMap((chunk) => [...cutFrames(cursor, chunk)]);
   return {
@@ -69,7 +71,7 @@ test('any messages, cut anywhere, give CopyData and the rest in order', () => {
     }
     chunks.push(bytes.subarray(at));
     const result = cut(chunks);
-    expect(result.data).toEqual(Buffer.concat(all.filter((each) => each[0] === 0x64)));
+    expect(result.data).toEqual(Buffer.concat(all.filter((each) => each[0] === 0x64).map((each) => each.subarray(5))));
     expect(result.rest).toEqual(Buffer.concat(all.filter((each) => each[0] !== 0x64)));
     expect(result.rows).toBe(list.filter(([code]) => code === 'd').length);
   });
