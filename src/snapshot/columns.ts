@@ -11,6 +11,8 @@ export interface CopiedColumns {
   readonly names: readonly string[];
   /** Whether one of them is computed on the source, so that only a query reads it. */
   readonly computed: boolean;
+  /** Those that are read without the blanks that fill them up, if the format is binary. */
+  readonly padded: readonly string[];
   readonly format: 'binary' | 'text';
   /** Enum types among them, as SQL writes them. */
   readonly enums: readonly string[];
@@ -59,7 +61,7 @@ export function copiedColumns(
       hint: 'Make the target table like the source table, or drop it, and RESUME MIRROR.',
     });
   }
-  return { names, computed, format: binary ? 'binary' : 'text', enums: [...enums], naming };
+  return { names, computed, padded: [], format: binary ? 'binary' : 'text', enums: [...enums], naming };
 }
 
 function sameBinaryForm(source: Column, target: Column, versions: Versions): boolean {

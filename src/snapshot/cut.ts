@@ -16,6 +16,7 @@ import { type Leaf, sameTable, showTable, type Table, type TableName } from '../
 import { type CopiedColumns, copiedColumns } from './columns.ts';
 import type { SnapshotDeps } from './deps.ts';
 import { type CutPlan, cutPlan, type KeptTables, tablePrint } from './kept.ts';
+import { maybePadded, mostlyPadded } from './padding.ts';
 import { cutTable, type KeyCut, type KeyOrder, keyWishes, type Part, partsOf } from './plan.ts';
 import { shapesNow } from './shapes.ts';
 import type { HeldSnapshot } from './slot.ts';
@@ -85,11 +86,10 @@ async function cutSome(
     const to = there.get(showTable(mapping.to));
     // Without columns, a table that was dropped on the target meanwhile is reported column by column.
     const table: Table = to ?? { ...root, ...mapping.to, columns: [] };
-    const sides = [
-      { table: root, version: versions.source },
-      { table, version: versions.target },
-    ] as const;
-    columns.set(showTable(mapping.from), shared.of(copiedColumns(mapping, ...sides)));
+    const from = { table: root, version: versions.source };
+    const copied = copiedColumns(mapping, from, { table, version: versions.target });
+    const padded = await mostlyPadded(source, root, maybePadded(from, copied));
+    columns.set(showTable(mapping.from), shared.of({ ...copied, padded }));
     if (mapping.where !== null) await checkWhere(source, mapping, mapping.where);
   }
   // The stream, which begins here, compares with what the tables were now.

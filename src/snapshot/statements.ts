@@ -1,7 +1,7 @@
 // The statements of a part: COPY out of the source, COPY into the target, and the count for rows without columns. Pure.
 import { mirroredRows, rowPredicate } from '../mirror/selection.ts';
 import type { MirroredTable } from '../mirror/work.ts';
-import { ident, names, type Sql, sql } from '../pg/sql.ts';
+import { ident, join, names, type Sql, sql } from '../pg/sql.ts';
 import type { Column, TableName } from '../pg/table.ts';
 import type { CopiedColumns } from './columns.ts';
 import { keyIsNull, type Part, rangeCondition } from './plan.ts';
@@ -15,10 +15,10 @@ export function copyOut(part: Part, columns: CopiedColumns): Sql {
   const table = ident(part.from.schema, part.from.name);
   const whole = part.range.kind === 'whole' && part.mapping.where === null;
   // Without a query the server need not plan and project.
-  if (whole && part.only && !columns.computed) {
+  if (whole && part.only && !columns.computed && columns.padded.length === 0) {
     return sql`copy ${table} (${names(columns.names)}) to stdout${options(columns.format)}`;
   }
-  return sql`copy (select ${names(columns.names)} from ${rowsOf(part)}) to stdout${options(columns.format)}`;
+  return sql`copy (select ${values(columns)} from ${rowsOf(part)}) to stdout${options(columns.format)}`;
 }
 
 /**
@@ -31,7 +31,15 @@ export function copyOutSome(
 ): Sql {
   const { mapping, only, condition } = table;
   const rows = mirroredRows(mapping, { from: mapping.from, only }, condition);
-  return sql`copy (select ${names(columns.names)} from ${rows}) to stdout${options(columns.format)}`;
+  return sql`copy (select ${values(columns)} from ${rows}) to stdout${options(columns.format)}`;
+}
+
+// As bytes, which in binary form are those of the text.
+function values({ names: all, padded }: CopiedColumns): Sql {
+  if (padded.length === 0) return names(all);
+  const trimmed = (name: string) =>
+    sql`pg_catalog.rtrim(pg_catalog.bpcharsend(${ident(name)}), pg_catalog.decode('20', 'hex'))`;
+  return join(all.map((name) => (padded.includes(name) ? trimmed(name) : ident(name))));
 }
 
 export function copyIn(part: Pick<Part, 'into'>, columns: CopiedColumns): Sql {

@@ -54,7 +54,7 @@ test('a table that has changed meanwhile is refused with every difference', () =
 });
 
 test('COPY names its columns, reads a table alone, and gives a filter the tableâ€™s own name', () => {
-  const columns = { names: ['a', 'B"'], computed: false, format: 'binary', enums: [], naming: [] } as const;
+  const columns = { names: ['a', 'B"'], computed: false, padded: [], format: 'binary', enums: [], naming: [] } as const;
   const source = aTable({ leaves: [aLeaf({ name: 'p1' })] });
   const part = (more: Partial<typeof mapping> | { where: string }): Part => {
     const [first] = cutTable(
@@ -66,6 +66,9 @@ test('COPY names its columns, reads a table alone, and gives a filter the tableâ
   expect(copyOut(part({}), columns).text).toBe(`copy "s"."p1" ("a", "B""") to stdout (format binary)`);
   expect(copyOut(part({ where: 'a > 1 -- no' }), columns).text).toBe(
     `copy (select "a", "B""" from only "s"."p1" as "from" where (a > 1 -- no\n)) to stdout (format binary)`,
+  );
+  expect(copyOut(part({}), { ...columns, padded: ['a'] }).text).toBe(
+    `copy (select pg_catalog.rtrim(pg_catalog.bpcharsend("a"), pg_catalog.decode('20', 'hex')), "B""" from only "s"."p1" as "from") to stdout (format binary)`,
   );
   expect(copyIn(part({}), { ...columns, format: 'text' }).text).toBe(`copy "t"."to" ("a", "B""") from stdin`);
 });
