@@ -62,7 +62,7 @@ const snapshotOptions = {
     type: 'integer',
     min: 1,
     max: maxInteger,
-    default: 250_000,
+    default: 1_000_000,
     doc: 'Rows in one part of a copied table.',
   },
   snapshot_num_partitions_override: {
@@ -76,7 +76,7 @@ const snapshotOptions = {
     min: 1,
     max: 256,
     default: 4,
-    doc: 'Parts of one table that are copied at the same time, at most: two begin, and more join as long as that brings more.',
+    doc: 'Parts of one table that are copied at the same time, at most: one begins, or two where there are several tables, and more join as long as that brings more.',
   },
   snapshot_num_tables_in_parallel: {
     type: 'integer',

@@ -22,6 +22,7 @@ export class JobQueue {
   readonly #waiting = new Map<string, Job[]>();
   readonly #limits: QueueLimits;
   readonly #running = new Map<string, number>();
+  readonly #all: number;
   #left: number;
 
   /** @param jobs in the order in which they are wanted */
@@ -34,6 +35,7 @@ export class JobQueue {
     }
     // The last is taken first.
     for (const [table, list] of this.#waiting) this.#waiting.set(table, list.toReversed());
+    this.#all = jobs.length;
     this.#left = jobs.length;
     this.#limits = limits;
   }
@@ -41,6 +43,13 @@ export class JobQueue {
   /** Jobs that nobody took yet. */
   get left(): number {
     return this.#left;
+  }
+
+  /** The share of all that is still to be done, 0 to 1: those that run are taken for half done. */
+  get shareLeft(): number {
+    let running = 0;
+    for (const jobs of this.#running.values()) running += jobs;
+    return this.#all === 0 ? 0 : (this.#left + running / 2) / this.#all;
   }
 
   /** The first job that the limits let start now, of the table at which the fewest are: on one table they wait for each other. */

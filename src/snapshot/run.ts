@@ -21,7 +21,7 @@ import { snapshotSituation } from './situation.ts';
 import type { Begun, Sides } from './start.ts';
 import { readStorage, type Storage } from './storage.ts';
 import { prepareLoad } from './worker.ts';
-import { WorkerCount } from './worker-count.ts';
+import { type CopySize, WorkerCount } from './worker-count.ts';
 import { runWorkers } from './workers.ts';
 
 /**
@@ -128,8 +128,7 @@ async function copyTables(deps: SnapshotDeps, copy: Copy, signal: AbortSignal): 
   };
   const jobs = makeJobs(left);
   const queue = new JobQueue(jobs, limits);
-  const small = left.every((parts) => parts.length < 2 && parts.every(({ bytes }) => bytes <= groupBytes));
-  const count = new WorkerCount(workerCount(limits, jobs.length), performance.now(), small);
+  const count = new WorkerCount(workerCount(limits, jobs.length), performance.now(), copySize(left));
   const outstanding = new Map<string, number>();
   for (const parts of left)
     for (const part of parts) {
@@ -153,6 +152,11 @@ async function copyTables(deps: SnapshotDeps, copy: Copy, signal: AbortSignal): 
     },
     signal,
   );
+}
+
+function copySize(tables: readonly (readonly Part[])[]): CopySize {
+  const large = tables.flatMap((parts) => parts.filter(({ bytes }) => parts.length > 1 || bytes > groupBytes));
+  return { small: large.length === 0, tables: new Set(large.map(({ into }) => showTable(into))).size };
 }
 
 const isDone = ({ mapping, number }: Part, kept: KeptTables) =>

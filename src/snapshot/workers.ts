@@ -93,7 +93,7 @@ async function grow(
   for (let told = opened; queue.left > 0; ) {
     await pause(lookMs, signal).catch(() => undefined);
     if (signal.aborted) return;
-    if (count.look(performance.now()) === told) continue;
+    if (count.look(performance.now(), queue.shareLeft) === told) continue;
     while (opened < count.wanted && queue.left > 0) {
       try {
         start(await open(), opened);

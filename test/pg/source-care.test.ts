@@ -86,7 +86,7 @@ describe('the sessions that a copy opens on its source', () => {
         if (now !== undefined) seen.push(now);
         return (await run.status()) === 'running';
       };
-      await run.world.say(`create mirror sessions_${readers} from src to dst for all tables with (snapshot_throttle = '3 MB/s',
+      await run.world.say(`create mirror sessions_${readers} from src to dst for all tables with (snapshot_throttle = '2 MB/s',
       snapshot_num_tables_in_parallel = ${tables}, snapshot_max_parallel_workers = ${parts}, snapshot_num_rows_per_partition = 3000)`);
       await until('it is copied', look);
       const copying = seen.filter((each) => each.readers > 0);
@@ -108,12 +108,12 @@ test.each([
     await using target = await testDatabase(18);
     const role = `narrow_${source.database}`;
     // One that looks after the copy, one that holds the snapshot until those have it that read.
-    await source.exec(`${fill('a', 24_000)}; create role ${role} login password 'x' connection limit ${limit};
-      grant select on a to ${role}`);
+    await source.exec(`${fill('a', 12_000)}; ${fill('b', 12_000)}; create role ${role} login password 'x' connection limit ${limit};
+      grant select on a, b to ${role}`);
     try {
       await using run = await running({ ...source, user: role, password: 'x' }, target);
-      await run.world.say(`create mirror narrow from src to dst with table mapping (public.a:public.a) with
-        (initial_copy_only = true, snapshot_throttle = '3 MB/s', snapshot_num_rows_per_partition = 2000)`);
+      await run.world.say(`create mirror narrow from src to dst with table mapping (public.a:public.a, public.b:public.b) with
+        (initial_copy_only = true, snapshot_throttle = '2 MB/s', snapshot_num_rows_per_partition = 2000)`);
       await until('it copies', async () => (await bytesCopied(run)) > MB / 2);
       const { host, port, database } = source;
       const one = () => Connection.open({ host, port, database, user: role, password: 'x' });
@@ -127,7 +127,9 @@ test.each([
           new RegExp(`^the copy goes on with ${workers}, as another could not begin: .*too many connections`),
         ),
       ]);
-      expect(await target.exec('select count(*)::int as n from a')).toEqual([{ n: 24_000 }]);
+      expect(await target.exec('select count(*)::int as n from (table a union all table b) rows')).toEqual([
+        { n: 24_000 },
+      ]);
     } finally {
       for (const side of [target, source]) await side.exec(`drop owned by ${role}`);
       await source.exec(`drop role ${role}`);

@@ -21,7 +21,7 @@ describe('a mirror of tables', () => {
       initial_copy_only: false,
       publication_name: undefined,
       replication_slot_name: undefined,
-      snapshot_num_rows_per_partition: 250_000,
+      snapshot_num_rows_per_partition: 1_000_000,
       snapshot_num_partitions_override: undefined,
       snapshot_max_parallel_workers: 4,
       snapshot_num_tables_in_parallel: 4,

@@ -89,7 +89,7 @@ export function simulate(world: World, seed = 1): Simulated {
   const byName = new Map(world.tables.map((table) => [table.name, table]));
   const jobs = makeJobs(world.tables.map(partsOf));
   const queue = new JobQueue(jobs, { tables: workers, partsPerTable });
-  const count = world.cores === undefined ? null : new WorkerCount(workers, 1_000_000);
+  const count = world.cores === undefined ? null : new WorkerCount(workers, 1_000_000, { small: false, tables: 2 });
   let wanted = count?.wanted ?? workers;
   if (count !== null) tally.workers(wanted);
   const later = world.tables.flatMap(laterOf);
@@ -178,7 +178,7 @@ export function simulate(world: World, seed = 1): Simulated {
     allowed = 0;
     second += step;
     if (count !== null) {
-      wanted = count.look(ms(second));
+      wanted = count.look(ms(second), queue.shareLeft);
       tally.workers(Math.max(wanted, busy.filter((each) => each !== null).length));
     }
     look();
