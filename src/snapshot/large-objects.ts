@@ -20,11 +20,12 @@ import {
 import type { Connection } from '../pg/client.ts';
 import { relayCopy } from '../pg/copy.ts';
 import { formatLsn, type Lsn } from '../pg/lsn.ts';
+import type { WorkerPair } from './copy-parts.ts';
 import type { SnapshotDeps } from './deps.ts';
 import { SharedSnapshot } from './shared.ts';
 import type { HeldSnapshot } from './slot.ts';
 import { during } from './trees.ts';
-import { openWorker, type WorkerPair } from './worker.ts';
+import { openWorker } from './worker.ts';
 
 /** What one transaction brings. */
 interface Batch {

@@ -2,42 +2,16 @@
 import { SluiceError } from '../base/errors.ts';
 import { applicationName, type MirroredTable, type MirrorWork } from '../mirror/work.ts';
 import { endLeftover, finishCopiedTables, holdToken, recordParts } from '../peers/checkpoint.ts';
-import { feedbackRemedy } from '../peers/checks.ts';
 import { connectPeer } from '../peers/connect.ts';
 import { findParts } from '../peers/copied-parts.ts';
 import type { Connection } from '../pg/client.ts';
-import { relayCopy } from '../pg/copy.ts';
-import type { Lsn } from '../pg/lsn.ts';
-import { ident, sql } from '../pg/sql.ts';
+import { sql } from '../pg/sql.ts';
 import { showTable } from '../pg/table.ts';
-import type { CopiedColumns } from './columns.ts';
+import { type CopyState, copyParts, type DonePart, type WorkerPair } from './copy-parts.ts';
 import type { SnapshotDeps } from './deps.ts';
-import { type Job, type Part, showPart } from './plan.ts';
+import type { Job } from './plan.ts';
 import type { SharedSnapshot } from './shared.ts';
-import { copyIn, copyOut, countOut, fillIn } from './statements.ts';
-import { refuseRewritten, type Storage } from './storage.ts';
-import { during } from './trees.ts';
-
-/** How far the copy of the mirror's tables is, shared by its workers. */
-export interface CopyState {
-  /** By showTable of the source's name. */
-  readonly columns: ReadonlyMap<string, CopiedColumns>;
-  /** Parts that are not committed yet, by table. */
-  readonly outstanding: Map<string, number>;
-  /** Where the source's tables lay before the snapshot was taken. */
-  readonly storage: Storage;
-  /** Tables that were rewritten since the snapshot, with what was found out. */
-  readonly rewritten: Map<string, unknown>;
-  /** Of the snapshot. */
-  readonly snapshotLsn: Lsn | null;
-  /** Told of bytes that come through. */
-  readonly passed: (bytes: number) => void;
-}
-
-export interface WorkerPair extends AsyncDisposable {
-  readonly source: Connection;
-  readonly target: Connection;
-}
+import { refuseRewritten } from './storage.ts';
 
 /** Opens the connections and takes part in the snapshot. */
 export async function openWorker(
@@ -101,17 +75,7 @@ export async function copyJob(
   const finished = await readAlone(pair.source, () =>
     pair.target.transaction(async () => {
       await holdToken(pair.target, work);
-      for (const part of job.parts) {
-        try {
-          done.push({ part, ...(await copyPart(deps, pair, { part, state, signal })) });
-        } catch (error) {
-          const what = `table ${showTable(part.mapping.from)}, part ${part.number} (${showPart(part)})`;
-          const columns = state.columns.get(showTable(part.mapping.from));
-          const hint = newLabelHint(columns, error) ?? nameHint(columns, error);
-          // Where it ends the session, the server's own hint is that one may connect again.
-          throw during(what, error, hint, recoveryHint(error));
-        }
-      }
+      done.push(...(await copyParts(deps, pair, { parts: job.parts, state, signal })));
       const read = job.parts.map((part) => part.from);
       await refuseRewritten(pair.source, read, state.storage).catch(async (error: unknown) => {
         if (error instanceof SluiceError && error.kind === 'source_changed') await report.note(error.message);
@@ -164,12 +128,6 @@ export async function wasCopied(
   return true;
 }
 
-interface DonePart {
-  readonly part: Part;
-  readonly rows: number;
-  readonly bytes: number;
-}
-
 interface DoneJob {
   readonly job: Job;
   readonly state: CopyState;
@@ -194,31 +152,6 @@ async function concludeJob(
   for (const table of [...finished, ...late]) await report.finished(table);
 }
 
-// Who only reads is refused as a serialization failure by a standby alone, whose replay would take away rows that it reads.
-function recoveryHint(error: unknown): string | undefined {
-  if (!(error instanceof SluiceError) || error.kind !== 'upstream' || error.sqlstate !== '40001') return undefined;
-  return `The source is a standby, and its primary has removed rows that the copy still reads: it begins again by itself. ${feedbackRemedy}`;
-}
-
-// An enum of the source may have been given a label after the target's was made or looked at.
-function newLabelHint(columns: CopiedColumns | undefined, error: unknown): string | undefined {
-  const invalidText = error instanceof SluiceError && error.sqlstate === '22P02';
-  if (!invalidText || columns === undefined || columns.enums.length === 0) return undefined;
-  const statements = columns.enums.map((type) => `ALTER TYPE ${type} ADD VALUE …;`).join(' ');
-  return `A label that is new on the source must be on the target as well: ${statements} then RESUME MIRROR.`;
-}
-
-// A function, an operator, a relation, another object, a schema.
-const notThere: ReadonlySet<string> = new Set(['42883', '42P01', '42704', '3F000']);
-
-// The value of a regclass is a name, which the target must know by then.
-function nameHint(columns: CopiedColumns | undefined, error: unknown): string | undefined {
-  const unknown = error instanceof SluiceError && notThere.has(error.sqlstate);
-  if (!unknown || columns === undefined || columns.naming.length === 0) return undefined;
-  const which = columns.naming.map((name) => ident(name).text).join(', ');
-  return `Values of ${which} name objects: make on the target what this one names, under that very name, and RESUME MIRROR; or create the mirror anew and exclude the column.`;
-}
-
 // A job holds one part of a large table or the only parts of several, so each table stands for one part.
 function tablesOf(job: Job) {
   return job.parts.map((part) => part.mapping);
@@ -231,57 +164,4 @@ async function finish(target: Connection, work: MirrorWork, tables: ReturnType<t
       work,
       tables.map((table) => table.from),
     );
-}
-
-const reportEveryMs = 250;
-
-async function copyPart(
-  deps: SnapshotDeps,
-  pair: WorkerPair,
-  run: { readonly part: Part; readonly state: CopyState; readonly signal: AbortSignal },
-): Promise<{ rows: number; bytes: number }> {
-  const { part, signal } = run;
-  const columns = run.state.columns.get(showTable(part.mapping.from));
-  if (columns === undefined) throw new SluiceError('internal', 'a part of an unknown table');
-  if (columns.names.length === 0) return await copyRowsWithoutColumns(pair, part);
-  let rows = 0;
-  let bytes = 0;
-  let told = Date.now();
-  let telling: Promise<void> | undefined;
-  const tell = () => deps.report.part(part.mapping, part.number, { state: 'copying', rows, bytes });
-  await tell();
-  const onBytes = (more: number, messages: number) => {
-    bytes += more;
-    rows += messages;
-    run.state.passed(more);
-    if (telling !== undefined || Date.now() - told < reportEveryMs) return;
-    told = Date.now();
-    telling = tell()
-      .catch((error: unknown) => deps.log.warn({ err: error }, 'progress was not taken'))
-      .finally(() => {
-        telling = undefined;
-      });
-  };
-  const result = await relayCopy(
-    {
-      source: pair.source,
-      sourceSql: copyOut(part, columns),
-      target: pair.target,
-      targetSql: copyIn(part, columns),
-      onBytes,
-      pace: (passed) => deps.throttle?.pass(passed, signal),
-    },
-    signal,
-  );
-  await telling;
-  ({ rows, bytes } = result);
-  await tell();
-  return result;
-}
-
-async function copyRowsWithoutColumns(pair: WorkerPair, part: Part): Promise<{ rows: number; bytes: number }> {
-  const { n } = await pair.source.one<{ n: string }>(countOut(part));
-  const rows = Number(n);
-  if (rows > 0) await pair.target.run(fillIn(part, rows));
-  return { rows, bytes: 0 };
 }

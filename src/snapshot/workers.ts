@@ -8,12 +8,13 @@ import type { Connection } from '../pg/client.ts';
 import { showTable } from '../pg/table.ts';
 import { asChange } from './as-change.ts';
 import type { Present } from './changed-tables.ts';
+import type { CopyState, WorkerPair } from './copy-parts.ts';
 import type { SnapshotDeps } from './deps.ts';
 import type { Job } from './plan.ts';
 import type { JobQueue } from './queue.ts';
 import { SharedSnapshot } from './shared.ts';
 import type { Begun, Sides } from './start.ts';
-import { type CopyState, copyJob, openWorker, type WorkerPair, wasCopied } from './worker.ts';
+import { copyJob, openWorker, wasCopied } from './worker.ts';
 import type { WorkerCount } from './worker-count.ts';
 
 /** What workers copy. */
