@@ -3,7 +3,7 @@ import { getHeapStatistics, setFlagsFromString } from 'node:v8';
 
 // Rows pass in buffers outside of the heap, and what lives in it is small: without a bound V8 lets it grow to several times that
 // (a copy of 500 tables held 25 MB and took 190).
-const copyingPercent = 30;
+const copyingPercent = 25;
 // What is known of a batch lives as long as the batch, a few MB: where 8 MB may come before the next sweep, half of our processor
 // time goes into sweeping.
 const followingBytes = 30 * 1024 * 1024;

@@ -4,7 +4,7 @@ import { sql } from '../pg/sql.ts';
 import type { Table } from '../pg/table.ts';
 import { maySwitchOff } from './apply-session.ts';
 import { membersOf, type TableTree, targetNames } from './ddl-tree.ts';
-import { inspectTables } from './inspect.ts';
+import { type InspectOptions, inspectTables } from './inspect.ts';
 import type { NeededExtension, ObjectInput, OutsideTable } from './objects-input.ts';
 import { outsideNames } from './objects-plan-constraint.ts';
 import { readObjectExtensions, readTableObjects, type TableObjects } from './objects-read.ts';
@@ -16,11 +16,16 @@ export interface SourceObjects {
   readonly extensions: readonly { readonly name: string; readonly schema: string }[];
 }
 
-export async function lookAtSource(source: Connection, trees: readonly TableTree[]): Promise<SourceObjects> {
+export async function lookAtSource(
+  source: Connection,
+  trees: readonly TableTree[],
+  options: InspectOptions = {},
+): Promise<SourceObjects> {
   const tables = trees.flatMap((tree) => [tree.root, ...tree.partitions]);
   const objects = await readTableObjects(
     source,
     tables.map((table) => table.oid),
+    options,
   );
   const oids = <T extends { readonly oid: number }>(list: readonly T[]) => list.map((each) => each.oid);
   const extensions = await readObjectExtensions(source, {

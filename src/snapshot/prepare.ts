@@ -83,7 +83,7 @@ async function preparePresent(
 async function readTables(source: Connection, work: MirrorWork) {
   const names = work.tables.map(({ from }) => from);
   const definitions = followsAll(work) ? await readDefinitions(source, names) : [];
-  return { definitions, trees: await readTrees(source, work.tables) };
+  return { definitions, trees: await readTrees(source, work.tables, { sizes: false }) };
 }
 
 /**

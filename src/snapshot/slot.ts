@@ -98,7 +98,7 @@ export async function ensureStream(
 }
 
 async function rememberShapes({ work }: SnapshotDeps, source: Connection, target: Connection): Promise<void> {
-  const trees = await readTrees(source, work.tables);
+  const trees = await readTrees(source, work.tables, { sizes: false });
   const standing = await inspectTables(target, targetNames(trees), { sizes: false });
   const there = new Map(standing.map((table) => [showTable(table), table]));
   await remember(target, work, await shapesNow(source, trees, there));

@@ -3,16 +3,18 @@ import { SluiceError, toSluiceError } from '../base/errors.ts';
 import type { MirroredTable } from '../mirror/work.ts';
 import { growTrees } from '../peers/ddl-input.ts';
 import type { TableTree } from '../peers/ddl-tree.ts';
-import { inspectTables } from '../peers/inspect.ts';
+import { type InspectOptions, inspectTables } from '../peers/inspect.ts';
 import type { Connection } from '../pg/client.ts';
 import { showTable, type TableName } from '../pg/table.ts';
 
 /** Reads all tables of the mirror. @throws `undefined_table`, all missing ones in its detail */
-export async function readTrees(source: Connection, tables: readonly MirroredTable[]): Promise<readonly TableTree[]> {
-  const roots = await inspectTables(
-    source,
-    tables.map((table) => table.from),
-  );
+export async function readTrees(
+  source: Connection,
+  tables: readonly MirroredTable[],
+  options: InspectOptions = {},
+): Promise<readonly TableTree[]> {
+  const names = tables.map((table) => table.from);
+  const roots = await inspectTables(source, names, options);
   refuseMissing(tables, roots);
   return await growTrees(source, tables, roots);
 }

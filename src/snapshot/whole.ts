@@ -3,7 +3,7 @@ import { objectKey } from '../mirror/object.ts';
 import type { MirrorWork } from '../mirror/work.ts';
 import { growTrees } from '../peers/ddl-input.ts';
 import { type MemberOf, membersOf, type TableTree, type TreeOf, tableObject } from '../peers/ddl-tree.ts';
-import { inspectTables } from '../peers/inspect.ts';
+import { type InspectOptions, inspectTables } from '../peers/inspect.ts';
 import { type Beyond, type IndexHead, indexNames, isMoved } from '../peers/objects-input.ts';
 import { lookAtSource, type SourceObjects } from '../peers/objects-look.ts';
 import { type PlannedObject, refused } from '../peers/objects-planned.ts';
@@ -83,12 +83,10 @@ export async function planOthers(
 }
 
 /** The tables of a slice with all that belongs to them on the source; what was dropped meanwhile is left out. */
-async function readSlice({ source }: Pick<Whole, 'source'>, { tables }: Slice): Promise<SourceObjects> {
-  const roots = await inspectTables(
-    source,
-    tables.map(({ from }) => from),
-  );
-  return await lookAtSource(source, await growTrees(source, tables, roots));
+async function readSlice(source: Connection, { tables }: Slice, options: InspectOptions): Promise<SourceObjects> {
+  const names = tables.map(({ from }) => from);
+  const roots = await inspectTables(source, names, options);
+  return await lookAtSource(source, await growTrees(source, tables, roots), options);
 }
 
 /** What becomes of all that belongs to a slice's tables, as the target is now. */
@@ -141,11 +139,11 @@ async function readBeyond(
  * Everything of the mirror as both sides are now: what belongs to the tables, slice by slice and with the tables that are not
  * there, then what belongs to none.
  */
-export async function* planEach(whole: Whole): AsyncGenerator<readonly PlannedObject[]> {
+export async function* planEach(whole: Whole, options: InspectOptions = {}): AsyncGenerator<readonly PlannedObject[]> {
   const { objects, renames } = await planOthers(whole);
   const known = new Set(objects.map(({ line }) => objectKey(line)));
   let place = 0;
-  for await (const theirs of readSlices(whole)) {
+  for await (const theirs of readSlices(whole, options)) {
     const { planned, there } = await planSlice(whole, theirs, { renames });
     const own = planned.filter(({ line }) => !known.has(objectKey(line)));
     yield [...missingTables(theirs.trees, there), ...inTurns(own, place)];
@@ -155,10 +153,13 @@ export async function* planEach(whole: Whole): AsyncGenerator<readonly PlannedOb
 }
 
 /** All slices of the source as they are when they are read: the next one while something is done about the one before. */
-export async function* readSlices(whole: Pick<Whole, 'source' | 'slices'>): AsyncGenerator<SourceObjects> {
+export async function* readSlices(
+  whole: Pick<Whole, 'source' | 'slices'>,
+  options: InspectOptions = {},
+): AsyncGenerator<SourceObjects> {
   const read = async (at: number) => {
     const slice = whole.slices[at];
-    return slice === undefined ? null : await readSlice(whole, slice);
+    return slice === undefined ? null : await readSlice(whole.source, slice, options);
   };
   const ahead = (at: number) => {
     const reading = read(at);
