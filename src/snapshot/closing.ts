@@ -4,6 +4,7 @@ import type { PlannedObject } from '../peers/objects-planned.ts';
 import { showTable } from '../pg/table.ts';
 import { followsAll } from './changed-tables.ts';
 import type { SnapshotDeps } from './deps.ts';
+import type { KnownSource } from './known-source.ts';
 import type { ObjectRun } from './objects.ts';
 import { planEach, type Whole } from './whole.ts';
 
@@ -35,12 +36,17 @@ export async function makeAgain(run: ObjectRun, whole: Whole, signal: AbortSigna
  * Both catalogs against the ledger: what the source has and the target has not, or has otherwise, and what no line of this run
  * accounts for, becomes one.
  */
-export async function compareCatalogs({ report, work }: SnapshotDeps, run: ObjectRun, whole: Whole): Promise<void> {
+export async function compareCatalogs(
+  { report, work }: SnapshotDeps,
+  run: ObjectRun,
+  { known, ...whole }: Whole & { readonly known: KnownSource | null },
+): Promise<void> {
   // What came to the source meanwhile follows.
   if (followsAll(work)) return;
   const missing = new Set<string>();
+  const still = known !== null && (await known.holds(whole.source)) ? known : null;
   // Sizes say in what order to make what is made: nothing is.
-  for await (const now of planEach(whole, { sizes: false }))
+  for await (const now of planEach(whole, { sizes: false, known: still }))
     await tellDifferences(report, differences(run, now, missing));
 }
 

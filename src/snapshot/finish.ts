@@ -28,6 +28,7 @@ import { compareCatalogs, makeAgain } from './closing.ts';
 import type { SnapshotDeps } from './deps.ts';
 import { flushTarget } from './flush.ts';
 import { addKeys } from './keys.ts';
+import { KnownSource } from './known-source.ts';
 import { ObjectRun } from './objects.ts';
 import { Crew, inParallel } from './parallel.ts';
 import { forgetUnmade, type Remembered, rememberToMake, withoutChanged } from './remember.ts';
@@ -87,6 +88,8 @@ interface Making {
   /** What need not be waited for before the end. */
   readonly beside: Scope;
   readonly whole: Whole;
+  /** Filled with what is read, for the comparison at the end; null where nothing is kept. */
+  readonly known: KnownSource | null;
   /** Tables that are not any more what was copied, by showTable of the source's names. */
   readonly altered: ReadonlySet<string>;
   readonly signal: AbortSignal;
@@ -102,21 +105,23 @@ async function makeAll(
   if (schema === 'none') return await analyze(crew, whole, signal);
   const run = new ObjectRun(deps, crew);
   await using beside = new Scope(signal);
-  const making = { deps, run, crew, beside, whole, altered, signal };
-  // It lets go of what it read when it returns, before both sides are read again.
+  const compares = schema === 'full' && !followsAll(deps.work);
+  const known = compares ? await KnownSource.before(whole.source, whole.slices.length) : null;
+  const making = { deps, run, crew, beside, whole, known, altered, signal };
+  // It lets go of what it read when it returns, unless that is little, before both sides are compared.
   await makeObjects(making);
   if (schema === 'full') {
     await makeAgain(run, whole, signal);
-    await compareCatalogs(deps, run, whole);
+    await compareCatalogs(deps, run, { ...whole, known });
     await run.tellScript();
   }
   await beside.join();
 }
 
 async function makeObjects(making: Making): Promise<void> {
-  const { run, crew, beside, whole, signal } = making;
+  const { run, crew, beside, whole, known, signal } = making;
   const { target, work } = whole;
-  const { objects: all, renames } = await planOthers(whole);
+  const { objects: all, renames } = await planOthers(whole, known);
   const objects = followsAll(work) ? await withoutChanged(target, work, all) : all;
   const found = followsAll(work) ? foundEntities({ objects }) : [];
   const remembered = followsAll(work) ? await rememberToMake(target, work, found, objects) : [];
@@ -147,7 +152,7 @@ interface MadeSlices {
 
 /** Keys, indexes and what else is each table's own. */
 async function makeSlices(making: Making, renames: Renames): Promise<MadeSlices> {
-  const { whole, run, signal } = making;
+  const { whole, run, known, signal } = making;
   const { target, work } = whole;
   const later: PlannedObject[] = [];
   const toForget: Remembered[] = [];
@@ -156,6 +161,7 @@ async function makeSlices(making: Making, renames: Renames): Promise<MadeSlices>
   // The source is read while the target builds.
   for await (const theirs of readSlices(whole)) {
     throwIfStopped(signal);
+    known?.slices.push(theirs);
     const { late, altered } = await makeKeys(making, theirs, extensions);
     if (whole.work.options.schema !== 'full') continue;
     const { planned, input } = await planSlice(whole, theirs, { renames, lateKeys: late });

@@ -14,6 +14,7 @@ import { readHeads, readIndexHeads, type SizedHead } from '../peers/table-heads.
 import { planTables, type TablesPlan } from '../peers/whole-plan.ts';
 import type { Connection } from '../pg/client.ts';
 import { sameTable, showTable, type Table, type TableName } from '../pg/table.ts';
+import type { KnownSource } from './known-source.ts';
 import { cutSlices, type Slice } from './slices.ts';
 import { refuseMissing } from './trees.ts';
 
@@ -73,12 +74,16 @@ async function readMoved(
   );
 }
 
-/** What becomes of the objects that belong to no table, as both sides are now. What they need is let go of. */
+/** What becomes of the objects that belong to no table, as both sides are now. What they need is let go of, unless it is to be known. */
 export async function planOthers(
   whole: Omit<Whole, 'members' | 'moved' | 'slices' | 'mirrored'>,
+  known: KnownSource | null = null,
 ): Promise<Pick<DatabasePlan, 'objects' | 'renames'>> {
   const { source, target, work, trees } = whole;
-  const { objects, renames } = planSides(await readSides(source, target, work), work, trees);
+  const side = known?.side ?? null;
+  const sides = await readSides(source, target, { ...work, ...(side === null ? {} : { known: side }) });
+  if (known !== null) known.side = sides.source;
+  const { objects, renames } = planSides(sides, work, trees);
   return { objects, renames };
 }
 
@@ -138,14 +143,18 @@ async function readBeyond(
 /**
  * Everything of the mirror as both sides are now: what belongs to the tables, slice by slice and with the tables that are not
  * there, then what belongs to none.
+ * @param options `known`: of the source, if that is what it still is
  */
-export async function* planEach(whole: Whole, options: InspectOptions = {}): AsyncGenerator<readonly PlannedObject[]> {
-  const { objects, renames } = await planOthers(whole);
-  const known = new Set(objects.map(({ line }) => objectKey(line)));
+export async function* planEach(
+  whole: Whole,
+  { known = null, ...options }: InspectOptions & { readonly known?: KnownSource | null } = {},
+): AsyncGenerator<readonly PlannedObject[]> {
+  const { objects, renames } = await planOthers(whole, known);
+  const told = new Set(objects.map(({ line }) => objectKey(line)));
   let place = 0;
-  for await (const theirs of readSlices(whole, options)) {
+  for await (const theirs of known?.slices ?? readSlices(whole, options)) {
     const { planned, there } = await planSlice(whole, theirs, { renames });
-    const own = planned.filter(({ line }) => !known.has(objectKey(line)));
+    const own = planned.filter(({ line }) => !told.has(objectKey(line)));
     yield [...missingTables(theirs.trees, there), ...inTurns(own, place)];
     place += planned.length;
   }

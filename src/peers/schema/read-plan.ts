@@ -39,11 +39,15 @@ export async function readUsualOwner(target: Connection): Promise<string> {
   return (await target.one<{ user: string }>(sql`select current_user::text as user`)).user;
 }
 
-/** Both sides at once. */
-export async function readSides(source: Connection, target: Connection, work: Work): Promise<BothSides> {
+/** Both sides at once. @param known the source's, if it need not be read */
+export async function readSides(
+  source: Connection,
+  target: Connection,
+  work: Work & { readonly known?: DatabaseSide },
+): Promise<BothSides> {
   const usual = await readUsualOwner(target);
   const [ofSource, ofTarget] = await Promise.all([
-    readSourceSide(source, work, usual),
+    work.known ?? readSourceSide(source, work, usual),
     readTargetSide(target, work, usual),
   ]);
   return { source: ofSource, target: ofTarget };

@@ -1,0 +1,71 @@
+// A print of a database's catalogs is the same as long as nothing in them was changed.
+import { expect, test } from 'vitest';
+import { readCatalogPrint } from '../../src/peers/catalog-print.ts';
+import { pinned } from '../support/copied.ts';
+import { testDatabase } from '../support/servers.ts';
+
+const before = `create table t (id int primary key, v text); create type mood as enum ('sad'); create sequence s;
+  create function f() returns int language sql as 'select 1'; create view w as select id from t; create index i on t (v)`;
+
+const changes = [
+  'create table u ()',
+  'drop view w',
+  "comment on column t.v is 'a word'",
+  "alter table t alter v set default 'x'",
+  'alter table t add c int',
+  'alter table t alter v set statistics 7',
+  'grant select on t to public',
+  "alter type mood add value 'glad'",
+  'alter sequence s increment 2',
+  "create or replace function f() returns int language sql as 'select 2'",
+  'drop index i',
+  'alter table t add constraint c check (id > 0) not valid',
+  'alter table t enable row level security',
+  'create statistics st on id, v from t',
+  'alter table t rename v to x',
+  'alter default privileges grant select on tables to public',
+];
+
+test.each([14, 18] as const)(
+  'PostgreSQL %i: each change of the catalogs changes their print, and nothing else does',
+  async (major) => {
+    await using db = await testDatabase(major);
+    await db.exec(before);
+    await using reader = await pinned(db);
+    const print = await readCatalogPrint(reader);
+    expect(print).toMatch(/^[0-9a-f]{32}$/);
+    for (const harmless of [
+      "insert into t select i, 'x' from generate_series(1, 1000) i",
+      "select setval('s', 77)",
+      'analyze',
+      'vacuum',
+      'vacuum freeze pg_class',
+      'begin; create table gone (); rollback',
+    ]) {
+      await db.exec(harmless);
+      expect([harmless, await readCatalogPrint(reader)]).toEqual([harmless, print]);
+    }
+    const prints = [print];
+    for (const change of changes) {
+      await db.exec(change);
+      const now = await readCatalogPrint(reader);
+      expect([change, prints.includes(now)]).toEqual([change, false]);
+      prints.push(now);
+    }
+  },
+);
+
+test('a role that may not read all catalogs gets a print of those that it may', async () => {
+  await using db = await testDatabase(18);
+  await db.exec(before);
+  const role = `reader_${db.database}`;
+  await db.exec(`create role ${role} login password 'x'`);
+  try {
+    await using reader = await pinned({ ...db, user: role, password: 'x' });
+    const print = await readCatalogPrint(reader);
+    await db.exec('alter table t add c int');
+    expect(await readCatalogPrint(reader)).not.toBe(print);
+  } finally {
+    await db.exec(`drop role ${role}`);
+  }
+});
