@@ -57,6 +57,31 @@ test('wherever it is killed, the next call finds what was made as its own and ma
   expect(await it.to.exec(rows)).toEqual(whole);
 });
 
+test('what comes to the source while the last objects are made gets a line and a note at the end', async () => {
+  await using it = await sides(source);
+  const work = await databaseWork(it);
+  const deps = listening(work);
+  let came = false;
+  const report = {
+    ...deps.report,
+    async objects(lines: readonly ObjectLine[]) {
+      await deps.report.objects(lines);
+      if (came || !lines.some(({ kind, state }) => kind === 'materialized rows' && state === 'making')) return;
+      came = true;
+      await it.from.exec('create view late as select 1 as one; create index late_i on t (id)');
+    },
+  };
+  await claim(work);
+  await prepareTarget({ ...deps, report }, never);
+  await runSnapshot({ ...deps, report }, never);
+  await finishSnapshot({ ...deps, report }, never);
+  const late = 'it came to the source while the mirror was at work';
+  expect(exceptions(deps.told)).toEqual(
+    expect.arrayContaining([`failed index public.late_i of public.t: ${late}`, `failed view public.late: ${late}`]),
+  );
+  expect(deps.told.notes).toContain(`the catalogs differ: view late: ${late}`);
+});
+
 test('what somebody drops on the target meanwhile gets a line and a note at the end', async () => {
   await using it = await sides(source);
   const work = await databaseWork(it);
