@@ -110,7 +110,8 @@ function startRelay(relay: CopiesRelay, outcome: Outcome): void {
   let taken = 0;
   let from: Duplex | undefined;
   let to: Duplex | undefined;
-  let mostWaiting = mostBuffered;
+  let lends = false;
+  const isFull = () => (to?.writableLength ?? 0) > (lends ? 0 : mostBuffered);
   const gate = new Gate(
     () => from?.pause(),
     () => from?.resume(),
@@ -151,20 +152,19 @@ function startRelay(relay: CopiesRelay, outcome: Outcome): void {
     submitted: (stream) => {
       from = stream;
       if (to === undefined) from.pause();
-      const lends = divert(stream, source, (run) => {
+      lends = divert(stream, source, (run) => {
         const step = sent.length;
         bytes[step] = (bytes[step] ?? 0) + run.bytes.length;
         relay.onBytes?.(step, run.bytes.length, run.frames);
         if (to !== undefined && run.bytes.length > 0) writeData(to, run.bytes, written);
-        if ((to?.writableLength ?? 0) > mostWaiting) gate.pause();
+        if (isFull()) gate.pause();
         gate.hold(relay.pace?.(run.bytes.length));
       });
-      if (lends) mostWaiting = 0;
     },
     copyIn: () => wrong(sent.length, 'the source statement is not COPY TO STDOUT'),
     copied: (rows) => {
       // All rows are through: what the server says next must not wait, and the next COPY must find the stream as it wants it.
-      if (sent.push(rows) === steps.length) gate.open(mostWaiting > 0);
+      if (sent.push(rows) === steps.length) gate.open(!lends);
       to?.write(copyDone);
       relay.onPassed?.(sent.length - 1);
     },
@@ -187,10 +187,7 @@ function keptOther(sent: number, kept: number): SluiceError {
   });
 }
 
-/**
- * As one message, whose borders mean nothing to COPY: a server takes each by itself, and one of many rows in two thirds of the
- * time that as many messages of a row take it (without what it does with the rows).
- */
+/** As one message, whose borders mean nothing to COPY: a server takes each by itself, for some 70 ns. */
 function writeData(to: Duplex, bytes: Buffer, written: () => void): void {
   const header = Buffer.allocUnsafe(headerBytes);
   header[0] = copyData;

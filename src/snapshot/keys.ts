@@ -1,5 +1,6 @@
 // Primary keys and the indexes of replica identities: what following needs, so that a failure here is one of the step.
 
+import { chunksOf } from '../base/chunks.ts';
 import type { ObjectLine } from '../mirror/object.ts';
 import { holdToken } from '../peers/checkpoint.ts';
 import { addPrimaryKey } from '../peers/ddl.ts';
@@ -54,10 +55,13 @@ export interface KeySides {
 export async function addKeys(deps: SnapshotDeps, sides: KeySides, signal: AbortSignal): Promise<ReadonlySet<number>> {
   const { leaves, above, late } = await keyJobs(sides);
   const large = leaves.filter((job) => job.bytes >= smallBytes).map((job) => [job]);
-  const small = chunksOf(leaves.filter((job) => job.bytes < smallBytes));
+  const small = chunksOf(
+    leaves.filter((job) => job.bytes < smallBytes),
+    together,
+  );
   await inParallel(sides.crew, [...large, ...small], (target, jobs) => addSome(deps, target, jobs), signal);
   // One after another, as one may be above another.
-  await inTurn(sides.crew, chunksOf(above), (target, jobs) => addSome(deps, target, jobs), signal);
+  await inTurn(sides.crew, chunksOf(above, together), (target, jobs) => addSome(deps, target, jobs), signal);
   return late;
 }
 
@@ -83,12 +87,6 @@ function canBeLate({ source, to, tree, table }: Member & { readonly table: Table
 // Below that, a table's key takes less time than its transaction.
 const smallBytes = 8 * 1024 * 1024;
 const together = 40;
-
-function chunksOf(jobs: readonly KeyJob[]): readonly (readonly KeyJob[])[] {
-  const chunks: KeyJob[][] = [];
-  for (let at = 0; at < jobs.length; at += together) chunks.push(jobs.slice(at, at + together));
-  return chunks;
-}
 
 async function keyJobs({
   target,

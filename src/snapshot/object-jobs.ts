@@ -1,4 +1,5 @@
 // What goes side by side and what in turn when objects are made: so cut that no two sessions wait for each other. Pure.
+import { chunksOf } from '../base/chunks.ts';
 import type { ObjectStage } from '../mirror/object.ts';
 import type { PlannedObject } from '../peers/objects-planned.ts';
 
@@ -36,7 +37,7 @@ export function stageJobs(stage: ObjectStage, objects: readonly PlannedObject[])
     case 'rights':
     case 'event triggers':
     case 'owners':
-      return [{ jobs: chunks(objects).map(whole), sideBySide: false }];
+      return [{ jobs: chunksOf(objects, together).map(whole), sideBySide: false }];
     case 'filling':
       return levels(objects).map(({ of }) => ({ jobs: largestFirst(of), sideBySide: true }));
     case 'needs':
@@ -49,7 +50,7 @@ export function stageJobs(stage: ObjectStage, objects: readonly PlannedObject[])
       return [{ jobs: byTable(objects), sideBySide: true }];
     case 'inheritance':
     case 'settings':
-      return [{ jobs: chunks(objects).map(whole), sideBySide: false }];
+      return [{ jobs: chunksOf(objects, together).map(whole), sideBySide: false }];
     case 'foreign keys':
       return foreignKeyGroups(objects);
     default:
@@ -59,12 +60,6 @@ export function stageJobs(stage: ObjectStage, objects: readonly PlannedObject[])
 
 function whole(objects: readonly PlannedObject[]): ObjectJob {
   return { objects, from: 0, to: undefined, last: () => true };
-}
-
-function chunks<T>(list: readonly T[]): readonly (readonly T[])[] {
-  const cut: T[][] = [];
-  for (let at = 0; at < list.length; at += together) cut.push(list.slice(at, at + together));
-  return cut;
 }
 
 function bytesOf(objects: readonly PlannedObject[]): number {
@@ -117,7 +112,10 @@ function indexGroups(objects: readonly PlannedObject[]): readonly JobGroup[] {
   return levels(objects).flatMap(({ level, of }): readonly JobGroup[] => {
     if (level > 0) {
       const long = of.filter((object) => object.steps.length > 1).map((object) => whole([object]));
-      const short = chunks(of.filter((object) => object.steps.length <= 1)).map(whole);
+      const short = chunksOf(
+        of.filter((object) => object.steps.length <= 1),
+        together,
+      ).map(whole);
       return [{ jobs: [...short, ...long], sideBySide: false }];
     }
     const large = tables(of).filter((table) => bytesOf(table) >= smallBytes);
@@ -149,7 +147,7 @@ function rank({ line }: PlannedObject): number {
 // Adding one locks two tables, so that goes in turn; looking at the rows goes side by side, a table's own one after another.
 function foreignKeyGroups(objects: readonly PlannedObject[]): readonly JobGroup[] {
   return [
-    { jobs: chunks(objects).map(whole).map(firstStep), sideBySide: false },
+    { jobs: chunksOf(objects, together).map(whole).map(firstStep), sideBySide: false },
     { jobs: byTable(objects.filter((object) => object.steps.length > 1)).map(otherSteps), sideBySide: true },
   ];
 }

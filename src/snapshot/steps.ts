@@ -1,4 +1,5 @@
 // Makes what stands before the rows, tables and all that they need in one order; what they do not need may fail.
+import { chunksOf } from '../base/chunks.ts';
 import { SluiceError, toSluiceError } from '../base/errors.ts';
 import { throwIfStopped } from '../base/retry.ts';
 import { type ObjectLine, type ObjectName, objectKey } from '../mirror/object.ts';
@@ -48,7 +49,7 @@ export async function makeBefore(
   const make = (items: readonly Item[]) => makeSome(deps, target, { items, failed, troubles });
   await using crew = new Crew(deps.work, deps.report.note, { purpose: 'prepare', lent: target });
   for (const { items, alone } of groupsOf(ordered(steps, database), database)) {
-    const chunks = chunksOf(items);
+    const chunks = chunksOf(items, stepsPerTransaction);
     for (const chunk of alone && chunks.length > 1 ? await makeBeside(deps, crew, { chunks, signal }) : chunks) {
       throwIfStopped(signal);
       await make(chunk);
@@ -93,12 +94,6 @@ function throwAll(troubles: readonly SluiceError[]): void {
     ...{ hint, sqlstate, fields, cause: first },
     detail: [detail, ...more.map((each) => each.message)].filter((line) => line !== undefined).join('\n'),
   });
-}
-
-function chunksOf(items: readonly Item[]): readonly (readonly Item[])[] {
-  const chunks: (readonly Item[])[] = [];
-  for (let at = 0; at < items.length; at += stepsPerTransaction) chunks.push(items.slice(at, at + stepsPerTransaction));
-  return chunks;
 }
 
 /**
