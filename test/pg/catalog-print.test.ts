@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { readCatalogPrint } from '../../src/peers/catalog-print.ts';
 import { pinned } from '../support/copied.ts';
-import { testDatabase } from '../support/servers.ts';
+import { databaseOn, ownServer, testDatabase } from '../support/servers.ts';
 
 const before = `create table t (id int primary key, v text); create type mood as enum ('sad'); create sequence s;
   create function f() returns int language sql as 'select 1'; create view w as select id from t; create index i on t (v)`;
@@ -24,12 +24,20 @@ const changes = [
   'create statistics st on id, v from t',
   'alter table t rename v to x',
   'alter default privileges grant select on tables to public',
+  'select lo_create(4711)',
+  'grant select on large object 4711 to public',
+  "comment on large object 4711 is 'a word'",
+  `do $$ begin execute format('alter database %I set work_mem = ''9MB''', current_database()); end $$`,
+  `do $$ begin execute format('comment on database %I is ''a word''', current_database()); end $$`,
+  `do $$ begin execute format('grant connect on database %I to public', current_database()); end $$`,
 ];
 
+// On a server of its own: what all databases share is in it, and other tests change that.
 test.each([14, 18] as const)(
   'PostgreSQL %i: each change of the catalogs changes their print, and nothing else does',
   async (major) => {
-    await using db = await testDatabase(major);
+    await using own = await ownServer({ major });
+    await using db = await databaseOn(own.server.config(), major);
     await db.exec(before);
     await using reader = await pinned(db);
     const print = await readCatalogPrint(reader);
