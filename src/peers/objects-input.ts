@@ -27,11 +27,16 @@ export interface ObjectInput {
   readonly moved?: ReadonlyMap<number, TableName>;
   /** Whether changes are applied in sessions that foreign keys of the target see. */
   readonly actsWhileFollowing: boolean;
-  /** Tables (OID on the source) whose primary key is made with their other indexes. */
-  readonly lateKeys?: ReadonlySet<number>;
+  readonly lateKeys?: LateKeys;
   /** Whether rows stay on the target, marked, when they are deleted on the source. */
   readonly keepsDeleted?: boolean;
 }
+
+/**
+ * Tables (OID on the source) whose primary key is made with their other indexes: its index first, beside their builds, or at once
+ * where all of them together take no time.
+ */
+export type LateKeys = ReadonlyMap<number, 'index first' | 'at once'>;
 
 /** A table of the mirror that is planned at another time. */
 export interface Beyond {

@@ -129,10 +129,11 @@ function planKey(wanted: Wanted): PlannedObject {
   const { constraint, using } = index;
   const own = context.standing.get(place.there.oid)?.indexes ?? [];
   if (own.some((each) => each.constraint?.type === 'p')) return stands(subject);
-  if (context.lateKeys?.has(index.table) !== true || constraint === null || using === null)
+  const late = context.lateKeys?.get(index.table);
+  if (late === undefined || constraint === null || using === null)
     return leaveOut(subject, `${showTable(place.to)} stands without it on the target`);
   const there = own.find((each) => each.name === to.name);
-  if (there === undefined) return toMake(subject, makeSteps(wanted, using));
+  if (there === undefined) return toMake(subject, makeSteps(wanted, using, late === 'at once'));
   // Of a try that ended between the two.
   const difference = there.valid ? differenceOf(index, there) : 'is not valid';
   if (difference !== null) return inTheWay(subject, `${showTable(there)} stands on the target and ${difference}`);
@@ -166,7 +167,7 @@ function differenceOf(source: IndexFacts, target: IndexFacts): string | null {
   return source.using === target.using ? null : `is USING ${target.using}`;
 }
 
-function makeSteps(wanted: Wanted, using: string): readonly (readonly Sql[])[] {
+function makeSteps(wanted: Wanted, using: string, atOnce = false): readonly (readonly Sql[])[] {
   const { index, place, to, parts } = wanted;
   const { constraint } = index;
   const partitioned = place.there.kind === 'p';
@@ -175,7 +176,7 @@ function makeSteps(wanted: Wanted, using: string): readonly (readonly Sql[])[] {
   // Without the partitions' consent: they have their indexes already and hand them over.
   const only = partitioned ? sql`only ` : sql``;
   const [attach = [], ...more] = attachSteps(wanted, parts);
-  if (constraint !== null && (partitioned || constraint.type === 'x' || constraint.period)) {
+  if (constraint !== null && (atOnce || partitioned || constraint.type === 'x' || constraint.period)) {
     // The clause of an exclusion constraint says its parameters itself.
     const clause =
       constraint.type === 'x' ? trusted(constraint.definition) : withStorage(constraint.definition, index.options);

@@ -57,7 +57,6 @@ export async function readHeads(
 const none: readonly never[] = [];
 
 // All of one shape, and without what it takes to put one together.
-// All of one shape, and without what it takes to put one together.
 function head({ oid, kind, bound, parents, pages }: HeadRow, name: TableName, shared: Shared): SizedHead {
   const [parent] = parents ?? [];
   return {
@@ -141,4 +140,17 @@ export async function readIndexHeads(source: Connection, tables: readonly number
     from pg_catalog.pg_index x join pg_catalog.pg_class c on c.oid = x.indexrelid
     join pg_catalog.pg_namespace n on n.oid = c.relnamespace
     where x.indrelid = any(${[...tables]}::oid[]) order by n.nspname, c.relname`);
+}
+
+/** Those of the tables (by OID) that have more statistics than their columns': of expressions of indexes, or extended ones. */
+export async function readWithOwnStatistics(
+  source: Connection,
+  tables: readonly number[],
+): Promise<ReadonlySet<number>> {
+  if (tables.length === 0) return new Set();
+  const rows = await source.query<{ oid: number }>(sql`
+    select x.indrelid::oid as oid from pg_catalog.pg_index x
+    where x.indrelid = any(${[...tables]}::oid[]) and x.indexprs is not null
+    union select s.stxrelid::oid from pg_catalog.pg_statistic_ext s where s.stxrelid = any(${[...tables]}::oid[])`);
+  return new Set(rows.map(({ oid }) => oid));
 }

@@ -4,7 +4,7 @@ import type { MirrorWork } from '../mirror/work.ts';
 import type { Connection } from '../pg/client.ts';
 import type { Table, TableName } from '../pg/table.ts';
 import type { TableTree } from './ddl-tree.ts';
-import type { Beyond, ObjectInput } from './objects-input.ts';
+import type { Beyond, LateKeys, ObjectInput } from './objects-input.ts';
 import { lookAtSource, lookAtTables, lookAtTarget, type SourceObjects } from './objects-look.ts';
 import { planObjects } from './objects-plan.ts';
 import type { PlannedObject } from './objects-planned.ts';
@@ -53,19 +53,21 @@ export async function planTables(
   work: MirrorWork,
   theirs: SourceObjects,
   how: {
-    readonly renames: Renames;
-    readonly lateKeys?: ReadonlySet<number> | undefined;
+    /** May come while the target is read. */
+    readonly renames: Renames | Promise<Renames>;
+    readonly lateKeys?: LateKeys;
     readonly beyond?: ReadonlyMap<number, Beyond> | null;
     readonly moved?: ReadonlyMap<number, TableName> | null;
+    readonly there?: readonly Table[];
   },
 ): Promise<TablesPlan> {
   const { renames, lateKeys, beyond = null, moved = null } = how;
-  const standing = await lookAtTables(target, theirs.trees);
+  const standing = await lookAtTables(target, theirs.trees, how.there);
   const follows = work.slot !== null;
   const known = { ...(beyond === null ? {} : { beyond }), ...(moved === null ? {} : { moved }) };
   const input = await lookAtTarget(target, theirs, { standing, follows, ...known });
   const planned = planObjects({
-    ...{ ...input, source: followObjects(input.source, renames) },
+    ...{ ...input, source: followObjects(input.source, await renames) },
     ...(lateKeys === undefined ? {} : { lateKeys }),
     keepsDeleted: work.options.soft_delete && follows,
   });
@@ -84,7 +86,7 @@ export async function planWhole(
   );
   const sides = { source: look.side, target: await readTargetSide(target, work) };
   const database = planSides(sides, work, look.trees);
-  const lateKeys = new Set(keys.map((index) => index.table));
+  const lateKeys = new Map(keys.map((index) => [index.table, 'index first'] as const));
   const planning = await planTables(target, work, look.objects, { renames: database.renames, lateKeys });
   const { planned, there } = planning;
   const input = {

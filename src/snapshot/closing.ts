@@ -6,6 +6,7 @@ import { followsAll } from './changed-tables.ts';
 import type { SnapshotDeps } from './deps.ts';
 import type { KnownSource } from './known-source.ts';
 import type { ObjectRun } from './objects.ts';
+import type { Crew } from './parallel.ts';
 import { planEach, type Whole } from './whole.ts';
 
 // A function, relation, other object or schema that is not there, or has no rows yet: the bodies of functions say to no catalog
@@ -39,12 +40,13 @@ export async function makeAgain(run: ObjectRun, whole: Whole, signal: AbortSigna
 export async function compareCatalogs(
   { report, work }: SnapshotDeps,
   run: ObjectRun,
-  { known, ...whole }: Whole & { readonly known: KnownSource | null },
+  { known, crew, ...whole }: Whole & { readonly known: KnownSource | null; readonly crew: Crew },
+  signal: AbortSignal,
 ): Promise<void> {
   // What came to the source meanwhile follows.
   if (followsAll(work)) return;
   const missing = new Set<string>();
-  const still = known !== null && (await known.holds(whole.source)) ? known : null;
+  const still = known !== null && (await known.holds(whole.source)) ? { source: known, crew, signal } : null;
   // Sizes say in what order to make what is made: nothing is.
   for await (const now of planEach(whole, { sizes: false, known: still }))
     await tellDifferences(report, differences(run, now, missing));

@@ -6,7 +6,7 @@ import { holdToken } from '../peers/checkpoint.ts';
 import { addPrimaryKey } from '../peers/ddl.ts';
 import { type Member, membersOf, type TableTree } from '../peers/ddl-tree.ts';
 import { addIdentityIndex, findIdentityIndexes, takenNames } from '../peers/identity-index.ts';
-import { indexNames, namesBy } from '../peers/objects-input.ts';
+import { indexNames, type LateKeys, namesBy } from '../peers/objects-input.ts';
 import { indexObject } from '../peers/objects-plan-index.ts';
 import type { IndexFacts, TableObjects } from '../peers/objects-read.ts';
 import type { Connection } from '../pg/client.ts';
@@ -23,9 +23,9 @@ interface KeyJob {
   readonly line: ObjectLine | null;
 }
 
-interface KeyJobs {
-  /** Tables (OID on the source) whose primary key is left to be built with their other indexes. */
-  readonly late: ReadonlySet<number>;
+export interface KeyJobs {
+  /** Those that are left to be made with the tables' other indexes. */
+  readonly late: LateKeys;
   /** Side by side, largest first. */
   readonly leaves: readonly KeyJob[];
   /** After them, one by one: tables that take the leaves' indexes as their own. */
@@ -38,31 +38,29 @@ export interface KeySides {
   readonly trees: readonly TableTree[];
   readonly source: TableObjects;
   readonly there: readonly Table[];
-  readonly crew: Crew;
   /** @see ObjectInput */
   readonly moved?: ReadonlyMap<number, TableName>;
   /** Whether the target's table has another name only until the mirror follows. */
   readonly isPending?: (tree: TableTree) => boolean;
-  /** Whether primary keys of large tables may be left to be built beside other indexes. */
+  /** Whether primary keys may be left to be made with other indexes. */
   readonly mayBeLate: boolean;
 }
 
-/**
- * Makes what is missing. Tables that have a key keep it.
- * @returns tables (OID on the source) whose key is still to be made, with the other indexes
- * @throws with the table that could not have its key
- */
-export async function addKeys(deps: SnapshotDeps, sides: KeySides, signal: AbortSignal): Promise<ReadonlySet<number>> {
-  const { leaves, above, late } = await keyJobs(sides);
+/** Makes them. @throws with the table that could not have its key */
+export async function makeKeys(
+  deps: SnapshotDeps,
+  crew: Crew,
+  { leaves, above }: KeyJobs,
+  signal: AbortSignal,
+): Promise<void> {
   const large = leaves.filter((job) => job.bytes >= smallBytes).map((job) => [job]);
   const small = chunksOf(
     leaves.filter((job) => job.bytes < smallBytes),
     together,
   );
-  await inParallel(sides.crew, [...large, ...small], (target, jobs) => addSome(deps, target, jobs), signal);
+  await inParallel(crew, [...large, ...small], (target, jobs) => addSome(deps, target, jobs), signal);
   // One after another, as one may be above another.
-  await inTurn(sides.crew, chunksOf(above, together), (target, jobs) => addSome(deps, target, jobs), signal);
-  return late;
+  await inTurn(crew, chunksOf(above, together), (target, jobs) => addSome(deps, target, jobs), signal);
 }
 
 function isLarge({ leaves }: Table): boolean {
@@ -88,7 +86,8 @@ function canBeLate({ source, to, tree, table }: Member & { readonly table: Table
 const smallBytes = 8 * 1024 * 1024;
 const together = 40;
 
-async function keyJobs({
+/** What is missing. Tables that have a key keep it. */
+export async function planKeys({
   target,
   trees,
   source: objects,
@@ -125,7 +124,9 @@ async function keyJobs({
   );
   const nameOf = (index: IndexFacts) => names.get(index.oid) ?? index;
   const taken = await takenNames(target, [...identities.values(), ...keys.values()].map(nameOf));
-  const late = new Set<number>();
+  const late = new Map<number, 'index first' | 'at once'>();
+  const indexBytes = new Map<number, number>();
+  for (const { table, bytes } of objects.indexes) indexBytes.set(table, (indexBytes.get(table) ?? 0) + bytes);
   const leaves: KeyJob[] = [];
   const above: KeyJob[] = [];
   for (const member of members) {
@@ -133,8 +134,9 @@ async function keyJobs({
     const ofSource = keys.get(source.oid);
     // One whose index stands was begun so, by a try before this one.
     const isBegun = ofSource !== undefined && taken.has(showTable(nameOf(ofSource)));
-    const isLate = mayBeLate && ofSource !== undefined && (isLarge(source) || isBegun) && canBeLate(member, ofSource);
-    if (isLate) late.add(source.oid);
+    const isLate = mayBeLate && ofSource !== undefined && canBeLate(member, ofSource);
+    const isSmall = !isLarge(source) && (indexBytes.get(source.oid) ?? 0) < smallBytes && !isBegun;
+    if (isLate) late.set(source.oid, isSmall ? 'at once' : 'index first');
     const key = isLate
       ? null
       : addPrimaryKey(

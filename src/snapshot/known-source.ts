@@ -5,8 +5,8 @@ import type { SourceObjects } from '../peers/objects-look.ts';
 import type { DatabaseSide } from '../peers/schema/side.ts';
 import type { Connection } from '../pg/client.ts';
 
-/** Of more slices, no more than one is held at a time. */
-const mostSlices = 4;
+/** Of more, no more than a slice is held at a time. */
+const mostTables = 1_000;
 
 export class KnownSource {
   readonly #print: string;
@@ -20,8 +20,8 @@ export class KnownSource {
   }
 
   /** To be called before anything is read. @returns null where it is not kept */
-  static async before(source: Connection, slices: number): Promise<KnownSource | null> {
-    if (slices > mostSlices) return null;
+  static async before(source: Connection, tables: number): Promise<KnownSource | null> {
+    if (tables > mostTables) return null;
     const print = await readCatalogPrint(source);
     return print === null ? null : new KnownSource(print);
   }

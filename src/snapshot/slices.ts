@@ -23,7 +23,8 @@ const largePages = 1_024;
 
 /**
  * Tables that hand something down to each other are in one slice, as are a partitioned table and its partitions. Large ones come
- * first, the largest before all: at the end of a slice its workers wait for each other.
+ * first, the largest before all: at the end of a slice its workers wait for each other. Where all are small, the first slice is
+ * short, so that the target soon has something to make.
  */
 export function cutSlices(trees: readonly TreeOf<SizedHead>[], size = tablesPerSlice): readonly Slice[] {
   const sized = families(trees).map((list) => ({ list, pages: list.reduce((sum, tree) => sum + pagesOf(tree), 0) }));
@@ -37,7 +38,7 @@ export function cutSlices(trees: readonly TreeOf<SizedHead>[], size = tablesPerS
     if (last !== undefined && tables <= room) last.push(...list);
     else {
       slices.push([...list]);
-      room = size;
+      room = slices.length === 1 && large.length === 0 ? Math.ceil(size / 4) : size;
     }
     room -= tables;
   }

@@ -1,10 +1,11 @@
 // All that a mirror has to make beyond its rows, read and planned slice by slice; what belongs to no table, at once.
+import { oneAhead } from '../base/ahead.ts';
 import { objectKey } from '../mirror/object.ts';
 import type { MirrorWork } from '../mirror/work.ts';
 import { growTrees } from '../peers/ddl-input.ts';
 import { type MemberOf, membersOf, type TableTree, type TreeOf, tableObject } from '../peers/ddl-tree.ts';
 import { type InspectOptions, inspectTables } from '../peers/inspect.ts';
-import { type Beyond, type IndexHead, indexNames, isMoved } from '../peers/objects-input.ts';
+import { type Beyond, type IndexHead, indexNames, isMoved, type LateKeys } from '../peers/objects-input.ts';
 import { lookAtSource, type SourceObjects } from '../peers/objects-look.ts';
 import { type PlannedObject, refused } from '../peers/objects-planned.ts';
 import type { Renames } from '../peers/schema/follow.ts';
@@ -15,6 +16,7 @@ import { planTables, type TablesPlan } from '../peers/whole-plan.ts';
 import type { Connection } from '../pg/client.ts';
 import { sameTable, showTable, type Table, type TableName } from '../pg/table.ts';
 import type { KnownSource } from './known-source.ts';
+import { type Crew, inParallel } from './parallel.ts';
 import { cutSlices, type Slice } from './slices.ts';
 import { refuseMissing } from './trees.ts';
 
@@ -98,7 +100,12 @@ async function readSlice(source: Connection, { tables }: Slice, options: Inspect
 export async function planSlice(
   whole: Whole,
   theirs: SourceObjects,
-  how: { readonly renames: Renames; readonly lateKeys?: ReadonlySet<number> },
+  how: {
+    readonly renames: Renames | Promise<Renames>;
+    readonly lateKeys?: LateKeys;
+    /** Its tables on the target, if they were read a moment ago. */
+    readonly there?: readonly Table[];
+  },
 ): Promise<TablesPlan> {
   const { target, work, moved } = whole;
   return await planTables(target, work, theirs, { ...how, moved, beyond: await readBeyond(whole, theirs) });
@@ -140,20 +147,30 @@ async function readBeyond(
   );
 }
 
+/** How everything is read. */
+export interface EachOptions extends InspectOptions {
+  /** What the source still is, if that is known: then only the target is read, by the sessions of the crew side by side. */
+  readonly known?: { readonly source: KnownSource; readonly crew: Crew; readonly signal: AbortSignal } | null;
+}
+
 /**
  * Everything of the mirror as both sides are now: what belongs to the tables, slice by slice and with the tables that are not
  * there, then what belongs to none.
- * @param options `known`: of the source, if that is what it still is
  */
 export async function* planEach(
   whole: Whole,
-  { known = null, ...options }: InspectOptions & { readonly known?: KnownSource | null } = {},
+  { known = null, ...options }: EachOptions = {},
 ): AsyncGenerator<readonly PlannedObject[]> {
-  const { objects, renames } = await planOthers(whole, known);
+  // Both are read at the same time: a server works while we look at what the other query brought.
+  const others = planOthers(whole, known?.source ?? null);
+  const renames = others.then((plan) => plan.renames);
+  // Its failure is met where the plan is waited for.
+  renames.catch(() => undefined);
+  const slices = known === null ? oneAhead(planSlices(whole, renames, options)) : planKnown(whole, renames, known);
+  const [{ objects }, each] = await Promise.all([others, slices]);
   const told = new Set(objects.map(({ line }) => objectKey(line)));
   let place = 0;
-  for await (const theirs of known?.slices ?? readSlices(whole, options)) {
-    const { planned, there } = await planSlice(whole, theirs, { renames });
+  for await (const { theirs, planned, there } of each) {
     const own = planned.filter(({ line }) => !told.has(objectKey(line)));
     yield [...missingTables(theirs.trees, there), ...inTurns(own, place)];
     place += planned.length;
@@ -161,33 +178,38 @@ export async function* planEach(
   yield objects;
 }
 
-/** All slices of the source as they are when they are read: the next one while something is done about the one before. */
+interface SlicePlan extends TablesPlan {
+  readonly theirs: SourceObjects;
+}
+
+async function* planSlices(
+  whole: Whole,
+  renames: Promise<Renames>,
+  options: InspectOptions,
+): AsyncGenerator<SlicePlan> {
+  for await (const theirs of readSlices(whole, options))
+    yield { theirs, ...(await planSlice(whole, theirs, { renames })) };
+}
+
+async function planKnown(
+  whole: Whole,
+  renames: Promise<Renames>,
+  { source, crew, signal }: NonNullable<EachOptions['known']>,
+): Promise<readonly SlicePlan[]> {
+  const plans = new Map<SourceObjects, SlicePlan>();
+  const plan = async (target: Connection, theirs: SourceObjects) => {
+    plans.set(theirs, { theirs, ...(await planSlice({ ...whole, target }, theirs, { renames })) });
+  };
+  await inParallel(crew, source.slices, plan, signal);
+  return source.slices.flatMap((theirs) => plans.get(theirs) ?? []);
+}
+
+/** All slices of the source as they are when they are read. */
 export async function* readSlices(
   whole: Pick<Whole, 'source' | 'slices'>,
   options: InspectOptions = {},
 ): AsyncGenerator<SourceObjects> {
-  const read = async (at: number) => {
-    const slice = whole.slices[at];
-    return slice === undefined ? null : await readSlice(whole.source, slice, options);
-  };
-  const ahead = (at: number) => {
-    const reading = read(at);
-    // Its failure is met where it is waited for.
-    reading.catch(() => undefined);
-    return reading;
-  };
-  let next = ahead(0);
-  try {
-    for (let at = 1; ; at++) {
-      const theirs = await next;
-      if (theirs === null) return;
-      next = ahead(at);
-      yield theirs;
-    }
-  } finally {
-    // The connection is free again when this ends.
-    await next.catch(() => undefined);
-  }
+  for (const slice of whole.slices) yield await readSlice(whole.source, slice, options);
 }
 
 /** Their turns among those of all slices. */

@@ -1,4 +1,5 @@
-// The primary key of a large table is built as an index, beside the others of that table, and made its key after that.
+// The primary key of a large table is built as an index, beside the others of that table, and made its key after that; that of a
+// small one is made at once, with all else of its table.
 import { expect, test } from 'vitest';
 import { finishSnapshot } from '../../src/snapshot/finish.ts';
 import { prepareTarget } from '../../src/snapshot/prepare.ts';
@@ -15,6 +16,8 @@ const large = `create table t (id int not null, v text, w int, constraint "the k
   create index t_v on t (v); create unique index t_w on t (w);
   comment on constraint "the key" on t is 'tells rows apart'; comment on index "the key" is 'its index';
   insert into t select i, repeat('x', 400), i from generate_series(1, 24000) i; analyze t`;
+
+const small = large.replace('24000', '100');
 
 async function copied(from: TestDatabase, to: TestDatabase) {
   const work = mirrorWork({ from, to }, [table('t')], copyOnly);
@@ -39,6 +42,25 @@ test.for<[SharedMajor, SharedMajor]>([
   expect(await printObjects(to)).toEqual(await printObjects(from));
 });
 
+test.for<[SharedMajor, SharedMajor]>([
+  [18, 18],
+  [14, 14],
+])(
+  'the key of a small table is one statement, with all its settings, from PostgreSQL %i to %i',
+  async ([source, target]) => {
+    await using from = await testDatabase(source);
+    await using to = await testDatabase(target);
+    await from.exec(small);
+    const told = await copyAll(mirrorWork({ from, to }, [table('t')], copyOnly));
+    const [key] = [...told.objects.values()].filter(({ kind }) => kind === 'primary key');
+    expect(key).toMatchObject({ state: 'created', stage: 'indexes', name: 'the key' });
+    expect(key?.statement).toMatch(
+      /^alter table "public"."t" add constraint "the key" PRIMARY KEY \(id\) INCLUDE \(w\) with \(.*fillfactor.*\) DEFERRABLE INITIALLY DEFERRED$/,
+    );
+    expect(await printObjects(to)).toEqual(await printObjects(from));
+  },
+);
+
 test('a key whose index stands already, of a try that ended in between, takes that index', async () => {
   await using from = await testDatabase(18);
   await using to = await testDatabase(18);
@@ -51,10 +73,13 @@ test('a key whose index stands already, of a try that ended in between, takes th
   expect(await printObjects(to)).toEqual(await printObjects(from));
 });
 
-test('a large table that cannot have its key keeps the step from ending, and says why', async () => {
+test.for([
+  ['large', large],
+  ['small', small],
+] as const)('a %s table that cannot have its key keeps the step from ending, and says why', async ([, fill]) => {
   await using from = await testDatabase(18);
   await using to = await testDatabase(18);
-  await from.exec(large);
+  await from.exec(fill);
   const deps = await copied(from, to);
   await to.exec('insert into t values (7, null, -7)');
   await expect(finishSnapshot(deps, never)).rejects.toMatchObject({

@@ -28,8 +28,14 @@ describe('tables in slices', () => {
         ['a', 'b', 'c', 'd', 'e'].map((name) => tree(name)),
         2,
       ),
-    ).toEqual(['a b', 'c d', 'e']);
+    ).toEqual(['a', 'b c', 'd e']);
     expect(names([], 2)).toEqual([]);
+  });
+
+  test('are few at first where all are small, so that the target soon has something to make', () => {
+    const trees = ['a', 'b', 'c', 'd', 'e', 'f', 'g'].map((name) => tree(name));
+    expect(names(trees, 8)).toEqual(['a b', 'c d e f g']);
+    expect(names([...trees, tree('big', { pages: 5_000 })], 8)).toEqual(['big a b c d e f g']);
   });
 
   test('go largest first, so that no worker waits for the last of a slice', () => {
