@@ -39,9 +39,16 @@ export async function preflight(source: Connection, target: Connection, plan: Mi
   const findings: Finding[] = [checkVersion('source', sourceFacts), checkVersion('target', targetFacts)];
   const ofPlan = checkPlan(plan, sourceFacts, targetFacts);
   findings.push(...ofPlan);
+  // The target meanwhile; what keeps it from being read is met where it is looked at.
+  const reading = inspectTables(
+    target,
+    plan.tables.map(({ to }) => to),
+  );
+  reading.catch(() => undefined);
   const tables = await inspectTables(
     source,
     plan.tables.map(({ from }) => from),
+    { sizes: false },
   );
   const found = findTables(plan, tables, await readRelations(source, tables));
   findings.push(...checkSourceServer(plan, sourceFacts, publishedTables(found)));
@@ -57,10 +64,7 @@ export async function preflight(source: Connection, target: Connection, plan: Mi
   if (!findings.some((finding) => finding.state === 'error')) findings.push(...(await checkKeys(source, found)));
   // What a plan would do that cannot be is not worth looking at: onto itself, every table has rows.
   if (ofPlan.some((finding) => finding.state === 'error')) return { findings, tables };
-  const standing = await inspectTables(
-    target,
-    plan.tables.map(({ to }) => to),
-  );
+  const standing = await reading;
   const objectsOfTarget = await readTargetObjects(target, plan, standing);
   if (plan.slot !== null && !targetFacts.isStandby) {
     findings.push(...checkBack(plan, await readBack(source, target), targetFacts));
