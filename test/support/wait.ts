@@ -1,11 +1,12 @@
 // Waiting for a condition, never for a time.
 import { pause } from '../../src/base/retry.ts';
 
-/** Asks until the answer is neither undefined nor false; fails after `timeoutMs` with the last error or the words given. */
+/** Asks every `everyMs` until the answer is neither undefined nor false; fails after `timeoutMs` with the last error or the words given. */
 export async function until<T>(
   what: string,
   ask: () => Promise<T | undefined | false> | T | undefined | false,
   timeoutMs = 30_000,
+  everyMs = 20,
 ): Promise<T> {
   const deadline = Date.now() + timeoutMs;
   let lastError: unknown;
@@ -18,7 +19,7 @@ export async function until<T>(
       lastError = error;
     }
     if (Date.now() > deadline) throw new Error(`waited ${timeoutMs} ms for: ${what}`, { cause: lastError });
-    await pause(20);
+    await pause(everyMs);
   }
 }
 
