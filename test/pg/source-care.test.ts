@@ -108,7 +108,7 @@ test.each([
     await using target = await testDatabase(18);
     const role = `narrow_${source.database}`;
     // One that looks after the copy, one that holds the snapshot until those have it that read.
-    await source.exec(`${fill('a', 12_000)}; ${fill('b', 12_000)}; create role ${role} login password 'x' connection limit ${limit};
+    await source.exec(`${fill('a', 18_000)}; ${fill('b', 18_000)}; create role ${role} login password 'x' connection limit ${limit};
       grant select on a, b to ${role}`);
     try {
       await using run = await running({ ...source, user: role, password: 'x' }, target);
@@ -128,7 +128,7 @@ test.each([
         ),
       ]);
       expect(await target.exec('select count(*)::int as n from (table a union all table b) rows')).toEqual([
-        { n: 24_000 },
+        { n: 36_000 },
       ]);
     } finally {
       for (const side of [target, source]) await side.exec(`drop owned by ${role}`);
