@@ -15,7 +15,7 @@ COPY package.json package-lock.json .npmrc ./
 RUN npm ci --omit=dev
 
 FROM node:20-bookworm-slim
-ENV NODE_ENV=production SLUICE_HOST=0.0.0.0 SLUICE_DATA_DIR=/data
+ENV NODE_ENV=production MALLOC_ARENA_MAX=1 SLUICE_HOST=0.0.0.0 SLUICE_DATA_DIR=/data
 WORKDIR /app
 COPY package.json ./
 COPY --from=packages /app/node_modules ./node_modules

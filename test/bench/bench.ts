@@ -44,7 +44,7 @@ async function main(): Promise<void> {
   }
   const scale = values.quick ? 0.1 : 1;
   const runs = Number(values.runs ?? (values.quick ? 1 : 3));
-  const command = [process.execPath, ...startFlags(), join(root, 'dist/main.js'), 'start'];
+  const command = startCommand();
   const { only } = values;
   const processors = cpus();
   console.log('## Sluice beside others\n');
@@ -95,10 +95,12 @@ interface StreamChoice {
   readonly major?: string;
 }
 
-// As `npm start` runs it.
-function startFlags(): readonly string[] {
+// As `npm start` runs it, with the same environment and flags.
+function startCommand(): readonly string[] {
   const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { scripts: { start: string } };
-  return /exec node (.*)dist\/main\.js/.exec(scripts.start)?.[1]?.trim().split(' ').filter(Boolean) ?? [];
+  const [, variables = '', flags = ''] = /&& (.*)exec node (.*)dist\/main\.js/.exec(scripts.start) ?? [];
+  const words = (text: string) => text.split(' ').filter(Boolean);
+  return ['env', ...words(variables), process.execPath, ...words(flags), join(root, 'dist/main.js'), 'start'];
 }
 
 async function stream(command: readonly string[], { quick, scale, runs, major, ...values }: StreamChoice) {
