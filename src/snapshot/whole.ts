@@ -82,8 +82,7 @@ export async function planOthers(
   known: KnownSource | null = null,
 ): Promise<Pick<DatabasePlan, 'objects' | 'renames'>> {
   const { source, target, work, trees } = whole;
-  const side = known?.side ?? null;
-  const sides = await readSides(source, target, { ...work, ...(side === null ? {} : { known: side }) });
+  const sides = await readSides({ source, target }, work, known?.side);
   if (known !== null) known.side = sides.source;
   const { objects, renames } = planSides(sides, work, trees);
   return { objects, renames };

@@ -41,13 +41,13 @@ export async function readUsualOwner(target: Connection): Promise<string> {
 
 /** Both sides at once. @param known the source's, if it need not be read */
 export async function readSides(
-  source: Connection,
-  target: Connection,
-  work: Work & { readonly known?: DatabaseSide },
+  { source, target }: { readonly source: Connection; readonly target: Connection },
+  work: Work,
+  known: DatabaseSide | null = null,
 ): Promise<BothSides> {
   const usual = await readUsualOwner(target);
   const [ofSource, ofTarget] = await Promise.all([
-    work.known ?? readSourceSide(source, work, usual),
+    known ?? readSourceSide(source, work, usual),
     readTargetSide(target, work, usual),
   ]);
   return { source: ofSource, target: ofTarget };
