@@ -94,6 +94,14 @@ export async function moveParts(
     where mirror_id = ${owner.id} and source_table = ${at.table}`);
 }
 
+/** Tables into which rows were copied, by showTable of the source's name. */
+export async function readTablesWithParts(db: Connection, owner: Owner): Promise<ReadonlySet<string>> {
+  const s = ident(owner.target.metadataSchema);
+  const rows = await db.query<{ table: string }>(sql`select distinct source_table as "table" from ${s}.parts
+    where mirror_id = ${owner.id} and row_count > 0`);
+  return new Set(rows.map(({ table }) => table));
+}
+
 /** Those of the parts that the target has: a commit whose answer was lost may have come about. */
 export async function findParts(
   db: Connection,

@@ -259,6 +259,27 @@ export function planClusters(context: ObjectContext): readonly PlannedObject[] {
   });
 }
 
+/**
+ * REPLICA IDENTITY USING INDEX of a primary key's own index, which tells rows apart as the default does, and is another setting.
+ * Other indexes of that kind are made so; a table of the target that was told to be known by something else stays so.
+ */
+export function planIdentities(context: ObjectContext): readonly PlannedObject[] {
+  return context.source.indexes.flatMap((index) => {
+    const place = context.places.get(index.table);
+    if (!index.identity || index.constraint?.type !== 'p' || place === undefined) return [];
+    const name: ObjectName = {
+      ...{ kind: 'property', schema: index.schema, name: `replica identity by ${index.name}` },
+      table: showTable(place.source),
+    };
+    const needs = [objectKey(indexObject(index, place.source))];
+    const subject: Subject = { name, stage: 'settings', table: place.to, needs };
+    if (place.there.replicaIdentity !== 'd') return [stands(subject)];
+    const to = standingIndex(context, index, place)?.name ?? context.names.get(index.oid)?.name ?? index.name;
+    const table = ident(place.to.schema, place.to.name);
+    return [toMake(subject, [[sql`alter table ${table} replica identity using index ${ident(to)}`]])];
+  });
+}
+
 /** The target's counterpart of an index, if it is there. */
 export function standingIndex(context: ObjectContext, index: IndexFacts, place: Place): IndexFacts | undefined {
   const own = context.standing.get(place.there.oid)?.indexes ?? [];

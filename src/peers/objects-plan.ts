@@ -12,7 +12,14 @@ import {
   type Place,
 } from './objects-input.ts';
 import { constraintObject, planConstraints } from './objects-plan-constraint.ts';
-import { indexObject, planClusters, planIndexes, planTablespaces, standingIndex } from './objects-plan-index.ts';
+import {
+  indexObject,
+  planClusters,
+  planIdentities,
+  planIndexes,
+  planTablespaces,
+  standingIndex,
+} from './objects-plan-index.ts';
 import {
   excludedReason,
   inTheWay,
@@ -34,6 +41,7 @@ export function planObjects(input: ObjectInput): readonly PlannedObject[] {
     ...planInheritance(context),
     ...planStatistics(context),
     ...planClusters(context),
+    ...planIdentities(context),
     ...planTablespaces(context),
     ...planComments(context),
   ];

@@ -1,10 +1,11 @@
 // ANALYZE of what was copied: large tables while the catalogs are read, all others when everything is there that has statistics.
 import { throwIfStopped } from '../base/retry.ts';
-import type { TreeOf } from '../peers/ddl-tree.ts';
+import { membersOf, type TableHead, type TreeOf } from '../peers/ddl-tree.ts';
+import type { PlannedObject } from '../peers/objects-planned.ts';
 import { families, pagesOf, readWithOwnStatistics, type SizedHead } from '../peers/table-heads.ts';
 import type { Connection } from '../pg/client.ts';
 import { ident, join, sql } from '../pg/sql.ts';
-import type { TableName } from '../pg/table.ts';
+import { showTable, type TableName } from '../pg/table.ts';
 import { type Crew, inParallel, inTurn } from './parallel.ts';
 
 // Of smaller ones, many are one statement.
@@ -85,4 +86,21 @@ function largestFirst(tables: readonly Sized[]): TableName[] {
 
 async function analyze(target: Connection, tables: readonly TableName[]): Promise<void> {
   await target.run(sql`analyze ${join(tables.map((table) => ident(table.schema, table.name)))}`);
+}
+
+/**
+ * Tables of whose objects some were made when all had been analyzed: expressions of indexes, and statistics objects, have no
+ * statistics before the next time.
+ * @param whole the tables that it may be
+ */
+export async function analyzeAgain(
+  crew: Crew,
+  made: readonly PlannedObject[],
+  { trees }: { readonly trees: readonly TreeOf<TableHead>[] },
+  signal: AbortSignal,
+): Promise<void> {
+  const wanting = made.filter(({ line }) => line.kind === 'index' || line.kind === 'statistics');
+  const names = new Set(wanting.map(({ table }) => table));
+  const tables = trees.flatMap(membersOf).flatMap(({ to }) => (names.has(showTable(to)) ? [[to]] : []));
+  await inParallel(crew, tables, analyze, signal);
 }

@@ -17,11 +17,12 @@ import { asChange } from './as-change.ts';
 import { followsAll, lookForTables, type Present } from './changed-tables.ts';
 import { compareCatalogs, makeAgain } from './closing.ts';
 import type { SnapshotDeps } from './deps.ts';
+import { refuseEmptied } from './emptied.ts';
 import { flushTarget } from './flush.ts';
 import { KnownSource } from './known-source.ts';
 import { ObjectRun } from './objects.ts';
 import { firstLate, isLate, lookAhead, type MakingSlices, makeSlices } from './own-objects.ts';
-import { Crew } from './parallel.ts';
+import { Crew, inTurn } from './parallel.ts';
 import { forgetUnmade, rememberToMake, withoutChanged } from './remember.ts';
 import type { Sides } from './start.ts';
 import { during } from './trees.ts';
@@ -59,7 +60,7 @@ async function finishPresent(
 ): Promise<void> {
   const { work, report } = deps;
   if (work.options.do_initial_copy) await refuseUnfinished(deps, target);
-  const whole = await lookAtAll(source, target, work);
+  const [whole] = await Promise.all([lookAtAll(source, target, work), refuseEmptied(target, work)]);
   await makeAll(deps, { whole, altered }, signal);
   const { missing } = await moveAllSequences(whole).catch((error: unknown) => {
     throw during('cannot bring the sequences of the target forward', error);
@@ -86,7 +87,10 @@ async function makeAll(
   const { schema } = deps.work.options;
   await using crew = new Crew(deps.work, deps.report.note, { purpose: 'finish' });
   const analysis = await Analysis.of(crew, whole.source, whole.mirrored);
-  if (schema === 'none') return await analysis.rest(signal);
+  if (schema === 'none') {
+    await analysis.rest(signal);
+    return await refuseEmptied(whole.target, deps.work);
+  }
   const run = new ObjectRun(deps, crew);
   await using beside = new Scope(signal);
   beside.run((stop) => analysis.begin(stop));
@@ -95,6 +99,8 @@ async function makeAll(
   const making = { deps, run, crew, beside, analysis, whole, known, altered, signal };
   // It lets go of what it read when it returns, unless that is little, before both sides are compared.
   await makeObjects(making);
+  // Once more, for what was done to the target meanwhile.
+  beside.run((stop) => inTurn(crew, [deps.work], refuseEmptied, stop));
   if (schema === 'full') {
     await makeAgain(run, whole, signal);
     await compareCatalogs(deps, run, { ...whole, known, crew }, signal);

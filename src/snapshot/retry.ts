@@ -5,6 +5,7 @@ import { applicationName } from '../mirror/work.ts';
 import { compareToken, endLeftovers } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
 import type { PlannedObject } from '../peers/objects-planned.ts';
+import { analyzeAgain } from './analysis.ts';
 import type { SnapshotDeps } from './deps.ts';
 import { flushTarget } from './flush.ts';
 import { ObjectRun } from './objects.ts';
@@ -34,8 +35,8 @@ export async function retryObjects(
   // After that: where both are one database, it would be taken for one of them.
   await using source = await connectPeer(work.source, use, signal);
   const planned: PlannedObject[] = [];
-  for await (const some of planEach(await lookAtAll(source, target, work)))
-    planned.push(...some.filter(({ line }) => wanted.has(objectKey(line))));
+  const whole = await lookAtAll(source, target, work);
+  for await (const some of planEach(whole)) planned.push(...some.filter(({ line }) => wanted.has(objectKey(line))));
   const there = new Set(planned.map(({ line }) => objectKey(line)));
   // Large objects are brought with the rows only.
   const gone = [...wanted]
@@ -48,6 +49,8 @@ export async function retryObjects(
   // Somebody may have done what the ledger asked for.
   await run.begin(planned.map((object) => ({ ...object, quiet: false })));
   await run.make(planned, { stages: objectStages, watch: target }, signal);
+  const made = planned.filter(({ line, steps }) => steps.length > 0 && run.stands(line));
+  await analyzeAgain(crew, made, whole, signal);
   throwIfStopped(signal);
   await flushTarget(target, work);
 }

@@ -1,0 +1,31 @@
+// Rows that were copied must be there when the copy ends: a table that somebody dropped and made again on the target has none.
+import { SluiceError } from '../base/errors.ts';
+import type { MirrorWork } from '../mirror/work.ts';
+import { readTablesWithParts } from '../peers/copied-parts.ts';
+import { takenNames } from '../peers/identity-index.ts';
+import { tablesWithRows } from '../peers/inspect-target.ts';
+import type { Connection } from '../pg/client.ts';
+import { showTable } from '../pg/table.ts';
+
+/**
+ * To be called before changes are applied, which may take rows away.
+ * @throws `wrong_state` if a table of the target, into which rows were copied, is gone or has none; all of them in the detail
+ */
+export async function refuseEmptied(target: Connection, work: MirrorWork): Promise<void> {
+  if (!work.options.do_initial_copy) return;
+  const copied = await readTablesWithParts(target, work);
+  const tables = work.tables.filter(({ from }) => copied.has(showTable(from))).map(({ to }) => to);
+  const there = await takenNames(target, tables);
+  const gone = tables.filter((table) => !there.has(showTable(table)));
+  const present = tables.filter((table) => there.has(showTable(table)));
+  const filled = new Set((await tablesWithRows(target, present)).map(showTable));
+  const emptied = present.filter((table) => !filled.has(showTable(table)));
+  const [first] = [...gone, ...emptied];
+  if (first === undefined) return;
+  const list = (words: string, some: typeof tables) =>
+    some.length === 0 ? [] : [`${words}: ${some.map(showTable).join(', ')}.`];
+  throw new SluiceError('wrong_state', `the rows that were copied into ${showTable(first)} are not there any more`, {
+    detail: [...list('Gone from the target', gone), ...list('Without a row', emptied)].join(' '),
+    hint: 'They were dropped, emptied or made again on the target. Drop the mirror and create it anew with resync = true.',
+  });
+}

@@ -1,0 +1,84 @@
+// Rows that were copied and are not there when the copy ends: nobody is told that all is well.
+import { describe, expect, test } from 'vitest';
+import { finishSnapshot } from '../../src/snapshot/finish.ts';
+import { prepareTarget } from '../../src/snapshot/prepare.ts';
+import { runSnapshot } from '../../src/snapshot/run.ts';
+import { claim, listening, mirrorWork, table } from '../support/copied.ts';
+import { type TestDatabase, testDatabase } from '../support/servers.ts';
+
+const never = new AbortController().signal;
+
+const tables = `create table kept (id int primary key); insert into kept values (1);
+  create table "the Other" (id int primary key, v text); insert into "the Other" select i, 'v' from generate_series(1, 10) i;
+  create table parted (id int primary key) partition by range (id);
+  create table parted_1 partition of parted for values from (0) to (10); insert into parted values (3);
+  create table empty (id int primary key)`;
+
+async function copied(from: TestDatabase, to: TestDatabase, options: Parameters<typeof mirrorWork>[2]) {
+  await from.exec(tables);
+  const names = ['kept', 'the Other', 'parted', 'empty'].map((name) => table(name));
+  const work = mirrorWork({ from, to }, names, { initial_copy_only: true, ...options });
+  await claim(work);
+  await prepareTarget(listening(work), never);
+  await runSnapshot(listening(work), never);
+  return listening(work);
+}
+
+describe.each([['full'], ['tables'], ['none']] as const)('with schema = %s', (schema) => {
+  test.for([
+    ['emptied', 'truncate "the Other"', 'Without a row: public."the Other".'],
+    [
+      'made again',
+      'drop table "the Other"; create table "the Other" (id int not null, v text)',
+      'Without a row: public."the Other".',
+    ],
+    [
+      'and another one are emptied',
+      'truncate "the Other", parted',
+      'Without a row: public."the Other", public.parted.',
+    ],
+  ] as const)('a table that was %s on the target keeps the copy from ending', async ([, statement, detail]) => {
+    await using from = await testDatabase(18);
+    await using to = await testDatabase(18);
+    if (schema === 'none') await to.exec(tables.replaceAll(/insert into [^;]*/g, ''));
+    const deps = await copied(from, to, { schema });
+    await to.exec(statement);
+    await expect(finishSnapshot(deps, never)).rejects.toMatchObject({
+      kind: 'wrong_state',
+      message: 'the rows that were copied into public."the Other" are not there any more',
+      detail,
+    });
+    await to.exec(
+      `insert into "the Other" values (1, 'v'); insert into parted select 3 where not exists (select from parted)`,
+    );
+    await finishSnapshot(deps, never);
+  });
+});
+
+test('so does one that was dropped', async () => {
+  await using from = await testDatabase(18);
+  await using to = await testDatabase(18);
+  const deps = await copied(from, to, {});
+  await to.exec('drop table "the Other"');
+  await expect(finishSnapshot(deps, never)).rejects.toMatchObject({
+    kind: 'wrong_state',
+    detail: 'Gone from the target: public."the Other".',
+  });
+});
+
+test('and one that is emptied while keys are made', async () => {
+  await using from = await testDatabase(18);
+  await using to = await testDatabase(18);
+  const deps = await copied(from, to, {});
+  let emptied = false;
+  const objects: typeof deps.report.objects = async (lines) => {
+    await deps.report.objects(lines);
+    if (emptied || !lines.some(({ kind, state }) => kind === 'primary key' && state === 'created')) return;
+    emptied = true;
+    await to.exec('truncate kept');
+  };
+  await expect(finishSnapshot({ ...deps, report: { ...deps.report, objects } }, never)).rejects.toMatchObject({
+    kind: 'wrong_state',
+    detail: 'Without a row: public.kept.',
+  });
+});
