@@ -46,7 +46,11 @@ export function createTable(table: TableToMake): readonly Sql[] {
   const columns = source.columns.filter((column) => !table.exclude.includes(column.name));
   const parents = table.parents?.names ?? [];
   const said = columns.filter((column) => column.local || parents.length === 0);
-  const lines = [...said.map((column) => columnLine(table, column)), ...table.added.map(addedLine)];
+  const lines = [
+    ...said.map((column) => columnLine(table, column)),
+    ...table.added.map(addedLine),
+    ...columns.flatMap((column) => ownNotNull(table, column)),
+  ];
   // A partitioned table has no rows that could be logged; older servers take the word and let it be.
   const unlogged = source.persistence === 'u' && source.partitioning === null ? sql` unlogged` : sql``;
   const inherits = parents.length === 0 ? sql`` : sql` inherits (${join(parents.map(name))})`;
@@ -84,6 +88,15 @@ function changed(table: TableToMake, column: Column): readonly Sql[] {
     );
   }
   return statements;
+}
+
+// A column of the parents that is NOT NULL there, which the table says once more under a name of its own: that can only be said with
+// the table itself.
+function ownNotNull(table: TableToMake, { name: column, local, notNullLocal, notNullName }: Column): readonly Sql[] {
+  const theirs = table.parents?.columns.get(column) ?? [];
+  const isOwn = !local && notNullLocal === true && notNullName !== null && table.saysNoInherit === true;
+  if (!isOwn || table.nullable?.has(column) || !theirs.some((each) => each.notNull)) return [];
+  return [sql`constraint ${ident(notNullName)} not null ${ident(column)}`];
 }
 
 // A server before 18 does not tell who says it: then it is the parents, if one of them does.

@@ -485,3 +485,23 @@ test('an ordinary role makes all that an owner may, and what would write a secon
   expect(exceptions(await copyAll(mirrorWork(both, tables, copyOnly)))).toEqual(owners);
   expect(await printObjects(w.to)).toEqual(await printObjects(w.from));
 });
+
+test('an heir of 18 keeps the NOT NULL that it says itself of a column of its parent, under its own name', async () => {
+  await using w = await sides(`create table parent (id int primary key, v text not null);
+    create table keyed (extra text, primary key (id)) inherits (parent);
+    create table named (constraint "the value" not null v) inherits (parent);
+    create table said (id int not null, extra text) inherits (parent);
+    create table silent () inherits (parent);
+    create table late () inherits (parent); alter table late add primary key (id);
+    create table below (constraint "of its own" not null v) inherits (keyed)`);
+  const told = await mirror(
+    w,
+    ['parent', 'keyed', 'named', 'said', 'silent', 'late', 'below'].map((name) => table(name)),
+  );
+  expect(exceptions(told)).toEqual([]);
+  const constraints = (db: typeof w.to) =>
+    db.exec(`select conrelid::regclass::text || ' ' || conname || ' ' || conislocal || ' ' || coninhcount as line
+      from pg_constraint where contype = 'n' and conrelid > 16384 and connamespace = 'public'::regnamespace order by 1`);
+  expect(await constraints(w.to)).toEqual(await constraints(w.from));
+  expect(await printObjects(w.to, { notNull: true })).toEqual(await printObjects(w.from, { notNull: true }));
+});
