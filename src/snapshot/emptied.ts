@@ -2,10 +2,10 @@
 import { SluiceError } from '../base/errors.ts';
 import type { MirrorWork } from '../mirror/work.ts';
 import { readTablesWithParts } from '../peers/copied-parts.ts';
-import { takenNames } from '../peers/identity-index.ts';
 import { tablesWithRows } from '../peers/inspect-target.ts';
 import type { Connection } from '../pg/client.ts';
-import { showTable } from '../pg/table.ts';
+import { sql } from '../pg/sql.ts';
+import { showTable, type TableName } from '../pg/table.ts';
 
 /**
  * To be called before changes are applied, which may take rows away.
@@ -15,9 +15,9 @@ export async function refuseEmptied(target: Connection, work: MirrorWork): Promi
   if (!work.options.do_initial_copy) return;
   const copied = await readTablesWithParts(target, work);
   const tables = work.tables.filter(({ from }) => copied.has(showTable(from))).map(({ to }) => to);
-  const there = await takenNames(target, tables);
+  const there = await readThere(target, tables);
   const gone = tables.filter((table) => !there.has(showTable(table)));
-  const present = tables.filter((table) => there.has(showTable(table)));
+  const present = tables.filter((table) => there.get(showTable(table))?.hidden === false);
   const filled = new Set((await tablesWithRows(target, present)).map(showTable));
   const emptied = present.filter((table) => !filled.has(showTable(table)));
   const [first] = [...gone, ...emptied];
@@ -28,4 +28,15 @@ export async function refuseEmptied(target: Connection, work: MirrorWork): Promi
     detail: [...list('Gone from the target', gone), ...list('Without a row', emptied)].join(' '),
     hint: 'They were dropped, emptied or made again on the target. Drop the mirror and create it anew with resync = true.',
   });
+}
+
+// Of a table whose policies hold for its owner too, our role may see no row.
+async function readThere(target: Connection, tables: readonly TableName[]) {
+  const [schemas, names] = [tables.map(({ schema }) => schema), tables.map(({ name }) => name)];
+  const rows = await target.query<TableName & { readonly hidden: boolean }>(sql`
+    select n.nspname::text as schema, c.relname::text as name, pg_catalog.row_security_active(c.oid) as hidden
+    from rows from (pg_catalog.unnest(${schemas}::text[]), pg_catalog.unnest(${names}::text[])) as wanted(schema, name)
+    join pg_catalog.pg_namespace n on n.nspname = wanted.schema
+    join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = wanted.name`);
+  return new Map(rows.map((row) => [showTable(row), row]));
 }

@@ -3,7 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { finishSnapshot } from '../../src/snapshot/finish.ts';
 import { prepareTarget } from '../../src/snapshot/prepare.ts';
 import { runSnapshot } from '../../src/snapshot/run.ts';
-import { claim, listening, mirrorWork, table } from '../support/copied.ts';
+import { claim, copyAll, listening, mirrorWork, table } from '../support/copied.ts';
+import { ordinaryRole } from '../support/database.ts';
 import { type TestDatabase, testDatabase } from '../support/servers.ts';
 
 const never = new AbortController().signal;
@@ -81,4 +82,18 @@ test('and one that is emptied while keys are made', async () => {
     kind: 'wrong_state',
     detail: 'Without a row: public.kept.',
   });
+});
+
+test('a table whose policies hold for its owner too is not looked into by that owner', async () => {
+  await using from = await testDatabase(18);
+  await using to = await testDatabase(18);
+  await using owner = await ordinaryRole(to);
+  await from.exec(`create table hidden (id int primary key); insert into hidden values (1);
+    alter table hidden enable row level security; alter table hidden force row level security; create policy none on hidden using (false)`);
+  const told = await copyAll(mirrorWork({ from, to: owner }, [table('hidden')], { initial_copy_only: true }));
+  expect([...told.objects.values()].filter(({ state }) => state === 'failed')).toEqual([]);
+  expect(await to.exec('select id from hidden')).toEqual([{ id: 1 }]);
+  expect(await to.exec("select relforcerowsecurity as forced from pg_class where relname = 'hidden'")).toEqual([
+    { forced: true },
+  ]);
 });
