@@ -73,8 +73,8 @@ async function killsDuringTheCopy(world: World): Promise<void> {
     await killAt(world, 'copiedTable', 'after the restart'); // between tables
     await gates.close('alterTable');
     await gates.close('createIndex');
-    await killAt(world, 'alterTable'); // after the load, at a key
-    await killAt(world, 'createIndex', 'after the restart'); // and at what comes after the keys
+    await killAt(world, 'createIndex'); // after the load, at the index of an identity
+    await killAt(world, 'alterTable', 'after the restart'); // and at a key
   }
 }
 

@@ -15,7 +15,7 @@ const gateKeys = {
   copiedTable: 104,
   /** at ALTER TABLE: primary keys after the load */
   alterTable: 105,
-  /** at CREATE INDEX, after the keys */
+  /** at CREATE INDEX: of identities before keys, of small tables with them */
   createIndex: 108,
   /** a batch is applied and its checkpoint about to be written */
   checkpoint: 106,
