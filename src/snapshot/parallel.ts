@@ -23,6 +23,10 @@ export class Crew implements AsyncDisposable {
   readonly #note: (message: string) => Promise<void>;
   readonly #lent: Connection | undefined;
   #isShort = false;
+  /** Taken and not given back. */
+  #atWork = 0;
+  /** Who waits for one to be given back. */
+  readonly #waiting = new Set<() => void>();
 
   /**
    * @param note told once that the target gives fewer sessions than wanted
@@ -40,33 +44,62 @@ export class Crew implements AsyncDisposable {
     if (how.lent !== undefined) this.#idle.push(how.lent);
   }
 
-  /** As many as the target gives, at least one. @throws as connectPeer, if there is none */
+  /**
+   * As many as the target gives, at least one: if it gives none while others of the crew are at work, the next that is through.
+   * @throws as connectPeer, if there is none
+   */
   async takeSome(wanted: number, signal: AbortSignal): Promise<readonly Connection[]> {
-    const taken = await Promise.allSettled(Array.from({ length: wanted }, () => this.take(signal)));
-    const there = taken.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
-    const failure = taken.find((each) => each.status === 'rejected');
-    if (failure === undefined) return there;
-    const isFull = toSluiceError(failure.reason).sqlstate === tooManyConnections;
-    if (there.length === 0 || !isFull) {
-      for (const each of there) this.give(each);
-      throw failure.reason;
+    for (;;) {
+      const atWork = this.#atWork;
+      const taken = await Promise.allSettled(Array.from({ length: wanted }, () => this.take(signal)));
+      const there = taken.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
+      const failure = taken.find((each) => each.status === 'rejected');
+      if (failure === undefined) return there;
+      const isFull = toSluiceError(failure.reason).sqlstate === tooManyConnections;
+      if (!isFull || (there.length === 0 && atWork === 0)) {
+        for (const each of there) this.give(each);
+        throw failure.reason;
+      }
+      if (there.length > 0) {
+        await this.#tellShort(there.length, wanted, failure.reason);
+        return there;
+      }
+      if (this.#idle.length === 0 && this.#atWork > 0) await this.#oneIsThrough(signal);
+      throwIfStopped(signal);
     }
-    if (!this.#isShort) {
-      this.#isShort = true;
-      const { message } = toSluiceError(failure.reason);
-      await this.#note(`the target gives ${there.length} of ${wanted} sessions to make objects: ${message}`);
-    }
-    return there;
+  }
+
+  async #tellShort(given: number, wanted: number, why: unknown): Promise<void> {
+    if (this.#isShort) return;
+    this.#isShort = true;
+    await this.#note(`the target gives ${given} of ${wanted} sessions to make objects: ${toSluiceError(why).message}`);
+  }
+
+  #oneIsThrough(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const go = () => {
+        this.#waiting.delete(go);
+        signal.removeEventListener('abort', go);
+        resolve();
+      };
+      this.#waiting.add(go);
+      signal.addEventListener('abort', go, { once: true });
+    });
   }
 
   async take(signal: AbortSignal): Promise<Connection> {
-    for (let idle = this.#idle.pop(); idle !== undefined; idle = this.#idle.pop()) if (!idle.lost.aborted) return idle;
+    for (let idle = this.#idle.pop(); idle !== undefined; idle = this.#idle.pop()) {
+      if (idle.lost.aborted) continue;
+      this.#atWork++;
+      return idle;
+    }
     const target = await connectPeer(
       this.work.target,
       { application: applicationName(this.#purpose, this.work) },
       signal,
     );
     await target.run(sql`set synchronous_commit = off`);
+    this.#atWork++;
     return target;
   }
 
@@ -80,9 +113,11 @@ export class Crew implements AsyncDisposable {
       where pg_catalog.pg_size_bytes(pg_catalog.current_setting('maintenance_work_mem')) < ${megabytes * 1024 * 1024}`);
   }
 
-  /** @param target one that has no transaction open */
+  /** @param target one that was taken and has no transaction open, or is closed */
   give(target: Connection): void {
+    this.#atWork--;
     this.#idle.push(target);
+    for (const go of [...this.#waiting]) go();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -140,8 +175,8 @@ async function onConnections<T>(
         throw error;
       } finally {
         stop.removeEventListener('abort', end);
+        crew.give(target);
       }
-      crew.give(target);
     });
   }
   await scope.join();
