@@ -60,6 +60,8 @@ export class Connection implements AsyncDisposable {
   readonly #server: string | undefined;
   #version = 0;
   #closing = false;
+  /** The last statement's end, whatever its answer; null: none runs. */
+  #running: Promise<void> | null = null;
 
   private constructor(client: pg.Client, server: string | undefined) {
     this.#client = client;
@@ -120,15 +122,27 @@ export class Connection implements AsyncDisposable {
     return (this.#client as unknown as { readonly processID: number | null }).processID ?? 0;
   }
 
-  /** Runs one statement. @throws `upstream` with all fields, `connection_lost` */
+  /** Runs one statement, after those that were given before it. @throws `upstream` with all fields, `connection_lost` */
   async run<Row = Record<string, unknown>>(statement: Sql): Promise<QueryResult<Row>> {
+    const before = this.#running;
+    const result = before === null ? this.#send(statement) : before.then(() => this.#send(statement));
+    const end = result.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#running = end;
     try {
-      const { text, values } = statement;
-      const result = await this.#client.query(values.length === 0 ? text : { text, values: [...values] });
-      return { rows: result.rows as Row[], rowCount: result.rowCount ?? 0 };
+      const { rows, rowCount } = await result;
+      return { rows: rows as Row[], rowCount: rowCount ?? 0 };
     } catch (error) {
       throw this.#error(error);
+    } finally {
+      if (this.#running === end) this.#running = null;
     }
+  }
+
+  #send({ text, values }: Sql): Promise<pg.QueryResult> {
+    return this.#client.query(values.length === 0 ? text : { text, values: [...values] });
   }
 
   /** Runs one statement and gives its rows. */
