@@ -4,10 +4,10 @@ import type { MirroredTable, MirrorWork } from '../mirror/work.ts';
 import type { ColumnNames } from '../peers/fetch-columns.ts';
 import type { Remembered } from '../peers/shape.ts';
 import type { Connection } from '../pg/client.ts';
-import { type Lsn, parseLsn } from '../pg/lsn.ts';
+import type { Lsn } from '../pg/lsn.ts';
 import { sql } from '../pg/sql.ts';
 import { showTable } from '../pg/table.ts';
-import { endOfLog } from './look.ts';
+import { endOfFlushedLog } from './look.ts';
 import type { TableColumns } from './relabelled.ts';
 import type { TablePlan } from './reshape.ts';
 
@@ -118,8 +118,7 @@ async function seeColumns(source: Connection, oid: number): Promise<SeenColumns>
       (select pg_catalog.json_agg(pg_catalog.json_build_array(e.oid::bigint, e.enumlabel) order by e.oid) from pg_catalog.pg_enum e
         where e.enumtypid in (select type from parts)))::text as columns`);
   // After the look, so that all that it saw is before it.
-  const { lsn } = await source.one<{ lsn: string }>(sql`select ${endOfLog} as lsn`);
-  return { columns, lsn: parseLsn(lsn) };
+  return { columns, lsn: await endOfFlushedLog(source) };
 }
 
 /** What reads columns, by their numbers, of a table that is all else as it should be. Null: it has none of them. Pure. */

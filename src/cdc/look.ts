@@ -1,11 +1,13 @@
 // What a table of the source is at this moment, found by its OID: names may have been given to others.
 import { setTimeout as delay } from 'node:timers/promises';
+import { toSluiceError } from '../base/errors.ts';
 import { nodeOfTable } from '../peers/files.ts';
 import type { Relation } from '../peers/pgoutput.ts';
 import type { Connection } from '../pg/client.ts';
 import { type Lsn, parseLsn } from '../pg/lsn.ts';
 import { sql, trusted } from '../pg/sql.ts';
 import type { TableName } from '../pg/table.ts';
+import { heartbeatPrefix } from './heartbeat.ts';
 
 export interface SeenColumn {
   readonly attnum: number;
@@ -92,6 +94,25 @@ export function shows(snapshot: string, xid: number): boolean {
 export const endOfLog = trusted(`(case when pg_catalog.pg_is_in_recovery()
     then greatest(pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn())
     else pg_catalog.pg_current_wal_insert_lsn() end)::text`);
+
+/**
+ * Where the source's log ends, once all before that is on its disk: a walsender sends nothing else. What a look itself wrote, as it
+ * cleans pages up, and what open transactions wrote goes there with the next commit only, which on a source that nobody uses may
+ * be long in coming. So one is made, where that is allowed.
+ */
+export async function endOfFlushedLog(source: Connection): Promise<Lsn> {
+  const { lsn, flushed } = await source.one<{ lsn: string; flushed: boolean }>(sql`select l.lsn,
+      case when pg_catalog.pg_is_in_recovery() then true else pg_catalog.pg_current_wal_flush_lsn() >= l.lsn::pg_lsn end as flushed
+    from (select ${endOfLog} as lsn offset 0) l`);
+  if (!flushed) {
+    try {
+      await source.run(sql`select pg_catalog.pg_logical_emit_message(true, ${heartbeatPrefix}, '')`);
+    } catch (error) {
+      if (toSluiceError(error).kind !== 'upstream') throw error;
+    }
+  }
+  return parseLsn(lsn);
+}
 
 // Of the column a of the table c; the server keeps what old rows show with the partitions alone.
 const below = trusted(`c.relkind = 'p' and exists (with recursive tree(oid) as (select c.oid union all

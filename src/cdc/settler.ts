@@ -11,10 +11,10 @@ import { findTables, type IdentityProblem, identityProblems, readRelations } fro
 import { beginPartitions } from '../peers/standing-partitions.ts';
 import { lookAtWhole, type SourceLook } from '../peers/whole-plan.ts';
 import type { Connection } from '../pg/client.ts';
-import { type Lsn, parseLsn } from '../pg/lsn.ts';
-import { sql } from '../pg/sql.ts';
+import type { Lsn } from '../pg/lsn.ts';
 import { showTable } from '../pg/table.ts';
 import { joinTables } from './join-tables.ts';
+import { endOfFlushedLog } from './look.ts';
 import type { Session } from './session.ts';
 import { rememberFirst, settleObjects } from './settle-objects.ts';
 import { lookAtTables, settleTables, type TablesLook } from './settle-tables.ts';
@@ -130,8 +130,8 @@ export class Settler {
     await using source = await connectPeer(work.source, { application: applicationName('settle', work) }, signal);
     const tables = await lookAtTables(source, work, { shapes: relations.shapes, refused: this.#refused });
     const { whole, problems } = isOther(tables) ? { whole: null, problems: [] } : await this.#lookAtWhole(source);
-    const { lsn } = await source.one<{ lsn: string }>(sql`select pg_catalog.pg_current_wal_insert_lsn()::text as lsn`);
-    this.#looked = { lsn: parseLsn(lsn), met, tables, whole, problems };
+    const lsn = await endOfFlushedLog(source);
+    this.#looked = { lsn, met, tables, whole, problems };
   }
 
   async #lookAtWhole(source: Connection): Promise<Pick<Looked, 'whole' | 'problems'>> {
