@@ -137,6 +137,11 @@ export class ObjectRun {
       );
       if (able.length > 1 && (await this.#together(target, able, job))) return;
       for (const object of able) await this.#alone(target, object, job);
+    } catch (error) {
+      // Nobody is at them any more.
+      const left = able.filter(({ line, quiet }) => quiet !== true && !this.stands(line) && !this.unmade(line));
+      await this.#tell(left, 'waiting').catch(() => undefined);
+      throw error;
     } finally {
       this.#making.delete(target.pid);
     }
@@ -229,7 +234,7 @@ export class ObjectRun {
     }
   }
 
-  async #tell(objects: readonly PlannedObject[], state: 'making' | 'created'): Promise<void> {
+  async #tell(objects: readonly PlannedObject[], state: 'waiting' | 'making' | 'created'): Promise<void> {
     if (objects.length > 0) await this.#deps.report.objects(objects.map(({ line }) => ({ ...line, state })));
   }
 

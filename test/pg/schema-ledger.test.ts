@@ -140,6 +140,30 @@ test('a table that is dropped on the target meanwhile is told of as well', async
   expect(exceptions(deps.told)).toEqual(['failed table public.t: it is not on the target']);
 });
 
+test('what was at work when the target was lost waits, as nobody is at it any more', async () => {
+  await using it = await sides(source);
+  const work = await databaseWork(it);
+  const deps = listening(work);
+  let ended = false;
+  const report = {
+    ...deps.report,
+    async objects(lines: readonly ObjectLine[]) {
+      await deps.report.objects(lines);
+      if (ended || !lines.some(({ name, state }) => name === 't_f' && state === 'making')) return;
+      ended = true;
+      await it.to.exec(`select pg_terminate_backend(pid) from pg_stat_activity
+        where datname = current_database() and application_name like 'sluice finish%'`);
+    },
+  };
+  await claim(work);
+  await prepareTarget({ ...deps, report }, never);
+  await runSnapshot({ ...deps, report }, never);
+  await expect(finishSnapshot({ ...deps, report }, never)).rejects.toMatchObject({ kind: 'connection_lost' });
+  const states = new Map([...deps.told.objects.values()].map(({ name, state }) => [name, state]));
+  expect(states.get('t_f')).toBe('waiting');
+  expect([...states.values()]).not.toContain('making');
+});
+
 test('what fails for want of something that a body in a string names is tried again at the end', async () => {
   await using it = await sides(`create table t (id int); insert into t values (4);
     create materialized view zz as select id as x from t;
