@@ -106,8 +106,33 @@ async function findInTheWay(db: Connection, tables: readonly TableName[]): Promi
 
 const tablesPerTrip = 500;
 
-/** Those of the tables that hold a row. */
+/**
+ * Whether each of these tables, as far as they are there, has a page: one that has none is new, or was emptied or made anew. Of a
+ * partitioned one, whether a leaf has. What does not lie in pages as tables usually do counts as having some.
+ * @returns by showTable
+ */
+export async function readPages(
+  db: Connection,
+  tables: readonly TableName[],
+): Promise<ReadonlyMap<string, 'none' | 'some'>> {
+  const [schemas, names] = [tables.map(({ schema }) => schema), tables.map(({ name }) => name)];
+  const rows = await db.query<TableName & { readonly some: boolean }>(sql`
+    select n.nspname::text as schema, c.relname::text as name, c.relkind not in ('r', 'p') or exists (
+        select from (select c.oid as oid where c.relkind = 'r' union all
+          select t.relid::oid from pg_catalog.pg_partition_tree(c.oid) t where c.relkind = 'p' and t.isleaf) leaf
+        join pg_catalog.pg_class l on l.oid = leaf.oid left join pg_catalog.pg_am a on a.oid = l.relam
+        where a.amname is distinct from 'heap' or pg_catalog.pg_relation_size(l.oid) > 0) as "some"
+    from rows from (pg_catalog.unnest(${schemas}::text[]), pg_catalog.unnest(${names}::text[])) as wanted(schema, name)
+    join pg_catalog.pg_namespace n on n.nspname = wanted.schema
+    join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = wanted.name and c.relkind in ('r', 'p', 'f', 'v', 'm')`);
+  return new Map(rows.map((row) => [showTable(row), row.some ? 'some' : 'none']));
+}
+
+/** Those of the tables that hold a row. Tables that were just made cost next to nothing. */
 export async function tablesWithRows(db: Connection, tables: readonly TableName[]): Promise<readonly TableName[]> {
+  const pages = await readPages(db, tables);
+  const written = tables.filter((table) => pages.get(showTable(table)) !== 'none');
+  if (written.length === 0) return [];
   const found: TableName[] = [];
   const partitioned = new Set(
     (
@@ -115,8 +140,8 @@ export async function tablesWithRows(db: Connection, tables: readonly TableName[
         from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.relkind = 'p'`)
     ).map(showTable),
   );
-  for (let at = 0; at < tables.length; at += tablesPerTrip) {
-    const some = tables.slice(at, at + tablesPerTrip);
+  for (let at = 0; at < written.length; at += tablesPerTrip) {
+    const some = written.slice(at, at + tablesPerTrip);
     // Rows of tables that inherit are not its own.
     const each = some.map((table, i) => {
       const only = partitioned.has(showTable(table)) ? sql`` : sql`only `;

@@ -1,25 +1,22 @@
-// Rows that were copied must be there when the copy ends: a table that somebody dropped and made again on the target has none.
+// Rows that were copied must be there when the copy ends: a table that somebody emptied, or dropped and made again, has no page.
 import { SluiceError } from '../base/errors.ts';
 import type { MirrorWork } from '../mirror/work.ts';
 import { readTablesWithParts } from '../peers/copied-parts.ts';
-import { tablesWithRows } from '../peers/inspect-target.ts';
+import { readPages } from '../peers/inspect-target.ts';
 import type { Connection } from '../pg/client.ts';
-import { sql } from '../pg/sql.ts';
-import { showTable, type TableName } from '../pg/table.ts';
+import { showTable } from '../pg/table.ts';
 
 /**
  * To be called before changes are applied, which may take rows away.
- * @throws `wrong_state` if a table of the target, into which rows were copied, is gone or has none; all of them in the detail
+ * @throws `wrong_state` if a table of the target, into which rows were copied, is gone or has no page; all of them in the detail
  */
 export async function refuseEmptied(target: Connection, work: MirrorWork): Promise<void> {
   if (!work.options.do_initial_copy) return;
   const copied = await readTablesWithParts(target, work);
   const tables = work.tables.filter(({ from }) => copied.has(showTable(from))).map(({ to }) => to);
-  const there = await readThere(target, tables);
-  const gone = tables.filter((table) => !there.has(showTable(table)));
-  const present = tables.filter((table) => there.get(showTable(table))?.hidden === false);
-  const filled = new Set((await tablesWithRows(target, present)).map(showTable));
-  const emptied = present.filter((table) => !filled.has(showTable(table)));
+  const pages = await readPages(target, tables);
+  const gone = tables.filter((table) => !pages.has(showTable(table)));
+  const emptied = tables.filter((table) => pages.get(showTable(table)) === 'none');
   const [first] = [...gone, ...emptied];
   if (first === undefined) return;
   const list = (words: string, some: typeof tables) =>
@@ -28,15 +25,4 @@ export async function refuseEmptied(target: Connection, work: MirrorWork): Promi
     detail: [...list('Gone from the target', gone), ...list('Without a row', emptied)].join(' '),
     hint: 'They were dropped, emptied or made again on the target. Drop the mirror and create it anew with resync = true.',
   });
-}
-
-// Of a table whose policies hold for its owner too, our role may see no row.
-async function readThere(target: Connection, tables: readonly TableName[]) {
-  const [schemas, names] = [tables.map(({ schema }) => schema), tables.map(({ name }) => name)];
-  const rows = await target.query<TableName & { readonly hidden: boolean }>(sql`
-    select n.nspname::text as schema, c.relname::text as name, pg_catalog.row_security_active(c.oid) as hidden
-    from rows from (pg_catalog.unnest(${schemas}::text[]), pg_catalog.unnest(${names}::text[])) as wanted(schema, name)
-    join pg_catalog.pg_namespace n on n.nspname = wanted.schema
-    join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = wanted.name`);
-  return new Map(rows.map((row) => [showTable(row), row]));
 }
