@@ -71,9 +71,9 @@ function withoutNul(text: string | undefined): string | undefined {
 export async function unmadeObjects(
   db: Connection,
   mirrorId: string,
-): Promise<ReadonlyMap<string, Pick<ObjectLine, 'kind' | 'schema' | 'name' | 'table' | 'stage'>>> {
-  const rows = await db.query<Pick<ObjectLine, 'kind' | 'schema' | 'name' | 'table' | 'stage'>>(
-    sql`select kind, schema_name as schema, object_name as name, source_table as "table", stage from sluice_private.objects
+): Promise<ReadonlyMap<string, Pick<ObjectLine, 'kind' | 'schema' | 'name' | 'table' | 'stage' | 'state'>>> {
+  const rows = await db.query<Pick<ObjectLine, 'kind' | 'schema' | 'name' | 'table' | 'stage' | 'state'>>(
+    sql`select kind, schema_name as schema, object_name as name, source_table as "table", stage, state from sluice_private.objects
       where mirror_id = ${mirrorId} and state not in ('created', 'existed')`,
   );
   return new Map(rows.map((row) => [objectKey(row), row]));

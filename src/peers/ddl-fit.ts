@@ -106,3 +106,12 @@ export function missingLabels(source: TypeDefinition, target: TypeDefinition): r
     return [`ALTER TYPE ${type} ADD VALUE ${literal(label).text}${place};`];
   });
 }
+
+/** Whether two servers print one expression: versions say casts and parentheses otherwise. */
+export function sameExpression(a: string, b: string): boolean {
+  return a === b || bare(a) === bare(b);
+}
+
+function bare(text: string): string {
+  return text.replaceAll(/[\s()]/g, '').replaceAll(/::[\w" .]+(\[\])*/g, '');
+}

@@ -79,7 +79,7 @@ export function planInput(
 }
 
 /** The columns of PeerDB that the options ask for. */
-function addedColumns(options: Wishes): readonly AddedColumn[] {
+export function addedColumns(options: Wishes): readonly AddedColumn[] {
   const { soft_delete: soft, soft_delete_col_name: deleted, synced_at_col_name: synced } = options;
   return [
     ...(soft ? [{ name: deleted, type: 'boolean' } as const] : []),

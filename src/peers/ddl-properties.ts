@@ -25,6 +25,16 @@ const since: ReadonlyMap<string, number> = new Map([
   ['vacuum_max_eager_freeze_failure_rate', 18],
 ]);
 
+function sinceOf(option: string): number {
+  const name = option.slice(0, option.indexOf('='));
+  return since.get(name.replace(/^toast\./, '')) ?? 0;
+}
+
+/** Storage parameters, as stored, that a server of that version knows. */
+export function knownOptions(options: readonly string[], serverVersion: number): readonly string[] {
+  return options.filter((option) => serverVersion >= sinceOf(option) * 10_000);
+}
+
 /** @param parents those that it is made as the heir of */
 export function leftOutOf(context: PlanContext, { source, tree }: Member, parents: readonly TableName[]): Unable {
   const { target } = context;
@@ -33,13 +43,12 @@ export function leftOutOf(context: PlanContext, { source, tree }: Member, parent
     const of = { schema: source.schema, table: showTable(source) };
     lines.push({ kind: 'property', name, ...of, stage: 'before', state: 'left_out', reason });
   };
-  const options = source.options.filter((option) => {
+  const options = knownOptions(source.options, target.version);
+  for (const option of source.options) {
     const name = option.slice(0, option.indexOf('='));
-    const version = since.get(name.replace(/^toast\./, '')) ?? 0;
-    if (target.version >= version * 10_000) return true;
-    leave(`storage parameter ${name}`, `it needs PostgreSQL ${version} on the target`);
-    return false;
-  });
+    if (!options.includes(option))
+      leave(`storage parameter ${name}`, `it needs PostgreSQL ${sinceOf(option)} on the target`);
+  }
   const typed = source.ofType !== null && tree.mapping.exclude.length === 0 && context.added.length === 0;
   if (source.ofType !== null && !typed) {
     leave(`type ${showTable(source.ofType)}`, 'the table has other columns on the target than its type');

@@ -3,6 +3,7 @@
 import { type ObjectName, objectKey } from '../mirror/object.ts';
 import { ident, literal, type Sql, sql, trusted } from '../pg/sql.ts';
 import { showTable } from '../pg/table.ts';
+import { sameExpression } from './ddl-fit.ts';
 import { type FoundSettings, sequencesOf, settingsOf } from './found-settings.ts';
 import { type KnownObject, knownPartition } from './known-objects.ts';
 import { type ObjectInput, objectContext, type Place } from './objects-input.ts';
@@ -202,13 +203,8 @@ function ofTable(renames: Renames, place: Place): readonly Found[] {
           moved && column.default.includes('nextval(') ? [] : [[sql`${alter} set default ${trusted(followed.text)}`]],
         drop: [sql`${alter} drop default`],
       }),
-      stands: there !== null && loose(there) === loose(followed.text),
+      stands: there !== null && sameExpression(there, followed.text),
     });
   }
   return list;
-}
-
-// Versions print the same in other words.
-function loose(text: string): string {
-  return text.replaceAll(/[\s()]/g, '').replaceAll(/::[\w" .]+(\[\])*/g, '');
 }

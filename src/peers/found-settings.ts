@@ -13,8 +13,10 @@ export interface FoundSettings {
   readonly statements: readonly Sql[];
 }
 
-const identities: Partial<Record<Table['replicaIdentity'], string>> = { d: 'default', f: 'full', n: 'nothing' };
-const storages = { p: 'plain', e: 'external', m: 'main', x: 'extended', '': 'default' } as const;
+/** Words of replica identities; that by an index has none. */
+export const identities: Partial<Record<Table['replicaIdentity'], string>> = { d: 'default', f: 'full', n: 'nothing' };
+/** Words of attstorage. */
+export const storages = { p: 'plain', e: 'external', m: 'main', x: 'extended', '': 'default' } as const;
 const compressions = { p: 'pglz', l: 'lz4', '': 'default' } as const;
 // `set storage default`.
 const storageDefaultSince = 160_000;

@@ -1,5 +1,6 @@
 // What a plan of objects works on: both sides' facts, looked up by what the plan asks for, and where each table and index goes. Pure.
 import { showTable, type Table, type TableName } from '../pg/table.ts';
+import type { Asked } from './asked.ts';
 import { type Member, type MemberOf, membersOf, type TableHead, type TableTree } from './ddl-tree.ts';
 import type { ConstraintFacts, IndexFacts, StatisticsFacts, TableObjects } from './objects-read.ts';
 import type { Sequence } from './sequences.ts';
@@ -30,6 +31,7 @@ export interface ObjectInput {
   readonly lateKeys?: LateKeys;
   /** Whether rows stay on the target, marked, when they are deleted on the source. */
   readonly keepsDeleted?: boolean;
+  readonly asked?: Asked;
 }
 
 /**

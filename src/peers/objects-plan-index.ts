@@ -107,7 +107,9 @@ function planIndex(wanted: Wanted): PlannedObject {
   if (difference !== null) return inTheWay(subject, `${showTable(there)} stands on the target and ${difference}`);
   if (there.kind === 'i' && !there.valid)
     return inTheWay(subject, `${showTable(there)} is not valid on the target; drop it there`);
+  const settings = statisticsTargets(index, there);
   return toMake(subject, [
+    ...(settings.length > 0 ? [settings] : []),
     ...(constraint !== null && there.constraint === null ? [[constraintOnIndex(wanted, constraint)]] : []),
     ...attachSteps(wanted, unattached(wanted, there)),
   ]);
@@ -129,7 +131,8 @@ function planKey(wanted: Wanted): PlannedObject {
   const { constraint, using } = index;
   const own = context.standing.get(place.there.oid)?.indexes ?? [];
   if (own.some((each) => each.constraint?.type === 'p')) return stands(subject);
-  const late = context.lateKeys?.get(index.table);
+  const again = context.asked?.failed(objectKey(subject.name)) ? 'index first' : undefined;
+  const late = context.lateKeys?.get(index.table) ?? again;
   if (late === undefined || constraint === null || using === null)
     return leaveOut(subject, `${showTable(place.to)} stands without it on the target`);
   const there = own.find((each) => each.name === to.name);
@@ -172,7 +175,6 @@ function makeSteps(wanted: Wanted, using: string, atOnce = false): readonly (rea
   const { constraint } = index;
   const partitioned = place.there.kind === 'p';
   const table = ident(place.to.schema, place.to.name);
-  const settings = statisticsTargets(index, to);
   // Without the partitions' consent: they have their indexes already and hand them over.
   const only = partitioned ? sql`only ` : sql``;
   const [attach = [], ...more] = attachSteps(wanted, parts);
@@ -182,13 +184,13 @@ function makeSteps(wanted: Wanted, using: string, atOnce = false): readonly (rea
       constraint.type === 'x' ? trusted(constraint.definition) : withStorage(constraint.definition, index.options);
     const alone = constraint.type === 'x' ? sql`` : only;
     const add = sql`alter table ${alone}${table} add constraint ${ident(to.name)} ${clause}`;
-    return [[add, ...settings, ...attach], ...more];
+    return [[add, ...statisticsTargets(index, to), ...attach], ...more];
   }
   const unique = index.unique ? sql`unique ` : sql``;
   const create = sql`create ${unique}index ${ident(to.name)} on ${only}${table} using ${trusted(using)}`;
   // In a transaction of its own: with the build's lock still held, two sessions could wait for each other.
   const constrain = constraint === null ? [] : [[constraintOnIndex(wanted, constraint)]];
-  return [[create, ...settings, ...attach], ...more, ...constrain];
+  return [[create, ...statisticsTargets(index, to), ...attach], ...more, ...constrain];
 }
 
 function constraintOnIndex({ place, to }: Wanted, constraint: IndexConstraint): Sql {
@@ -222,11 +224,16 @@ function attachSteps({ context, to }: Wanted, parts: readonly IndexFacts[]): rea
   return steps;
 }
 
-function statisticsTargets(index: IndexFacts, to: TableName): readonly Sql[] {
-  return index.statistics.map(
-    ({ column, target }) =>
-      sql`alter index ${ident(to.schema, to.name)} alter column ${literal(column)} set statistics ${literal(target)}`,
-  );
+// Those that the index of the target, of that name, has not.
+function statisticsTargets(index: IndexFacts, to: TableName & Partial<Pick<IndexFacts, 'statistics'>>): readonly Sql[] {
+  const has = (column: number, target: number) =>
+    to.statistics?.some((each) => each.column === column && each.target === target) ?? false;
+  return index.statistics
+    .filter(({ column, target }) => !has(column, target))
+    .map(
+      ({ column, target }) =>
+        sql`alter index ${ident(to.schema, to.name)} alter column ${literal(column)} set statistics ${literal(target)}`,
+    );
 }
 
 /** Where an index lies on the source, which is nowhere on the target. */

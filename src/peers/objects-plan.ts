@@ -20,6 +20,7 @@ import {
   planTablespaces,
   standingIndex,
 } from './objects-plan-index.ts';
+import { type PropertyRules, planProperties } from './objects-plan-property.ts';
 import {
   excludedReason,
   inTheWay,
@@ -31,8 +32,11 @@ import {
 } from './objects-planned.ts';
 import type { StatisticsFacts } from './objects-read.ts';
 
-/** Everything, stage by stage; what must stand before another comes before it. */
-export function planObjects(input: ObjectInput): readonly PlannedObject[] {
+/**
+ * Everything, stage by stage; what must stand before another comes before it.
+ * @param properties how tables that stand are compared in what they say themselves; undefined: they are not
+ */
+export function planObjects(input: ObjectInput, properties?: PropertyRules): readonly PlannedObject[] {
   const context = objectContext(input);
   const all = [
     ...planExtensions(context.extensions),
@@ -42,6 +46,7 @@ export function planObjects(input: ObjectInput): readonly PlannedObject[] {
     ...planStatistics(context),
     ...planClusters(context),
     ...planIdentities(context),
+    ...(properties === undefined ? [] : planProperties(context, properties)),
     ...planTablespaces(context),
     ...planComments(context),
   ];

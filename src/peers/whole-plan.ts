@@ -3,6 +3,8 @@ import { objectKey } from '../mirror/object.ts';
 import type { MirrorWork } from '../mirror/work.ts';
 import type { Connection } from '../pg/client.ts';
 import type { Table, TableName } from '../pg/table.ts';
+import type { Asked } from './asked.ts';
+import { addedColumns } from './ddl-input.ts';
 import type { TableTree } from './ddl-tree.ts';
 import type { Beyond, LateKeys, ObjectInput } from './objects-input.ts';
 import { lookAtSource, lookAtTables, lookAtTarget, type SourceObjects } from './objects-look.ts';
@@ -59,18 +61,26 @@ export async function planTables(
     readonly beyond?: ReadonlyMap<number, Beyond> | null;
     readonly moved?: ReadonlyMap<number, TableName> | null;
     readonly there?: readonly Table[];
+    /** What was asked about once more, where the tables are compared in what they say themselves; undefined: they are not. */
+    readonly asked?: Asked;
   },
 ): Promise<TablesPlan> {
-  const { renames, lateKeys, beyond = null, moved = null } = how;
+  const { renames, lateKeys, beyond = null, moved = null, asked } = how;
   const standing = await lookAtTables(target, theirs.trees, how.there);
   const follows = work.slot !== null;
   const known = { ...(beyond === null ? {} : { beyond }), ...(moved === null ? {} : { moved }) };
   const input = await lookAtTarget(target, theirs, { standing, follows, ...known });
-  const planned = planObjects({
-    ...{ ...input, source: followObjects(input.source, await renames) },
-    ...(lateKeys === undefined ? {} : { lateKeys }),
-    keepsDeleted: work.options.soft_delete && follows,
-  });
+  const followed = await renames;
+  const added = addedColumns(work.options).map(({ name }) => name);
+  const planned = planObjects(
+    {
+      ...{ ...input, source: followObjects(input.source, followed) },
+      ...(lateKeys === undefined ? {} : { lateKeys }),
+      ...(asked === undefined ? {} : { asked }),
+      keepsDeleted: work.options.soft_delete && follows,
+    },
+    asked === undefined ? undefined : { renames: followed, follows, added, asked },
+  );
   return { planned, there: standing.there, input };
 }
 

@@ -45,23 +45,32 @@ export async function compareCatalogs(
 ): Promise<void> {
   // What came to the source meanwhile follows.
   if (followsAll(work)) return;
-  const missing = new Set<string>();
+  const missing = new Map<string, string>();
   const still = known !== null && (await known.holds(whole.source)) ? { source: known, crew, signal } : null;
   // Sizes say in what order to make what is made: nothing is.
   for await (const now of planEach(whole, { sizes: false, known: still }))
     await tellDifferences(report, differences(run, now, missing));
 }
 
-function differences(run: ObjectRun, now: readonly PlannedObject[], missing: Set<string>): readonly ObjectLine[] {
+/** @param missing what was found to be missing, by key and by showTable, and why */
+function differences(
+  run: ObjectRun,
+  now: readonly PlannedObject[],
+  missing: Map<string, string>,
+): readonly ObjectLine[] {
   return now.flatMap(({ line, steps, needs, quiet }): readonly ObjectLine[] => {
     const found = accountFor(run, { line, steps });
     if (found.length === 0) return [];
     // Of what is gone itself, there is nothing to say.
-    const gone = needs.some((key) => missing.has(key)) || missing.has(line.table);
-    if (quiet === true && gone) return [];
-    for (const each of found)
-      missing.add(objectKey(each)).add(each.kind === 'table' ? showTable(each) : objectKey(each));
-    return found;
+    const itsTable = missing.get(line.table);
+    if (quiet === true && (itsTable !== undefined || needs.some((key) => missing.has(key)))) return [];
+    const told =
+      itsTable === undefined ? found : found.map((each) => ({ ...each, reason: `table ${line.table}: ${itsTable}` }));
+    for (const each of told)
+      missing
+        .set(objectKey(each), each.reason ?? '')
+        .set(each.kind === 'table' ? showTable(each) : objectKey(each), each.reason ?? '');
+    return told;
   });
 }
 
@@ -77,11 +86,15 @@ async function tellDifferences(report: SnapshotDeps['report'], lines: readonly O
 // Nothing, if a line of this run says what became of it.
 function accountFor(run: ObjectRun, { line, steps }: Pick<PlannedObject, 'line' | 'steps'>): readonly ObjectLine[] {
   if (run.unmade(line) !== undefined) return [];
+  const isGone = run.stands(line);
   if (line.state === 'waiting' && steps.length > 0) {
-    const reason = run.stands(line)
-      ? 'it was on the target and is not, or not all of it, any more'
-      : 'it came to the source while the mirror was at work';
-    return [{ ...line, state: 'failed', reason }];
+    return [{ ...line, state: 'failed', reason: isGone ? lost : 'it came to the source while the mirror was at work' }];
   }
-  return line.state === 'existed' || line.state === 'created' ? [] : [line];
+  if (line.state === 'existed' || line.state === 'created') return [];
+  // The key of a table that stood without it, if it had stood so from the beginning; the run has told every other property.
+  if (line.state === 'left_out' && isGone) return [{ ...line, state: 'failed', reason: lost }];
+  if (line.kind === 'property') return [{ ...line, state: 'failed' }];
+  return [line];
 }
+
+const lost = 'it was on the target and is not, or not all of it, any more';

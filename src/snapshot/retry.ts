@@ -1,7 +1,8 @@
 // Tries again what is missing of the objects that belong to the tables, also while the mirror follows.
 import { throwIfStopped } from '../base/retry.ts';
-import { type ObjectName, type ObjectStage, objectKey, objectStages } from '../mirror/object.ts';
+import { type ObjectName, type ObjectStage, type ObjectState, objectKey, objectStages } from '../mirror/object.ts';
 import { applicationName } from '../mirror/work.ts';
+import { Asked } from '../peers/asked.ts';
 import { compareToken, endLeftovers } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
 import type { PlannedObject } from '../peers/objects-planned.ts';
@@ -15,6 +16,7 @@ import { lookAtAll, planEach } from './whole.ts';
 /** What the ledger has of an object that is not on the target. */
 export interface UnmadeObject extends ObjectName {
   readonly stage: ObjectStage;
+  readonly state: ObjectState;
 }
 
 /**
@@ -36,7 +38,9 @@ export async function retryObjects(
   await using source = await connectPeer(work.source, use, signal);
   const planned: PlannedObject[] = [];
   const whole = await lookAtAll(source, target, work);
-  for await (const some of planEach(whole)) planned.push(...some.filter(({ line }) => wanted.has(objectKey(line))));
+  const asked = new Asked(wanted.values());
+  for await (const some of planEach(whole, { asked }))
+    planned.push(...some.filter(({ line }) => wanted.has(objectKey(line))));
   const there = new Set(planned.map(({ line }) => objectKey(line)));
   // Large objects are brought with the rows only.
   const gone = [...wanted]

@@ -2,12 +2,14 @@
 import { oneAhead } from '../base/ahead.ts';
 import { objectKey } from '../mirror/object.ts';
 import type { MirrorWork } from '../mirror/work.ts';
+import { type Asked, nothingAsked } from '../peers/asked.ts';
+import { attachPartition } from '../peers/ddl.ts';
 import { growTrees } from '../peers/ddl-input.ts';
 import { type MemberOf, membersOf, type TableTree, type TreeOf, tableObject } from '../peers/ddl-tree.ts';
 import { type InspectOptions, inspectTables } from '../peers/inspect.ts';
 import { type Beyond, type IndexHead, indexNames, isMoved, type LateKeys } from '../peers/objects-input.ts';
 import { lookAtSource, type SourceObjects } from '../peers/objects-look.ts';
-import { type PlannedObject, refused } from '../peers/objects-planned.ts';
+import { type PlannedObject, refused, toMake } from '../peers/objects-planned.ts';
 import type { Renames } from '../peers/schema/follow.ts';
 import { type DatabasePlan, planSides, readSides } from '../peers/schema/read-plan.ts';
 import { readUnlogged } from '../peers/schema/unlogged.ts';
@@ -15,6 +17,7 @@ import { readHeads, readIndexHeads, type SizedHead } from '../peers/table-heads.
 import { planTables, type TablesPlan } from '../peers/whole-plan.ts';
 import type { Connection } from '../pg/client.ts';
 import { sameTable, showTable, type Table, type TableName } from '../pg/table.ts';
+import { followsAll } from './changed-tables.ts';
 import type { KnownSource } from './known-source.ts';
 import { type Crew, inParallel } from './parallel.ts';
 import { cutSlices, type Slice } from './slices.ts';
@@ -104,10 +107,14 @@ export async function planSlice(
     readonly lateKeys?: LateKeys;
     /** Its tables on the target, if they were read a moment ago. */
     readonly there?: readonly Table[];
+    readonly asked?: Asked;
   },
 ): Promise<TablesPlan> {
   const { target, work, moved } = whole;
-  return await planTables(target, work, theirs, { ...how, moved, beyond: await readBeyond(whole, theirs) });
+  const beyond = await readBeyond(whole, theirs);
+  // What the source alters of its tables follows, and is told there.
+  const { asked = nothingAsked, ...rest } = how;
+  return await planTables(target, work, theirs, { ...rest, moved, beyond, ...(followsAll(work) ? {} : { asked }) });
 }
 
 // Tables of other slices that this one's refer to.
@@ -150,6 +157,7 @@ async function readBeyond(
 export interface EachOptions extends InspectOptions {
   /** What the source still is, if that is known: then only the target is read, by the sessions of the crew side by side. */
   readonly known?: { readonly source: KnownSource; readonly crew: Crew; readonly signal: AbortSignal } | null;
+  readonly asked?: Asked;
 }
 
 /**
@@ -171,7 +179,7 @@ export async function* planEach(
   let place = 0;
   for await (const { theirs, planned, there } of each) {
     const own = planned.filter(({ line }) => !told.has(objectKey(line)));
-    yield [...missingTables(theirs.trees, there), ...inTurns(own, place)];
+    yield [...missingTables(theirs.trees, there, options.asked), ...inTurns(own, place)];
     place += planned.length;
   }
   yield objects;
@@ -184,10 +192,10 @@ interface SlicePlan extends TablesPlan {
 async function* planSlices(
   whole: Whole,
   renames: Promise<Renames>,
-  options: InspectOptions,
+  { asked, ...options }: InspectOptions & Pick<EachOptions, 'asked'>,
 ): AsyncGenerator<SlicePlan> {
-  for await (const theirs of readSlices(whole, options))
-    yield { theirs, ...(await planSlice(whole, theirs, { renames })) };
+  const how = asked === undefined ? { renames } : { renames, asked };
+  for await (const theirs of readSlices(whole, options)) yield { theirs, ...(await planSlice(whole, theirs, how)) };
 }
 
 async function planKnown(
@@ -217,16 +225,33 @@ export function inTurns(planned: readonly PlannedObject[], before: number): read
   return planned.map((each) => ({ ...each, line: { ...each.line, place: before + (each.line.place ?? 0) } }));
 }
 
-function missingTables(trees: readonly TableTree[], there: readonly Table[]): readonly PlannedObject[] {
+// Tables that are not on the target, and partitions that stand there by themselves.
+function missingTables(
+  trees: readonly TableTree[],
+  there: readonly Table[],
+  asked = nothingAsked,
+): readonly PlannedObject[] {
   const byName = new Map(there.map((table) => [showTable(table), table]));
   return trees.flatMap((tree) => {
+    const members = membersOf(tree);
     // Partitions of a table that is none there flow into it.
-    const whole = byName.get(showTable(tree.mapping.to))?.kind === 'p' ? membersOf(tree) : membersOf(tree).slice(0, 1);
-    return whole
-      .filter(({ to }) => !byName.has(showTable(to)))
-      .map(({ source, to }) => {
-        const subject = { name: tableObject(source), stage: 'before', table: to } as const;
-        return refused(subject, { reason: 'it is not on the target', statement: '' });
-      });
+    const isPartitioned = byName.get(showTable(tree.mapping.to))?.kind === 'p';
+    const names = new Map(members.map(({ source, to }) => [showTable(source), to]));
+    return (isPartitioned ? members : members.slice(0, 1)).flatMap(({ source, to }) => {
+      const standing = byName.get(showTable(to));
+      const subject = { name: tableObject(source), stage: 'before', table: to } as const;
+      if (standing === undefined) return [refused(subject, { reason: 'it is not on the target', statement: '' })];
+      const { partitionOf } = source;
+      const parent = partitionOf === null ? undefined : names.get(showTable(partitionOf.parent));
+      if (partitionOf === null || parent === undefined || standing.partitionOf !== null) return [];
+      const attach = attachPartition(parent, to, partitionOf);
+      if (asked.failed(objectKey(subject.name))) return [toMake(subject, [[attach]])];
+      return [
+        refused(subject, {
+          reason: `it is no partition of ${showTable(parent)} on the target`,
+          statement: attach.text,
+        }),
+      ];
+    });
   });
 }
