@@ -23,6 +23,7 @@ import { Progress } from '../catalog/progress.ts';
 import type { CopyLimits } from '../mirror/copy-tally.ts';
 import { copyLimits, followsOtherwise, throttleOf } from '../mirror/options.ts';
 import type { MirrorWork } from '../mirror/work.ts';
+import { SourceMemory } from '../snapshot/known-source.ts';
 import type { Bell } from './bell.ts';
 import { withSide } from './said.ts';
 import { isOfConnecting, lookOf, type StepName, situation, troubleOf } from './situation.ts';
@@ -79,6 +80,7 @@ class Runner {
   #failures = 0;
   #inTrouble = false;
   readonly #throttle = new Throttle(null);
+  readonly #memory = new SourceMemory();
 
   constructor(parts: RunnerParts) {
     this.#parts = parts;
@@ -165,7 +167,7 @@ class Runner {
     const { pool, owned, progress, log, spill, catchUpBytes } = this.#parts;
     const state = { phase: mirror.phase };
     return {
-      ...{ mirror, work, pool, progress, log, spill, catchUpBytes, throttle: this.#throttle },
+      ...{ mirror, work, pool, progress, log, spill, catchUpBytes, throttle: this.#throttle, memory: this.#memory },
       move: async (to: Mirror['phase']) => {
         await pool.use((db) => moveMirror(db, owned, { from: state.phase, to }));
         log.info({ from: state.phase, to }, 'moved');

@@ -16,6 +16,7 @@ import { claimCheckpoint, ensureCheckpointTables, readToken } from '../peers/che
 import { connectPeer } from '../peers/connect.ts';
 import { quoteName } from '../pg/sql.ts';
 import { finishSnapshot } from '../snapshot/finish.ts';
+import type { SourceMemory } from '../snapshot/known-source.ts';
 import { prepareTarget } from '../snapshot/prepare.ts';
 import { retryObjects } from '../snapshot/retry.ts';
 import { runSnapshot } from '../snapshot/run.ts';
@@ -32,6 +33,7 @@ export interface StepContext {
   readonly log: Log;
   /** Set anew while the step runs, when ALTER MIRROR says so. */
   readonly throttle: Throttle;
+  readonly memory: SourceMemory;
   readonly spill: Spill;
   /** See CdcDeps. */
   readonly catchUpBytes: number;
@@ -67,8 +69,8 @@ export async function runStep(step: StepName, context: StepContext, signal: Abor
 }
 
 function deps(context: StepContext) {
-  const { work, log, throttle } = context;
-  return { work, report: snapshotReport(context), log, throttle };
+  const { work, log, throttle, memory } = context;
+  return { work, report: snapshotReport(context), log, throttle, memory };
 }
 
 // Before any write: the target learns our token, and an owner from before is shut out there. This catalog says that we own the

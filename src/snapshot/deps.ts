@@ -5,6 +5,7 @@ import type { LaterObject } from '../mirror/finish-tally.ts';
 import type { ObjectLine } from '../mirror/object.ts';
 import type { MirroredTable, MirrorWork } from '../mirror/work.ts';
 import type { SchemaChange } from '../peers/schema-changes.ts';
+import type { SourceMemory } from './known-source.ts';
 
 export interface PlannedParts {
   /** Estimates. */
@@ -50,4 +51,6 @@ export interface SnapshotDeps {
   readonly log: Log;
   /** What the copy may read of the source, all workers together; it may change meanwhile. None: as much as there is. */
   readonly throttle?: Throttle;
+  /** Of the steps that this process does one after another. */
+  readonly memory?: SourceMemory;
 }

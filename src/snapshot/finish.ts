@@ -26,7 +26,7 @@ import { Crew, inTurn } from './parallel.ts';
 import { forgetUnmade, rememberToMake, withoutChanged } from './remember.ts';
 import type { Sides } from './start.ts';
 import { during } from './trees.ts';
-import { lookAtAll, planOthers, type Whole } from './whole.ts';
+import { lookAtAll, planOthers, tablesIn, type Whole } from './whole.ts';
 
 /**
  * The step `finishing`. May be killed anywhere and called again: what stands already is left. The caller has claimed the
@@ -60,8 +60,13 @@ async function finishPresent(
 ): Promise<void> {
   const { work, report } = deps;
   if (work.options.do_initial_copy) await refuseUnfinished(deps, target);
-  const [whole] = await Promise.all([lookAtAll(source, target, work), refuseEmptied(target, work)]);
-  await makeAll(deps, { whole, altered }, signal);
+  const look = async () => {
+    const ahead = (await deps.memory?.take(work, source)) ?? null;
+    if (ahead === null) return { whole: await lookAtAll(source, target, work), known: null };
+    return { whole: { source, target, work, ...ahead.whole }, known: ahead.known };
+  };
+  const [{ whole, known }] = await Promise.all([look(), refuseEmptied(target, work)]);
+  await makeAll(deps, { whole, altered, known }, signal);
   const { missing } = await moveAllSequences(whole).catch((error: unknown) => {
     throw during('cannot bring the sequences of the target forward', error);
   });
@@ -81,7 +86,7 @@ interface Making extends MakingSlices {
 
 async function makeAll(
   deps: SnapshotDeps,
-  { whole, altered }: Pick<Making, 'whole' | 'altered'>,
+  { whole, altered, known: ahead }: Pick<Making, 'whole' | 'altered' | 'known'>,
   signal: AbortSignal,
 ): Promise<void> {
   const { schema } = deps.work.options;
@@ -95,8 +100,8 @@ async function makeAll(
   await using beside = new Scope(signal);
   beside.run((stop) => analysis.begin(stop));
   const compares = schema === 'full' && !followsAll(deps.work);
-  const known = compares ? await KnownSource.before(whole.source, tablesOf(whole)) : null;
-  const making = { deps, run, crew, beside, analysis, whole, known, altered, signal };
+  const known = ahead ?? (compares ? await KnownSource.before(whole.source, tablesIn(whole)) : null);
+  const making = { deps, run, crew, beside, analysis, whole, known, isRead: ahead !== null, altered, signal };
   // It lets go of what it read when it returns, unless that is little, before both sides are compared.
   await makeObjects(making);
   // Once more, for what was done to the target meanwhile.
@@ -138,10 +143,6 @@ async function makeOthers({ run, whole, known, signal }: Making) {
   await run.begin(objects);
   await run.make(objects, { stages: ['before'], watch: target }, signal);
   return { objects, renames, remembered };
-}
-
-function tablesOf({ trees }: Whole): number {
-  return trees.reduce((sum, { partitions }) => sum + 1 + partitions.length, 0);
 }
 
 async function refuseUnfinished({ work }: SnapshotDeps, target: Connection): Promise<void> {

@@ -33,6 +33,8 @@ export interface MakingSlices {
   readonly whole: Whole;
   /** Filled with what is read, for the comparison at the end; null where nothing is kept. */
   readonly known: KnownSource | null;
+  /** Whether it is full already. */
+  readonly isRead: boolean;
   /** Tables that are not any more what was copied, by showTable of the source's names. */
   readonly altered: ReadonlySet<string>;
   readonly signal: AbortSignal;
@@ -55,14 +57,14 @@ export async function makeSlices(
   slices: AsyncIterable<SliceAhead>,
   renames: Renames,
 ): Promise<MadeSlices> {
-  const { whole, run, known, signal } = making;
+  const { whole, run, known, isRead, signal } = making;
   const { target, work } = whole;
   const later: PlannedObject[] = [];
   const toForget: Remembered[] = [];
   let place = 0;
   for await (const slice of slices) {
     throwIfStopped(signal);
-    known?.slices.push(slice.theirs);
+    if (!isRead) known?.slices.push(slice.theirs);
     const { late, altered } = await makeNeeds(making, slice);
     if (work.options.schema !== 'full') continue;
     const { planned, input } = slice.planned ?? (await planSlice(whole, slice.theirs, { renames, lateKeys: late }));
@@ -102,10 +104,10 @@ export function lookAhead(making: MakingSlices, others: Promise<Renames>): Async
 }
 
 async function* lookAtEach(making: MakingSlices, others: Promise<Renames>): AsyncGenerator<SliceAhead> {
-  const { whole } = making;
+  const { whole, known, isRead } = making;
   const { target, work } = whole;
   const extensions = new Set<string>();
-  for await (const theirs of readSlices(whole)) {
+  for await (const theirs of isRead && known !== null ? known.slices : readSlices(whole)) {
     const there = await inspectTables(target, targetNames(theirs.trees), { sizes: false });
     const renames = await others;
     const fresh = theirs.extensions.filter(({ name }) => !extensions.has(name));

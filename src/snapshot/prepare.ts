@@ -1,6 +1,7 @@
 // Makes the target ready for rows: what is missing is made, what is there is used if it fits; then the publication.
-import { SluiceError } from '../base/errors.ts';
+import { SluiceError, toSluiceError } from '../base/errors.ts';
 import { throwIfStopped } from '../base/retry.ts';
+import { Scope } from '../base/scope.ts';
 import type { ObjectLine } from '../mirror/object.ts';
 import { applicationName, type MirrorWork } from '../mirror/work.ts';
 import { type Definition, readDefinitions } from '../peers/begun-tables.ts';
@@ -32,6 +33,7 @@ import { showTable, type Table, type TableName } from '../pg/table.ts';
 import { asChange } from './as-change.ts';
 import { followsAll, lookBefore } from './changed-tables.ts';
 import type { SnapshotDeps } from './deps.ts';
+import { readAhead } from './read-ahead.ts';
 import { forgetUnmade, rememberTables, rememberToMake, withoutChanged } from './remember.ts';
 import { ensureStream } from './slot.ts';
 import { makeBefore } from './steps.ts';
@@ -62,21 +64,46 @@ async function preparePresent(
 ): Promise<void> {
   const { work } = deps;
   const { definitions, trees } = await readTables(source, work);
-  const empty = await readUnlogged(source, work);
-  const facts = await makeSchema({ deps, source, target, trees, empty, definitions }, signal);
-  await refuseRows(target, work, facts);
+  const sides = { deps, source, target, trees, empty: await readUnlogged(source, work), definitions };
+  const fitting = await planWhatFits(sides, signal);
+  await refuseRows(target, work, fitting.facts);
+  await using beside = new Scope(signal);
+  // What follows everything tells of each change from the beginning on, which is when the tables stand.
+  if (!followsAll(work)) beside.run((stop) => prepareSource(sides, fitting, stop));
+  await makeSchema(sides, fitting, signal);
   await noteInheritance(deps, target, trees);
+  await beside.join();
   throwIfStopped(signal);
-  // Before the stream begins, so that it tells of every change from its beginning on.
-  if (followsAll(work)) await ensureDdlCapture(source, work);
-  if (work.slot !== null && work.publication.made) {
-    await createPublication(
-      source,
-      work.publication.name,
-      trees.map(({ root, mapping }) => ({ table: root, exclude: mapping.exclude, where: mapping.where })),
-    );
+  if (followsAll(work)) {
+    await ensureDdlCapture(source, work);
+    await publish(source, work, trees);
   }
   if (work.slot !== null && !work.options.do_initial_copy) await ensureStream(deps, { source, target }, signal);
+}
+
+// While the target makes its tables, the source has nothing to do.
+async function prepareSource(
+  { deps, source, trees }: Sides,
+  { usualOwner }: Fitting,
+  signal: AbortSignal,
+): Promise<void> {
+  const { work, memory, log } = deps;
+  await publish(source, work, trees);
+  if (memory === undefined || signal.aborted) return;
+  try {
+    const ahead = await readAhead(source, work, { usualOwner, signal });
+    if (ahead !== null) memory.keep(work, ahead);
+  } catch (error) {
+    // Whoever wants it reads it by himself.
+    log.debug({ err: toSluiceError(error) }, 'nothing was read ahead');
+  }
+}
+
+// Before the stream begins, so that it tells of every change from its beginning on.
+async function publish(source: Connection, work: MirrorWork, trees: readonly TableTree[]): Promise<void> {
+  if (work.slot === null || !work.publication.made) return;
+  const tables = trees.map(({ root, mapping: { exclude, where } }) => ({ table: root, exclude, where }));
+  await createPublication(source, work.publication.name, tables);
 }
 
 // The definitions first: a table that is altered before it is read is taken for altered, never the other way round.
@@ -113,7 +140,8 @@ export async function makeAnew(
     );
   });
   if (standing.length > 0) await dropTables(target, work, standing);
-  await makeSchema({ deps, source, target, trees, empty: [], definitions }, signal);
+  const sides = { deps, source, target, trees, empty: [], definitions };
+  await makeSchema(sides, await planWhatFits(sides, signal), signal);
 }
 
 interface Sides {
@@ -127,11 +155,11 @@ interface Sides {
   readonly definitions: readonly Definition[];
 }
 
-/** Brings the target's schema about; gives what was on the target before anything was made. */
-async function makeSchema(sides: Sides, signal: AbortSignal): Promise<TargetFacts> {
+/** Brings the target's schema about. */
+async function makeSchema(sides: Sides, fitting: Fitting, signal: AbortSignal): Promise<void> {
   const { deps, target, trees, empty, definitions } = sides;
+  const { plan, database: all, facts, sequences } = fitting;
   const { work } = deps;
-  const { plan, database: all, facts, sequences } = await planWhatFits(sides, signal);
   if (!followsAll(work)) await makeBefore(deps, target, { steps: plan.steps, database: all }, signal);
   else {
     const objects = await withoutChanged(target, work, all.objects);
@@ -144,7 +172,6 @@ async function makeSchema(sides: Sides, signal: AbortSignal): Promise<TargetFact
   }
   await tellUsed(deps, trees, facts);
   await tellUnlogged(deps, trees, empty);
-  return facts;
 }
 
 interface Fitting {
@@ -152,16 +179,21 @@ interface Fitting {
   readonly database: DatabasePlan;
   readonly facts: TargetFacts;
   readonly sequences: readonly Sequence[];
+  /** See readSourceSide. */
+  readonly usualOwner: string;
 }
 
 /** Plans the schema, and drops what is to be replaced. What was read of both sides and is in no plan goes with its return. */
 async function planWhatFits({ deps, source, target, trees, empty }: Sides, signal: AbortSignal): Promise<Fitting> {
   const { work } = deps;
   const all = [...trees, ...(await missingOf(target, empty))];
-  const usual = await readUsualOwner(target);
+  const usualOwner = await readUsualOwner(target);
   const [ofSource, targetSide] = await Promise.all([
-    (async () => ({ schema: await readSourceSchema(source, all), side: await readSourceSide(source, work, usual) }))(),
-    readTargetSide(target, work, usual),
+    (async () => ({
+      schema: await readSourceSchema(source, all),
+      side: await readSourceSide(source, work, usualOwner),
+    }))(),
+    readTargetSide(target, work, usualOwner),
   ]);
   const { schema } = ofSource;
   const sides = { source: ofSource.side, target: targetSide };
@@ -171,9 +203,9 @@ async function planWhatFits({ deps, source, target, trees, empty }: Sides, signa
     const database = planSides(sides, work, [...trees, ...empty]);
     const plan = planSchema(planInput(schema, facts, work, database));
     refuse(plan);
-    if (plan.drop.length === 0) return { plan, database, facts, sequences: schema.sequences };
+    if (plan.drop.length === 0) return { plan, database, facts, sequences: schema.sequences, usualOwner };
     await dropTables(target, work, plan.drop);
-    sides.target = await readTargetSide(target, work, usual);
+    sides.target = await readTargetSide(target, work, usualOwner);
   }
 }
 

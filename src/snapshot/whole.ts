@@ -8,7 +8,7 @@ import { growTrees } from '../peers/ddl-input.ts';
 import { type MemberOf, membersOf, type TableTree, type TreeOf, tableObject } from '../peers/ddl-tree.ts';
 import { type InspectOptions, inspectTables } from '../peers/inspect.ts';
 import { type Beyond, type IndexHead, indexNames, isMoved, type LateKeys } from '../peers/objects-input.ts';
-import { lookAtSource, type SourceObjects } from '../peers/objects-look.ts';
+import { lookAtSource as lookAtObjects, type SourceObjects } from '../peers/objects-look.ts';
 import { type PlannedObject, refused, toMake } from '../peers/objects-planned.ts';
 import type { Renames } from '../peers/schema/follow.ts';
 import { type DatabasePlan, planSides, readSides } from '../peers/schema/read-plan.ts';
@@ -24,10 +24,14 @@ import { cutSlices, type Slice } from './slices.ts';
 import { refuseMissing } from './trees.ts';
 
 /** What is held of all tables while they are looked at slice by slice. */
-export interface Whole {
+export interface Whole extends WholeSource {
   readonly source: Connection;
   readonly target: Connection;
   readonly work: MirrorWork;
+}
+
+/** That of it which the source says. */
+export interface WholeSource {
   /** Those whose rows are mirrored. */
   readonly mirrored: readonly TreeOf<SizedHead>[];
   /** These, and those that are made without their rows. */
@@ -41,6 +45,11 @@ export interface Whole {
 
 /** Reads what there is. @throws `undefined_table` */
 export async function lookAtAll(source: Connection, target: Connection, work: MirrorWork): Promise<Whole> {
+  return { source, target, work, ...(await lookAtSource(source, work)) };
+}
+
+/** @throws `undefined_table` */
+export async function lookAtSource(source: Connection, work: MirrorWork): Promise<WholeSource> {
   const mirrored = await readHeads(source, work.tables);
   refuseMissing(
     work.tables,
@@ -52,7 +61,11 @@ export async function lookAtAll(source: Connection, target: Connection, work: Mi
   const several = slices.length > 1;
   const members = several ? new Map(trees.flatMap(membersOf).map((each) => [each.source.oid, each])) : null;
   const moved = members === null ? null : await readMoved(source, [...members.values()]);
-  return { ...{ source, target, work, mirrored, trees, slices }, members, moved };
+  return { mirrored, trees, slices, members, moved };
+}
+
+export function tablesIn({ trees }: Pick<WholeSource, 'trees'>): number {
+  return trees.reduce((sum, { partitions }) => sum + 1 + partitions.length, 0);
 }
 
 const tablesPerTrip = 500;
@@ -95,7 +108,7 @@ export async function planOthers(
 async function readSlice(source: Connection, { tables }: Slice, options: InspectOptions): Promise<SourceObjects> {
   const names = tables.map(({ from }) => from);
   const roots = await inspectTables(source, names, options);
-  return await lookAtSource(source, await growTrees(source, tables, roots), options);
+  return await lookAtObjects(source, await growTrees(source, tables, roots), options);
 }
 
 /** What becomes of all that belongs to a slice's tables, as the target is now. */

@@ -48,7 +48,7 @@ export async function ordinaryRole(db: TestDatabase): Promise<TestDatabase> {
 
 /** FOR ALL TABLES, or another scope, as CREATE MIRROR would write it down. */
 export async function databaseWork(
-  of: Sides,
+  of: Pick<Sides, 'from' | 'to'>,
   options: Readonly<Record<string, OptionValue>> = { initial_copy_only: true },
   scope: ObjectScope = { kind: 'all' },
 ): Promise<MirrorWork> {
