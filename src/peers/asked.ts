@@ -7,11 +7,12 @@ export class Asked {
   /** Names of properties, by the table that they are of. */
   readonly #properties = new Map<string, string[]>();
 
-  constructor(lines: Iterable<ObjectName & Pick<ObjectLine, 'state'>> = []) {
+  constructor(lines: Iterable<ObjectName & Pick<ObjectLine, 'state' | 'stage'>> = []) {
     const failed = new Set<string>();
     for (const line of lines) {
       if (line.state === 'failed') failed.add(objectKey(line));
-      if (line.kind !== 'property') continue;
+      // What a table was made without is told when it is made.
+      if (line.kind !== 'property' || line.stage === 'before') continue;
       const list = this.#properties.get(line.table);
       if (list === undefined) this.#properties.set(line.table, [line.name]);
       else list.push(line.name);

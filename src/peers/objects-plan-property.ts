@@ -36,12 +36,25 @@ export function planProperties(context: ObjectContext, rules: PropertyRules): re
   return [...context.places.values()].flatMap((place) => {
     const differences = differencesOf(context, place, rules);
     const named = new Set(differences.map(({ name }) => name));
-    const again = rules.asked.properties(showTable(place.source)).filter((name) => !named.has(name));
+    const asked = rules.asked.properties(showTable(place.source)).filter((name) => !named.has(name));
+    const again = asked.filter((name) => isCompared(name, place, context.target.version));
     return [
       ...differences.map((each) => plan(place, each, rules.asked)),
       ...again.map((name) => stands(subjectOf(place, name))),
     ];
   });
+}
+
+const ofColumn =
+  /^(?:default|NOT NULL|identity|statistics target|storage|option \S+) of (.*)$|^generated column (.*)$/s;
+
+// Others are planned elsewhere, or the source has them no more.
+function isCompared(name: string, { source }: Place, version: number): boolean {
+  if (name === 'columns' || name === 'replica identity' || name === 'unlogged') return true;
+  const options = knownOptions(source.options, version);
+  if (options.some((option) => name === `storage parameter ${nameOf(option)}`)) return true;
+  const [, column, generated] = ofColumn.exec(name) ?? [];
+  return source.columns.some((each) => each.name === (column ?? generated));
 }
 
 function plan(place: Place, { name, reason, mend }: Difference, asked: Asked): PlannedObject {

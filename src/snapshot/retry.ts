@@ -42,10 +42,7 @@ export async function retryObjects(
   for await (const some of planEach(whole, { asked }))
     planned.push(...some.filter(({ line }) => wanted.has(objectKey(line))));
   const there = new Set(planned.map(({ line }) => objectKey(line)));
-  // Large objects are brought with the rows only.
-  const gone = [...wanted]
-    .filter(([key, { kind }]) => !there.has(key) && kind !== 'large object')
-    .map(([, object]) => object);
+  const gone = [...wanted].filter(([key, object]) => !there.has(key) && isPlanned(object)).map(([, object]) => object);
   const reason = 'it is not on the source any more';
   await deps.report.objects(gone.map((object) => ({ ...object, state: 'left_out', reason })));
   await using crew = new Crew(work, deps.report.note, { purpose: 'finish' });
@@ -57,4 +54,9 @@ export async function retryObjects(
   await analyzeAgain(crew, made, whole, signal);
   throwIfStopped(signal);
   await flushTarget(target, work);
+}
+
+// Large objects are brought with the rows only, and what a table was made without is told when it is made.
+function isPlanned({ kind, stage }: UnmadeObject): boolean {
+  return kind !== 'large object' && !(kind === 'property' && stage === 'before');
 }
