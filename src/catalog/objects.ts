@@ -1,5 +1,5 @@
 // The ledger as the catalog keeps it: one row for each object of the source, with what became of it.
-import { type ObjectLine, type ObjectState, objectKey } from '../mirror/object.ts';
+import { type ObjectLine, type ObjectName, type ObjectState, objectKey } from '../mirror/object.ts';
 import type { Connection } from '../pg/client.ts';
 import { sql } from '../pg/sql.ts';
 
@@ -77,4 +77,12 @@ export async function unmadeObjects(
       where mirror_id = ${mirrorId} and state not in ('created', 'existed')`,
   );
   return new Map(rows.map((row) => [objectKey(row), row]));
+}
+
+/** Keys of the lines that say of a table that the mirror made it. */
+export async function readMadeTables(db: Connection, mirrorId: string): Promise<ReadonlySet<string>> {
+  const rows =
+    await db.query<ObjectName>(sql`select kind, schema_name as schema, object_name as name, source_table as "table"
+    from sluice_private.objects where mirror_id = ${mirrorId} and kind = 'table' and state = 'created'`);
+  return new Set(rows.map(objectKey));
 }

@@ -107,11 +107,13 @@ export function missingLabels(source: TypeDefinition, target: TypeDefinition): r
   });
 }
 
-/** Whether two servers print one expression: versions say casts and parentheses otherwise. */
+/** Whether two servers print one expression: versions say casts and parentheses otherwise. What stands in quotes is the same in all. */
 export function sameExpression(a: string, b: string): boolean {
   return a === b || bare(a) === bare(b);
 }
 
 function bare(text: string): string {
-  return text.replaceAll(/[\s()]/g, '').replaceAll(/::[\w" .]+(\[\])*/g, '');
+  const literals: string[] = [];
+  const rest = text.replaceAll(/'(?:[^']|'')*'/g, (literal) => `\u0001${literals.push(literal)}\u0001`);
+  return [rest.replaceAll(/[\s()]/g, '').replaceAll(/::[\w" .]+(\[\])*/g, ''), ...literals].join('\u0001');
 }

@@ -176,6 +176,12 @@ function cutTo(name: string, bytes: number): string {
   return cut;
 }
 
+/** Why a table of the mirror has no place on the target. */
+export function absence({ there }: Pick<ObjectContext, 'there'>, { to }: Member): string {
+  const stands = there.some((each) => each.schema === to.schema && each.name === to.name);
+  return `${showTable(to)} is ${stands ? 'no table of its own' : 'not'} on the target`;
+}
+
 /** Those of the columns (attnum) that are excluded, by name. */
 export function excludedOf(place: Place, columns: readonly number[]): readonly string[] {
   if (place.exclude.size === 0) return [];

@@ -2,7 +2,7 @@
 import type { ObjectName } from '../mirror/object.ts';
 import { ident, type Sql, sql, trusted } from '../pg/sql.ts';
 import { showTable, type TableName } from '../pg/table.ts';
-import { type Beyond, excludedOf, type ObjectContext, type Place } from './objects-input.ts';
+import { absence, type Beyond, excludedOf, type ObjectContext, type Place } from './objects-input.ts';
 import {
   excludedReason,
   hold,
@@ -56,7 +56,7 @@ export function planConstraints(context: ObjectContext): readonly PlannedObject[
     if (constraint.type === 'n') {
       if (place === undefined || context.target.version < 180_000) return [];
     } else if (place === undefined) {
-      return [leaveOut(subject, `${showTable(member.to)} is no table of its own on the target`)];
+      return [leaveOut(subject, absence(context, member))];
     }
     const there = context.standing
       .get(place.there.oid)

@@ -4,7 +4,7 @@ import { ident, literal, type Sql, sql, trusted } from '../pg/sql.ts';
 import { showTable, type TableName } from '../pg/table.ts';
 import { withStorage } from './ddl.ts';
 import { tablespaceReason } from './ddl-properties.ts';
-import { excludedOf, type ObjectContext, type Place } from './objects-input.ts';
+import { absence, excludedOf, type ObjectContext, type Place } from './objects-input.ts';
 import {
   excludedReason,
   inTheWay,
@@ -12,6 +12,7 @@ import {
   needsVersion,
   type PlannedObject,
   type Subject,
+  showSteps,
   stands,
   toMake,
 } from './objects-planned.ts';
@@ -68,7 +69,7 @@ export function planIndexes(context: ObjectContext): readonly PlannedObject[] {
       level: place?.there.kind === 'p' ? levelOf(context, index) : 0,
       needs: onParts.map((part) => objectKey(indexObject(part, context.places.get(part.table)?.source ?? part))),
     };
-    if (place === undefined) return [leaveOut(subject, `${showTable(member.to)} is no table of its own on the target`)];
+    if (place === undefined) return [leaveOut(subject, absence(context, member))];
     return [planIndex({ context, index, place, to, subject, parts: onParts })];
   });
 }
@@ -267,23 +268,29 @@ export function planClusters(context: ObjectContext): readonly PlannedObject[] {
 }
 
 /**
- * REPLICA IDENTITY USING INDEX of a primary key's own index, which tells rows apart as the default does, and is another setting.
- * Other indexes of that kind are made so; a table of the target that was told to be known by something else stays so.
+ * REPLICA IDENTITY USING INDEX. That of another index than the key's own is made with the index; a table of the target that was told
+ * to be known by something else stays so, unless that was asked for once more.
  */
 export function planIdentities(context: ObjectContext): readonly PlannedObject[] {
   return context.source.indexes.flatMap((index) => {
     const place = context.places.get(index.table);
-    if (!index.identity || index.constraint?.type !== 'p' || place === undefined) return [];
+    if (!index.identity || place === undefined || excludedOf(place, index.columns).length > 0) return [];
     const name: ObjectName = {
       ...{ kind: 'property', schema: index.schema, name: `replica identity by ${index.name}` },
       table: showTable(place.source),
     };
     const needs = [objectKey(indexObject(index, place.source))];
     const subject: Subject = { name, stage: 'settings', table: place.to, needs };
-    if (place.there.replicaIdentity !== 'd') return [stands(subject)];
+    const own = context.standing.get(place.there.oid)?.indexes ?? [];
+    // Of another index than the key's, the index has a line.
+    if (own.some((each) => each.identity)) return [{ ...stands(subject), quiet: index.constraint?.type !== 'p' }];
     const to = standingIndex(context, index, place)?.name ?? context.names.get(index.oid)?.name ?? index.name;
     const table = ident(place.to.schema, place.to.name);
-    return [toMake(subject, [[sql`alter table ${table} replica identity using index ${ident(to)}`]])];
+    const steps = [[sql`alter table ${table} replica identity using index ${ident(to)}`]];
+    const { replicaIdentity: is } = place.there;
+    // Where the index went, it took with it what the table was known by.
+    if (is === 'd' || is === 'i' || context.asked?.failed(objectKey(name))) return [toMake(subject, steps)];
+    return [leaveOut(subject, `it is ${is === 'f' ? 'full' : 'nothing'} on the target`, showSteps(steps))];
   });
 }
 

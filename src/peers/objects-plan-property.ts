@@ -6,9 +6,10 @@ import type { Asked } from './asked.ts';
 import { storageOptions } from './ddl.ts';
 import { sameExpression, tableDifferences } from './ddl-fit.ts';
 import { knownOptions } from './ddl-properties.ts';
+import { tableObject } from './ddl-tree.ts';
 import { identities, storages } from './found-settings.ts';
 import type { ObjectContext, Place } from './objects-input.ts';
-import { leaveOut, type PlannedObject, type Subject, showSteps, stands, toMake } from './objects-planned.ts';
+import { leaveOut, type PlannedObject, refused, type Subject, showSteps, stands, toMake } from './objects-planned.ts';
 import { follow, type Renames } from './schema/follow.ts';
 
 /** How tables are compared. */
@@ -19,6 +20,10 @@ export interface PropertyRules {
   /** Columns of ours. */
   readonly added: readonly string[];
   readonly asked: Asked;
+  /** Ledger keys of tables that the mirror made: what they lack is nobody's wish. */
+  readonly made: ReadonlySet<string>;
+  /** Of the source. */
+  readonly version: number;
 }
 
 /** A difference: why, and what would mend it. */
@@ -29,8 +34,8 @@ interface Difference {
 }
 
 /**
- * Every difference of a property, as left out: a table that stood before is used as it is. What was asked for again comes too where
- * there is none any more, and what failed is made.
+ * Every difference of a property: left out where the table stood before, which is used as it is, and failed where the mirror made it.
+ * What was asked for again comes too where there is none any more, and what failed is made.
  */
 export function planProperties(context: ObjectContext, rules: PropertyRules): readonly PlannedObject[] {
   return [...context.places.values()].flatMap((place) => {
@@ -39,7 +44,7 @@ export function planProperties(context: ObjectContext, rules: PropertyRules): re
     const asked = rules.asked.properties(showTable(place.source)).filter((name) => !named.has(name));
     const again = asked.filter((name) => isCompared(name, place, context.target.version));
     return [
-      ...differences.map((each) => plan(place, each, rules.asked)),
+      ...differences.map((each) => plan(place, each, rules)),
       ...again.map((name) => stands(subjectOf(place, name))),
     ];
   });
@@ -50,17 +55,20 @@ const ofColumn =
 
 // Others are planned elsewhere, or the source has them no more.
 function isCompared(name: string, { source }: Place, version: number): boolean {
-  if (name === 'columns' || name === 'replica identity' || name === 'unlogged') return true;
+  if (['columns', 'replica identity', 'unlogged', 'logged', 'bounds'].includes(name)) return true;
   const options = knownOptions(source.options, version);
   if (options.some((option) => name === `storage parameter ${nameOf(option)}`)) return true;
   const [, column, generated] = ofColumn.exec(name) ?? [];
   return source.columns.some((each) => each.name === (column ?? generated));
 }
 
-function plan(place: Place, { name, reason, mend }: Difference, asked: Asked): PlannedObject {
+function plan(place: Place, { name, reason, mend }: Difference, { asked, made }: PropertyRules): PlannedObject {
   const subject = subjectOf(place, name);
-  if (mend.length > 0 && asked.failed(objectKey(subject.name))) return toMake(subject, [mend]);
-  return leaveOut(subject, reason, mend.length === 0 ? undefined : showSteps([mend]));
+  const failed = asked.failed(objectKey(subject.name));
+  if (mend.length > 0 && failed) return toMake(subject, [mend]);
+  const statement = mend.length === 0 ? '' : showSteps([mend]);
+  if (failed || made.has(objectKey(tableObject(place.source)))) return refused(subject, { reason, statement });
+  return leaveOut(subject, reason, statement === '' ? undefined : statement);
 }
 
 function subjectOf({ source, to }: Place, name: string): Subject {
@@ -92,11 +100,19 @@ function ofTable(context: ObjectContext, { source, to, there }: Place): readonly
     list.push({ name: 'replica identity', reason: `it is ${is} on the target and ${identity} on the source`, mend });
   }
   for (const option of lacking(knownOptions(source.options, context.target.version), there.options)) {
+    // A table without large values has none to set them for.
+    if (option.startsWith('toast.')) continue;
     const mend = [sql`${alter()} set (${storageOptions([option])})`];
     list.push(other(`storage parameter ${nameOf(option)}`, { option, there: there.options, mend }));
   }
-  if (source.kind === 'r' && source.persistence === 'u' && there.persistence === 'p') {
-    list.push({ name: 'unlogged', reason: 'the table of the target is logged', mend: [sql`${alter()} set unlogged`] });
+  if (source.kind === 'r' && source.persistence !== there.persistence) {
+    const [name, is, set] =
+      source.persistence === 'u' ? ['unlogged', 'logged', sql`unlogged`] : ['logged', 'unlogged', sql`logged`];
+    list.push({ name, reason: `the table of the target is ${is}`, mend: [sql`${alter()} set ${set}`] });
+  }
+  const [bound, its] = [source.partitionOf?.bound, there.partitionOf?.bound];
+  if (bound !== undefined && its !== undefined && !sameExpression(bound, its)) {
+    list.push({ name: 'bounds', reason: `they are ${its} on the target and ${bound} on the source`, mend: [] });
   }
   return list;
 }
@@ -104,7 +120,7 @@ function ofTable(context: ObjectContext, { source, to, there }: Place): readonly
 function ofColumns(
   context: ObjectContext,
   { source, to, there, exclude, tree }: Place,
-  { renames }: PropertyRules,
+  rules: PropertyRules,
 ): readonly Difference[] {
   const { version } = context.target;
   const comes = withOthers(context, source);
@@ -119,7 +135,7 @@ function ofColumns(
         : [{ name: `generated column ${column.name}`, reason: 'it is not on the target', mend: [] }];
     const isRoot = source === tree.root;
     return [
-      ...ofValue(alter, { column, same, renames, isRoot }),
+      ...ofValue(alter, { column, same, isRoot, rules, version }),
       ...(comes.has(column.attnum) ? [] : ofNulls(alter, { column, same, version })),
       ...ofStorage(alter, column, same),
     ];
@@ -136,12 +152,26 @@ function withOthers({ source }: ObjectContext, table: Table): ReadonlySet<number
 
 function ofValue(
   alter: () => Sql,
-  how: { readonly column: Column; readonly same: Column; readonly renames: Renames; readonly isRoot: boolean },
+  how: {
+    readonly column: Column;
+    readonly same: Column;
+    readonly isRoot: boolean;
+    readonly rules: PropertyRules;
+    readonly version: number;
+  },
 ): readonly Difference[] {
-  const { column, same, renames, isRoot } = how;
+  const { column, same, isRoot, rules, version } = how;
+  // Servers of one version print what is the same in the same words, and so do columns of one type.
+  const isExact =
+    Math.floor(version / 10_000) === Math.floor(rules.version / 10_000) &&
+    column.type.text === same.type.text &&
+    rules.renames.names.size === 0;
+  const isSame = (a: string, b: string) => (isExact ? a === b : sameExpression(a, b));
   if (column.generated !== '') {
-    const reason = 'it is a plain column on the target';
-    return same.generated === '' ? [{ name: `generated column ${column.name}`, reason, mend: [] }] : [];
+    const name = `generated column ${column.name}`;
+    if (same.generated === '') return [{ name, reason: 'it is a plain column on the target', mend: [] }];
+    const [wanted, is] = [follow(column.default ?? '', rules.renames).text, same.default ?? ''];
+    return isSame(wanted, is) ? [] : [{ name, reason: `it is ${is} on the target`, mend: [] }];
   }
   if (column.identity !== '') {
     // A partition has it from its parent, or has none.
@@ -154,12 +184,12 @@ function ofValue(
   }
   if (column.default === null) return [];
   const name = `default of ${column.name}`;
-  const followed = follow(column.default, renames).text;
+  const followed = follow(column.default, rules.renames).text;
   // The sequence of a renamed table has another name there.
   const calls = column.default.includes('::regclass');
   const mend = calls ? [] : [sql`${alter()} set default ${trusted(followed)}`];
   if (same.default === null) return [{ name, reason: 'the target has none', mend }];
-  if (calls || sameExpression(same.default, followed)) return [];
+  if (calls || isSame(same.default, followed)) return [];
   return [{ name, reason: `it is ${same.default} on the target`, mend }];
 }
 

@@ -63,9 +63,11 @@ export async function planTables(
     readonly there?: readonly Table[];
     /** What was asked about once more, where the tables are compared in what they say themselves; undefined: they are not. */
     readonly asked?: Asked;
+    /** Ledger keys of tables that the mirror made. */
+    readonly made?: ReadonlySet<string>;
   },
 ): Promise<TablesPlan> {
-  const { renames, lateKeys, beyond = null, moved = null, asked } = how;
+  const { renames, lateKeys, beyond = null, moved = null, asked, made = new Set<string>() } = how;
   const standing = await lookAtTables(target, theirs.trees, how.there);
   const follows = work.slot !== null;
   const known = { ...(beyond === null ? {} : { beyond }), ...(moved === null ? {} : { moved }) };
@@ -79,7 +81,9 @@ export async function planTables(
       ...(asked === undefined ? {} : { asked }),
       keepsDeleted: work.options.soft_delete && follows,
     },
-    asked === undefined ? undefined : { renames: followed, follows, added, asked },
+    asked === undefined
+      ? undefined
+      : { renames: followed, follows, added, asked, made, version: theirs.objects.version },
   );
   return { planned, there: standing.there, input };
 }

@@ -5,7 +5,7 @@ import type { Log } from '../base/log.ts';
 import type { Spill } from '../base/spill.ts';
 import type { Throttle } from '../base/throttle.ts';
 import { type Leftover, type Mirror, writeObjectsDone, writeTokenMet } from '../catalog/mirrors.ts';
-import { unmadeObjects } from '../catalog/objects.ts';
+import { readMadeTables, unmadeObjects } from '../catalog/objects.ts';
 import type { Pool } from '../catalog/pool.ts';
 import type { Progress } from '../catalog/progress.ts';
 import { writeAllCopied } from '../catalog/progress-write.ts';
@@ -69,8 +69,12 @@ export async function runStep(step: StepName, context: StepContext, signal: Abor
 }
 
 function deps(context: StepContext) {
-  const { work, log, throttle, memory } = context;
-  return { work, report: snapshotReport(context), log, throttle, memory };
+  const { work, log, throttle, memory, pool, progress } = context;
+  const made = async () => {
+    await progress.flush();
+    return await pool.use((db) => readMadeTables(db, work.id));
+  };
+  return { work, report: snapshotReport(context), log, throttle, memory, made };
 }
 
 // Before any write: the target learns our token, and an owner from before is shut out there. This catalog says that we own the

@@ -53,4 +53,11 @@ export interface SnapshotDeps {
   readonly throttle?: Throttle;
   /** Of the steps that this process does one after another. */
   readonly memory?: SourceMemory;
+  /** Reads the keys of those lines of the ledger that say of a table that the mirror made it. */
+  readonly made?: () => Promise<ReadonlySet<string>>;
+}
+
+/** Those; none where nobody can tell. */
+export async function madeTables({ made }: SnapshotDeps): Promise<ReadonlySet<string>> {
+  return (await made?.()) ?? new Set();
 }

@@ -16,7 +16,7 @@ import { Analysis } from './analysis.ts';
 import { asChange } from './as-change.ts';
 import { followsAll, lookForTables, type Present } from './changed-tables.ts';
 import { compareCatalogs, makeAgain } from './closing.ts';
-import type { SnapshotDeps } from './deps.ts';
+import { madeTables, type SnapshotDeps } from './deps.ts';
 import { refuseEmptied } from './emptied.ts';
 import { flushTarget } from './flush.ts';
 import { KnownSource } from './known-source.ts';
@@ -62,8 +62,9 @@ async function finishPresent(
   if (work.options.do_initial_copy) await refuseUnfinished(deps, target);
   const look = async () => {
     const ahead = (await deps.memory?.take(work, source)) ?? null;
-    if (ahead === null) return { whole: await lookAtAll(source, target, work), known: null };
-    return { whole: { source, target, work, ...ahead.whole }, known: ahead.known };
+    const both = { source, target, made: await madeTables(deps) };
+    if (ahead === null) return { whole: await lookAtAll(both, work), known: null };
+    return { whole: { ...both, work, ...ahead.whole }, known: ahead.known };
   };
   const [{ whole, known }] = await Promise.all([look(), refuseEmptied(target, work)]);
   await makeAll(deps, { whole, altered, known }, signal);

@@ -7,7 +7,7 @@ import { compareToken, endLeftovers } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
 import type { PlannedObject } from '../peers/objects-planned.ts';
 import { analyzeAgain } from './analysis.ts';
-import type { SnapshotDeps } from './deps.ts';
+import { madeTables, type SnapshotDeps } from './deps.ts';
 import { flushTarget } from './flush.ts';
 import { ObjectRun } from './objects.ts';
 import { Crew } from './parallel.ts';
@@ -37,7 +37,7 @@ export async function retryObjects(
   // After that: where both are one database, it would be taken for one of them.
   await using source = await connectPeer(work.source, use, signal);
   const planned: PlannedObject[] = [];
-  const whole = await lookAtAll(source, target, work);
+  const whole = await lookAtAll({ source, target, made: await madeTables(deps) }, work);
   const asked = new Asked(wanted.values());
   for await (const some of planEach(whole, { asked }))
     planned.push(...some.filter(({ line }) => wanted.has(objectKey(line))));

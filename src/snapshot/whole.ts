@@ -28,6 +28,8 @@ export interface Whole extends WholeSource {
   readonly source: Connection;
   readonly target: Connection;
   readonly work: MirrorWork;
+  /** Ledger keys of tables that the mirror made; none where nobody can tell. */
+  readonly made: ReadonlySet<string>;
 }
 
 /** That of it which the source says. */
@@ -44,8 +46,8 @@ export interface WholeSource {
 }
 
 /** Reads what there is. @throws `undefined_table` */
-export async function lookAtAll(source: Connection, target: Connection, work: MirrorWork): Promise<Whole> {
-  return { source, target, work, ...(await lookAtSource(source, work)) };
+export async function lookAtAll(sides: Pick<Whole, 'source' | 'target' | 'made'>, work: MirrorWork): Promise<Whole> {
+  return { ...sides, work, ...(await lookAtSource(sides.source, work)) };
 }
 
 /** @throws `undefined_table` */
@@ -94,7 +96,7 @@ async function readMoved(
 
 /** What becomes of the objects that belong to no table, as both sides are now. What they need is let go of, unless it is to be known. */
 export async function planOthers(
-  whole: Omit<Whole, 'members' | 'moved' | 'slices' | 'mirrored'>,
+  whole: Omit<Whole, 'members' | 'moved' | 'slices' | 'mirrored' | 'made'>,
   known: KnownSource | null = null,
 ): Promise<Pick<DatabasePlan, 'objects' | 'renames'>> {
   const { source, target, work, trees } = whole;
@@ -123,11 +125,17 @@ export async function planSlice(
     readonly asked?: Asked;
   },
 ): Promise<TablesPlan> {
-  const { target, work, moved } = whole;
+  const { target, work, moved, made } = whole;
   const beyond = await readBeyond(whole, theirs);
   // What the source alters of its tables follows, and is told there.
   const { asked = nothingAsked, ...rest } = how;
-  return await planTables(target, work, theirs, { ...rest, moved, beyond, ...(followsAll(work) ? {} : { asked }) });
+  return await planTables(target, work, theirs, {
+    ...rest,
+    made,
+    moved,
+    beyond,
+    ...(followsAll(work) ? {} : { asked }),
+  });
 }
 
 // Tables of other slices that this one's refer to.

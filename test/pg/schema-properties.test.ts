@@ -32,7 +32,7 @@ const byHand = `alter table t alter a drop default, alter b drop not null, alter
   alter table u drop constraint u_pkey; alter table w set logged; alter table p detach partition "P 2"`;
 
 async function changedWhileFinishing(work: MirrorWork, to: TestDatabase, change: string): Promise<Told> {
-  const deps = listening(work);
+  const deps = withLedger(work);
   let done = false;
   const report = {
     ...deps.report,
@@ -49,10 +49,20 @@ async function changedWhileFinishing(work: MirrorWork, to: TestDatabase, change:
   return deps.told;
 }
 
+// As a runner, which knows what the mirror made.
+function withLedger(work: MirrorWork, told?: Told) {
+  const deps = listening(work);
+  for (const line of told?.objects.values() ?? []) deps.told.objects.set(objectKey(line), line);
+  const made = async () => {
+    const lines = [...deps.told.objects].filter(([, { kind, state }]) => kind === 'table' && state === 'created');
+    return new Set(lines.map(([key]) => key));
+  };
+  return { ...deps, made };
+}
+
 async function retried(work: MirrorWork, told: Told): Promise<Told> {
   const unmade = [...told.objects.values()].filter(({ state }) => state !== 'created' && state !== 'existed');
-  const deps = listening(work);
-  for (const line of told.objects.values()) deps.told.objects.set(objectKey(line), line);
+  const deps = withLedger(work, told);
   await claim(work);
   await retryObjects(deps, new Map(unmade.map((line) => [objectKey(line), line])), never);
   return deps.told;
@@ -71,7 +81,7 @@ test.each([
     await using it = await sides(from === 18 ? `${source}; ${late}` : source, 'select 1', [from, to]);
     const work = await databaseWork(it, { initial_copy_only: alone });
     const told = await changedWhileFinishing(work, it.to, byHand);
-    // No statement brings these back as they were.
+    // No statement brings these back as they were: they stay failed.
     const lasting = [
       'property public.generated column g of public.t: it is a plain column on the target',
       'property public.identity of id of public.t: the target has none',
@@ -104,7 +114,7 @@ test.each([
     );
     // The first brings the partition back, the second finds what it has.
     const again = await retried(work, await retried(work, told));
-    expect(exceptions(again)).toEqual([...lasting.map((line) => `left_out ${line}`), ...unknown]);
+    expect(exceptions(again)).toEqual([...lasting.map((line) => `failed ${line}`), ...unknown]);
     await it.to.exec('alter table t alter id add generated always as identity');
     const side = async (db: TestDatabase) => (await printObjects(db)).filter((line) => !line.includes('_seq'));
     const [ours, theirs] = [await side(it.to), await side(it.from)];
@@ -143,4 +153,61 @@ test('a table that stood before is told of where it says less, and stays so', as
   // What the line says mends it, and RETRY sees that.
   await it.to.exec(statement ?? '');
   expect(exceptions(await retried(work, told))).toEqual(exceptions(told).filter((line) => !line.includes('NOT NULL')));
+});
+
+const more = `create table x (id int primary key, t text) with (toast.autovacuum_enabled = off); alter table x drop t;
+  create table lg (id int primary key, d text default 'a b', e int default (1 - (2 - 3)), g int generated always as (id + 1) stored);
+  create table ru (x int not null, y int); create unique index ru_i on ru (x); alter table ru replica identity using index ru_i;
+  create table rv (x int not null, y int); create unique index rv_i on rv (x); alter table rv replica identity using index rv_i;
+  create table q (id int primary key) partition by range (id); create table q1 partition of q for values from (0) to (10);
+  create view v as select * from lg`;
+
+test.each([
+  [18, 18],
+  [14, 18],
+  [18, 14],
+] as const)(
+  'bounds, logging, what stands in quotes and identities by an index are looked at as well: %i to %i',
+  async (from, to) => {
+    await using it = await sides(more, 'select 1', [from, to]);
+    const work = await databaseWork(it);
+    const told = await changedWhileFinishing(
+      work,
+      it.to,
+      `alter table lg set unlogged; alter table lg alter d set default 'ab', drop g; alter table lg add g int generated always as (id + 2) stored;
+      ${from === to ? 'alter table lg alter e set default ((1 - 2) - 3);' : ''} drop index ru_i; alter table rv replica identity nothing;
+      alter table q detach partition q1; alter table q attach partition q1 for values from (0) to (9)`,
+    );
+    const lasting = [
+      'failed property public.bounds of public.q1: they are FOR VALUES FROM (0) TO (9) on the target and FOR VALUES FROM (0) TO (10) on the source',
+      'failed property public.generated column g of public.lg: it is (id + 2) on the target',
+    ];
+    expect(exceptions(told)).toEqual(
+      [
+        ...lasting,
+        "failed property public.default of d of public.lg: it is 'ab'::text on the target",
+        ...(from === to ? ['failed property public.default of e of public.lg: it is ((1 - 2) - 3) on the target'] : []),
+        'failed property public.logged of public.lg: the table of the target is unlogged',
+        `failed property public.replica identity by ru_i of public.ru: ${lost}`,
+        `failed property public.replica identity by rv_i of public.rv: ${lost}`,
+        `failed index public.ru_i of public.ru: ${lost}`,
+      ].toSorted(),
+    );
+    expect(exceptions(await retried(work, told))).toEqual(lasting);
+    const identity = `select relname::text as name from pg_index i join pg_class c on c.oid = i.indexrelid where indisreplident order by 1`;
+    expect(await it.to.exec(identity)).toEqual([{ name: 'ru_i' }, { name: 'rv_i' }]);
+  },
+);
+
+test('a table of ours that lacks something when finishing begins has lost it, and RETRY brings it back', async () => {
+  await using it = await sides(more);
+  const work = await databaseWork(it);
+  const deps = withLedger(work);
+  await claim(work);
+  await prepareTarget(deps, never);
+  await it.to.exec('alter table lg alter d drop default; alter table ru alter y set default 1');
+  await runSnapshot(deps, never);
+  await finishSnapshot(deps, never);
+  expect(exceptions(deps.told)).toEqual(['failed property public.default of d of public.lg: the target has none']);
+  expect(exceptions(await retried(work, deps.told))).toEqual([]);
 });
