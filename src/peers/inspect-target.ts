@@ -128,6 +128,19 @@ export async function readPages(
   return new Map(rows.map((row) => [showTable(row), row.some ? 'some' : 'none']));
 }
 
+/** Of those of these tables that are partitioned, the leaves that have a page. */
+export async function readFilledLeaves(db: Connection, tables: readonly TableName[]): Promise<readonly TableName[]> {
+  const [schemas, names] = [tables.map(({ schema }) => schema), tables.map(({ name }) => name)];
+  return await db.query<TableName>(sql`
+    select ln.nspname::text as schema, l.relname::text as name
+    from rows from (pg_catalog.unnest(${schemas}::text[]), pg_catalog.unnest(${names}::text[])) as wanted(schema, name)
+    join pg_catalog.pg_namespace n on n.nspname = wanted.schema
+    join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = wanted.name and c.relkind = 'p'
+    cross join lateral pg_catalog.pg_partition_tree(c.oid) t
+    join pg_catalog.pg_class l on l.oid = t.relid and l.relkind = 'r' join pg_catalog.pg_namespace ln on ln.oid = l.relnamespace
+    where t.isleaf and pg_catalog.pg_relation_size(l.oid) > 0`);
+}
+
 /** Those of the tables that hold a row. Tables that were just made cost next to nothing. */
 export async function tablesWithRows(db: Connection, tables: readonly TableName[]): Promise<readonly TableName[]> {
   const pages = await readPages(db, tables);

@@ -2,23 +2,30 @@
 import { SluiceError } from '../base/errors.ts';
 import type { MirrorWork } from '../mirror/work.ts';
 import { readTablesWithParts } from '../peers/copied-parts.ts';
-import { readPages } from '../peers/inspect-target.ts';
+import { readFilledLeaves, readPages } from '../peers/inspect-target.ts';
 import type { Connection } from '../pg/client.ts';
-import { showTable } from '../pg/table.ts';
+import { showTable, type TableName } from '../pg/table.ts';
 
 /**
- * To be called before changes are applied, which may take rows away.
+ * To be called before changes are applied, which may take rows away, and again at the end, with what the first call gave.
+ * @param filled leaves of partitioned tables that had a page
+ * @returns those that have one
  * @throws `wrong_state` if a table of the target, into which rows were copied, is gone or has no page; all of them in the detail
  */
-export async function refuseEmptied(target: Connection, work: MirrorWork): Promise<void> {
-  if (!work.options.do_initial_copy) return;
+export async function refuseEmptied(
+  target: Connection,
+  work: MirrorWork,
+  filled: readonly TableName[] = [],
+): Promise<readonly TableName[]> {
+  if (!work.options.do_initial_copy) return [];
   const copied = await readTablesWithParts(target, work);
-  const tables = work.tables.filter(({ from }) => copied.has(showTable(from))).map(({ to }) => to);
+  const roots = work.tables.filter(({ from }) => copied.has(showTable(from))).map(({ to }) => to);
+  const tables = [...roots, ...filled];
   const pages = await readPages(target, tables);
   const gone = tables.filter((table) => !pages.has(showTable(table)));
   const emptied = tables.filter((table) => pages.get(showTable(table)) === 'none');
   const [first] = [...gone, ...emptied];
-  if (first === undefined) return;
+  if (first === undefined) return await readFilledLeaves(target, roots);
   const list = (words: string, some: typeof tables) =>
     some.length === 0 ? [] : [`${words}: ${some.map(showTable).join(', ')}.`];
   throw new SluiceError('wrong_state', `the rows that were copied into ${showTable(first)} are not there any more`, {

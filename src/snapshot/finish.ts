@@ -3,7 +3,7 @@ import { SluiceError } from '../base/errors.ts';
 import { throwIfStopped } from '../base/retry.ts';
 import { Scope } from '../base/scope.ts';
 import { objectStages } from '../mirror/object.ts';
-import { applicationName } from '../mirror/work.ts';
+import { applicationName, type MirrorWork } from '../mirror/work.ts';
 import { endLeftovers, readCopiedTables } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
 import { membersOf } from '../peers/ddl-tree.ts';
@@ -11,7 +11,7 @@ import { foundEntities } from '../peers/found-objects.ts';
 import { moveSequences, tableOids } from '../peers/sequences.ts';
 import { moveFreeSequences } from '../peers/sequences-free.ts';
 import type { Connection } from '../pg/client.ts';
-import { showTable } from '../pg/table.ts';
+import { showTable, type TableName } from '../pg/table.ts';
 import { Analysis } from './analysis.ts';
 import { asChange } from './as-change.ts';
 import { followsAll, lookForTables, type Present } from './changed-tables.ts';
@@ -66,8 +66,8 @@ async function finishPresent(
     if (ahead === null) return { whole: await lookAtAll(both, work), known: null };
     return { whole: { ...both, work, ...ahead.whole }, known: ahead.known };
   };
-  const [{ whole, known }] = await Promise.all([look(), refuseEmptied(target, work)]);
-  await makeAll(deps, { whole, altered, known }, signal);
+  const [{ whole, known }, filled] = await Promise.all([look(), refuseEmptied(target, work)]);
+  await makeAll(deps, { whole, altered, known, filled }, signal);
   const { missing } = await moveAllSequences(whole).catch((error: unknown) => {
     throw during('cannot bring the sequences of the target forward', error);
   });
@@ -83,11 +83,13 @@ interface Making extends MakingSlices {
   /** What need not be waited for before the end. */
   readonly beside: Scope;
   readonly analysis: Analysis;
+  /** Leaves of the target's partitioned tables that had rows when it began. */
+  readonly filled: readonly TableName[];
 }
 
 async function makeAll(
   deps: SnapshotDeps,
-  { whole, altered, known: ahead }: Pick<Making, 'whole' | 'altered' | 'known'>,
+  { whole, altered, known: ahead, filled }: Pick<Making, 'whole' | 'altered' | 'known' | 'filled'>,
   signal: AbortSignal,
 ): Promise<void> {
   const { schema } = deps.work.options;
@@ -95,18 +97,20 @@ async function makeAll(
   const analysis = await Analysis.of(crew, whole.source, whole.mirrored);
   if (schema === 'none') {
     await analysis.rest(signal);
-    return await refuseEmptied(whole.target, deps.work);
+    await refuseEmptied(whole.target, deps.work, filled);
+    return;
   }
   const run = new ObjectRun(deps, crew);
   await using beside = new Scope(signal);
   beside.run((stop) => analysis.begin(stop));
   const compares = schema === 'full' && !followsAll(deps.work);
   const known = ahead ?? (compares ? await KnownSource.before(whole.source, tablesIn(whole)) : null);
-  const making = { deps, run, crew, beside, analysis, whole, known, isRead: ahead !== null, altered, signal };
+  const making = { deps, run, crew, beside, analysis, whole, known, isRead: ahead !== null, altered, filled, signal };
   // It lets go of what it read when it returns, unless that is little, before both sides are compared.
   await makeObjects(making);
   // Once more, for what was done to the target meanwhile.
-  beside.run((stop) => inTurn(crew, [deps.work], refuseEmptied, stop));
+  const still = async (target: Connection, work: MirrorWork) => void (await refuseEmptied(target, work, filled));
+  beside.run((stop) => inTurn(crew, [deps.work], still, stop));
   if (schema === 'full') {
     await makeAgain(run, whole, signal);
     await compareCatalogs(deps, run, { ...whole, known, crew }, signal);

@@ -12,7 +12,8 @@ const never = new AbortController().signal;
 const tables = `create table kept (id int primary key); insert into kept values (1);
   create table "the Other" (id int primary key, v text); insert into "the Other" select i, 'v' from generate_series(1, 10) i;
   create table parted (id int primary key) partition by range (id);
-  create table parted_1 partition of parted for values from (0) to (10); insert into parted values (3);
+  create table parted_1 partition of parted for values from (0) to (10); create table parted_2 partition of parted for values from (10) to (20);
+  insert into parted values (3), (13);
   create table empty (id int primary key)`;
 
 async function copied(from: TestDatabase, to: TestDatabase, options: Parameters<typeof mirrorWork>[2]) {
@@ -64,7 +65,11 @@ test('so does one that was dropped', async () => {
   });
 });
 
-test('and one that is emptied while keys are made', async () => {
+test.each([
+  ['truncate kept', 'Without a row: public.kept.'],
+  ['truncate parted_1', 'Without a row: public.parted_1.'],
+  ['drop table parted_1', 'Gone from the target: public.parted_1.'],
+] as const)('and one that is emptied while keys are made: %s', async (statement, detail) => {
   await using from = await testDatabase(18);
   await using to = await testDatabase(18);
   const deps = await copied(from, to, {});
@@ -73,11 +78,11 @@ test('and one that is emptied while keys are made', async () => {
     await deps.report.objects(lines);
     if (emptied || !lines.some(({ kind, state }) => kind === 'primary key' && state === 'created')) return;
     emptied = true;
-    await to.exec('truncate kept');
+    await to.exec(statement);
   };
   await expect(finishSnapshot({ ...deps, report: { ...deps.report, objects } }, never)).rejects.toMatchObject({
     kind: 'wrong_state',
-    detail: 'Without a row: public.kept.',
+    detail,
   });
 });
 
