@@ -36,6 +36,8 @@ export interface Gates {
   partsTried(): Promise<number>;
   /** Returns when a session of ours waits there. */
   someoneWaitsAt(gate: Gate): Promise<void>;
+  /** The same for several, where sizes decide which comes first. @returns at which of them */
+  someoneWaitsAtOneOf(gates: readonly Gate[]): Promise<Gate>;
 }
 
 /**
@@ -46,6 +48,17 @@ export interface Gates {
 export async function buildGates(db: Connection, schema: string): Promise<Gates> {
   await db.run(trusted(gatesDefinition(schema)));
   const key = (gate: Gate) => literal(gateKeys[gate]);
+  const waits = async (gates: readonly Gate[]) =>
+    await until(
+      `someone waits at the gate "${gates.join('" or "')}"`,
+      async () => {
+        const rows = await db.query<{ key: number }>(sql`select objid::int as key from pg_catalog.pg_locks
+          where locktype = 'advisory' and not granted and objid = any(${gates.map((gate) => gateKeys[gate])}::oid[])
+            and database = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database())`);
+        return gates.find((gate) => rows.some((row) => row.key === gateKeys[gate]));
+      },
+      60_000,
+    );
   return {
     async close(gate) {
       await db.run(sql`select pg_catalog.pg_advisory_lock(${key(gate)})`);
@@ -63,17 +76,9 @@ export async function buildGates(db: Connection, schema: string): Promise<Gates>
       return Number(n);
     },
     async someoneWaitsAt(gate) {
-      await until(
-        `someone waits at the gate "${gate}"`,
-        async () => {
-          const { waits } = await db.one<{ waits: boolean }>(sql`select exists (select from pg_catalog.pg_locks
-          where locktype = 'advisory' and not granted and objid = ${key(gate)}
-            and database = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database())) as waits`);
-          return waits;
-        },
-        60_000,
-      );
+      await waits([gate]);
     },
+    someoneWaitsAtOneOf: waits,
   };
 }
 
