@@ -68,6 +68,17 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
   return gateway;
 }
 
+/** Runs a story about a gateway; when it fails, what the gateway said last stands in the error, since its folder is gone by then. */
+export async function tellingLastWords<T>(gateway: Gateway, story: () => Promise<T>): Promise<T> {
+  try {
+    return await story();
+  } catch (error) {
+    const mirrors = await gateway.query('select * from sluice.mirrors').catch((reason: Error) => reason.message);
+    const words = `${JSON.stringify(mirrors)}\n${gateway.output.slice(-3_000)}`;
+    throw new Error(`${(error as Error).message}\nthe gateway’s last words:\n${words}`, { cause: error });
+  }
+}
+
 class GatewayProcess implements Gateway {
   readonly port: number;
   readonly httpPort: number;
