@@ -6,6 +6,7 @@ import { dropSlot } from '../peers/slot.ts';
 import { showTable } from '../pg/table.ts';
 import type { SnapshotDeps } from './deps.ts';
 import { goOn } from './go-on.ts';
+import { takeSnapshot } from './hold-still.ts';
 import type { Situation } from './situation.ts';
 import { holdPlainSnapshot, holdSlotSnapshot } from './slot.ts';
 import { type Begun, type Sides, startTables } from './start.ts';
@@ -23,7 +24,7 @@ export async function begin(
   signal: AbortSignal,
 ): Promise<Begun | null> {
   const { work, report } = deps;
-  const { sides, situation, copied } = look;
+  const { sides, situation, copied, storage } = look;
   switch (situation.kind) {
     case 'done':
       return null;
@@ -38,22 +39,22 @@ export async function begin(
       if (slot?.made && situation.dropSlot) await dropSlot(sides.source, slot.name, signal);
       const held =
         slot === null ? await holdPlainSnapshot(deps, signal) : await holdSlotSnapshot(deps, sides.source, signal);
-      return await startTables(deps, { sides, held, copied, tables: work.tables, main: true });
+      await startTables(deps, { sides, held, copied, tables: work.tables, main: true });
+      return { held, storage, tables: work.tables, kept: new Map() };
     }
     case 'again': {
       const tables = work.tables.filter((table) => situation.tables.includes(showTable(table.from)));
-      return await goOn(
-        deps,
-        { sides, copied, tables, checkpoint: situation.checkpoint, storage: look.storage },
-        signal,
-      );
+      return await goOn(deps, { sides, copied, tables, checkpoint: situation.checkpoint, storage }, signal);
     }
     case 'all_again': {
       await report.note(
         'the copy goes on under a new snapshot: all tables begin anew, so that they show one point in time',
       );
-      const held = await holdPlainSnapshot(deps, signal);
-      return await startTables(deps, { sides, held, copied, tables: work.tables, main: false });
+      const take = () => holdPlainSnapshot(deps, signal);
+      const taken = await takeSnapshot(deps, { sides, copied, tables: work.tables, storage, take }, signal);
+      const { held, left } = taken;
+      await startTables(deps, { sides, held, copied, tables: left, main: false });
+      return { held, storage: taken.storage, tables: left, kept: new Map() };
     }
     default:
       return situation satisfies never;

@@ -33,7 +33,8 @@ export interface CutTables {
 
 interface Cutting {
   readonly sides: { readonly source: Connection; readonly target: Connection };
-  readonly held: HeldSnapshot;
+  /** Bounds of keys are read in it; null: as they are now. */
+  readonly held: HeldSnapshot | null;
   readonly tables: readonly MirroredTable[];
   /** Tables that were cut before. */
   readonly kept: KeptTables;
@@ -141,7 +142,7 @@ async function checkWhere(source: Connection, mapping: MirroredTable, where: str
 /** By showTable of the relation that is cut by a key. */
 async function readCuts(
   deps: SnapshotDeps,
-  from: { readonly source: Connection; readonly held: HeldSnapshot; readonly trees: readonly TableTree[] },
+  from: { readonly source: Connection; readonly held: HeldSnapshot | null; readonly trees: readonly TableTree[] },
 ): Promise<ReadonlyMap<string, KeyCut>> {
   const { source, held } = from;
   const { options } = deps.work;
@@ -151,7 +152,7 @@ async function readCuts(
   );
   if (wishes.length === 0) return cuts;
   const inSnapshot = async () => {
-    await source.run(sql`set transaction snapshot ${literal(held.name)}`);
+    if (held !== null) await source.run(sql`set transaction snapshot ${literal(held.name)}`);
     for (const { mapping, wish } of wishes) {
       const { from: relation, only, key } = wish;
       const keyed = { mapping, from: relation, only, key };

@@ -20,15 +20,14 @@ import { followsAll } from './changed-tables.ts';
 import { copiedColumns } from './columns.ts';
 import type { SnapshotDeps } from './deps.ts';
 import { findFinished, findKept, type KeptLook } from './find-kept.ts';
-import { doneCondition, type KeptTable, type KeptTables, notKept, showReasons } from './kept.ts';
+import { takeSnapshot } from './hold-still.ts';
+import { doneCondition, firstNames, type KeptTable, type KeptTables, notKept, showReasons } from './kept.ts';
 import { type HeldSnapshot, holdTemporarySnapshot } from './slot.ts';
 import { type Begun, type Sides, startTables } from './start.ts';
 import { copyIn, copyOutSome } from './statements.ts';
 import { refuseRewritten } from './storage.ts';
 import { during } from './trees.ts';
 
-// A line of the journal names that many tables.
-const namesShown = 10;
 // Rows that are fetched by their keys in one statement.
 const keysAtOnce = 1_000;
 
@@ -44,19 +43,21 @@ const keysAtOnce = 1_000;
  * not are read whole. Finished tables come along where their rows are told by keys: foreign keys are looked at when all is
  * copied, and tables of several points in time need not satisfy them.
  */
-export async function goOn(deps: SnapshotDeps, look: KeptLook, signal: AbortSignal): Promise<Begun> {
+export async function goOn(deps: SnapshotDeps, before: KeptLook, signal: AbortSignal): Promise<Begun> {
   const { work, report } = deps;
-  const { sides, tables } = look;
-  const held = await holdTemporarySnapshot(deps, sides.source, signal);
+  const { sides } = before;
+  const take = () => holdTemporarySnapshot(deps, sides.source, signal);
+  const { held, storage, left: tables } = await takeSnapshot(deps, { ...before, take }, signal);
+  const look = { ...before, storage, tables };
   try {
     // After the snapshot: a definition that changed before it is seen.
     const found = await findKept(deps, look);
-    const finished = await findFinished(deps, look);
+    const finished = await findFinished(deps, { ...look, tables: before.tables });
     const stretch = { sides, checkpoint: look.checkpoint, upTo: held.lsn };
     const untold = await gather(deps, { ...stretch, kept: found.kept }, signal);
     const kept = new Map([...found.kept].filter(([name]) => !untold.has(name)));
     const reasons = new Map([...found.reasons, ...untold]);
-    if (reasons.size > 0) await report.note(`finished parts cannot stay: ${showReasons(reasons, namesShown)}`);
+    if (reasons.size > 0) await report.note(`finished parts cannot stay: ${showReasons(reasons)}`);
     const anew = notKept(tables, kept);
     if (anew.length > 0) {
       await report.note(`the copy goes on under a new snapshot: ${showAnew(reasons, anew, work.tables.length)}`);
@@ -75,7 +76,7 @@ export async function goOn(deps: SnapshotDeps, look: KeptLook, signal: AbortSign
       const along = { ...look, sides: { ...sides, source }, held };
       await bringFinished(deps, { ...along, finished, stretch }, signal);
     };
-    return { held, tables: left, kept, bringAlong };
+    return { held, storage, tables: left, kept, bringAlong };
   } catch (error) {
     await held[Symbol.asyncDispose]();
     throw error;
@@ -89,11 +90,6 @@ function showAnew(lost: ReadonlyMap<string, unknown>, anew: readonly MirroredTab
   const rest = anew.length - anew.filter(({ from }) => lost.has(showTable(from))).length;
   const lines = lost.size === 0 ? [] : [`${lost.size} of ${all} tables begin anew (${firstNames([...lost.keys()])})`];
   return [...lines, ...(rest > 0 ? [`${rest} of ${all} had no finished part yet`] : [])].join(', ');
-}
-
-function firstNames(names: readonly string[]): string {
-  const more = names.length > namesShown ? `, and ${names.length - namesShown} more` : '';
-  return `${names.slice(0, namesShown).join(', ')}${more}`;
 }
 
 async function gather(

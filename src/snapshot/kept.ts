@@ -213,9 +213,20 @@ function joinPages(a: Part, b: Part): Part | null {
 }
 
 /** Names for a line of the journal. */
-export function showReasons(reasons: ReadonlyMap<string, string>, most: number): string {
-  const all = [...reasons].map(([table, reason]) => `${table} (${reason})`);
-  return `${all.slice(0, most).join(', ')}${all.length > most ? `, and ${all.length - most} more` : ''}`;
+export function showReasons(reasons: ReadonlyMap<string, string>, most?: number): string {
+  return firstNames(
+    [...reasons].map(([table, reason]) => `${table} (${reason})`),
+    most,
+  );
+}
+
+// A line of the journal names that many tables.
+const namesShown = 10;
+
+/** The first of them, and how many more there are. */
+export function firstNames(names: readonly string[], most = namesShown): string {
+  const more = names.length > most ? `, and ${names.length - most} more` : '';
+  return `${names.slice(0, most).join(', ')}${more}`;
 }
 
 /** By showTable of the source's name. */

@@ -46,6 +46,8 @@ export interface ReadAhead {
 
 /** What a process holds of a mirror's source from one step to another; lost with it, and then read anew. */
 export class SourceMemory {
+  /** Tables that were rewritten under a snapshot, by showTable. */
+  readonly rewritten = new Set<string>();
   #held: { readonly of: string; readonly ahead: ReadAhead } | null = null;
 
   keep(work: MirrorWork, ahead: ReadAhead): void {

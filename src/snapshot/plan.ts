@@ -288,3 +288,13 @@ export function makeJobs(tables: readonly (readonly Part[])[]): readonly Job[] {
   close();
   return jobs.toSorted((a, b) => (a.bytes === b.bytes ? 0 : b.bytes - a.bytes));
 }
+
+/** How many parts each table has, by showTable of the source's name. */
+export function countParts(tables: readonly (readonly Part[])[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const { mapping } of tables.flat()) {
+    const table = showTable(mapping.from);
+    counts.set(table, (counts.get(table) ?? 0) + 1);
+  }
+  return counts;
+}

@@ -14,12 +14,13 @@ import type { SnapshotDeps } from './deps.ts';
 import { flushTarget } from './flush.ts';
 import type { KeptTables } from './kept.ts';
 import { copyLargeObjects } from './large-objects.ts';
-import { groupBytes, makeJobs, type Part, showPart } from './plan.ts';
+import { countParts, groupBytes, makeJobs, type Part } from './plan.ts';
 import { makeAnew } from './prepare.ts';
 import { JobQueue, workerCount } from './queue.ts';
 import { snapshotSituation } from './situation.ts';
 import type { Begun, Sides } from './start.ts';
-import { readStorage, type Storage } from './storage.ts';
+import { readStorage } from './storage.ts';
+import { tellPlan } from './tell-plan.ts';
 import { prepareLoad } from './worker.ts';
 import { type CopySize, WorkerCount } from './worker-count.ts';
 import { runWorkers } from './workers.ts';
@@ -98,7 +99,7 @@ async function copyPresent(
   const begun = await begin(deps, { sides, situation, copied, storage }, signal);
   if (begun !== null) {
     await using held = begun.held;
-    await copyTables(deps, { ...begun, sides, held, storage, now }, signal);
+    await copyTables(deps, { ...begun, sides, held, now }, signal);
   }
   await flushTarget(target, work);
 }
@@ -110,7 +111,6 @@ function hasLogFrom({ confirmedFlush, walStatus }: SlotState, checkpoint: Lsn): 
 
 interface Copy extends Begun {
   readonly sides: Sides;
-  readonly storage: Storage;
   readonly now: Present['now'];
 }
 
@@ -129,12 +129,6 @@ async function copyTables(deps: SnapshotDeps, copy: Copy, signal: AbortSignal): 
   const jobs = makeJobs(left);
   const queue = new JobQueue(jobs, limits);
   const count = new WorkerCount(workerCount(limits, jobs.length), performance.now(), copySize(left));
-  const outstanding = new Map<string, number>();
-  for (const parts of left)
-    for (const part of parts) {
-      const table = showTable(part.mapping.from);
-      outstanding.set(table, (outstanding.get(table) ?? 0) + 1);
-    }
   await runWorkers(
     deps,
     {
@@ -144,7 +138,7 @@ async function copyTables(deps: SnapshotDeps, copy: Copy, signal: AbortSignal): 
       state: {
         columns: cut.columns,
         passed: (bytes) => count.passed(bytes),
-        outstanding,
+        outstanding: countParts(left),
         storage: copy.storage,
         snapshotLsn: copy.held.lsn,
         rewritten: new Map(),
@@ -161,20 +155,3 @@ function copySize(tables: readonly (readonly Part[])[]): CopySize {
 
 const isDone = ({ mapping, number }: Part, kept: KeptTables) =>
   kept.get(showTable(mapping.from))?.done.has(number) === true;
-
-async function tellPlan({ report }: SnapshotDeps, parts: readonly Part[], kept: KeptTables): Promise<void> {
-  const [first] = parts;
-  if (first === undefined) return;
-  await report.planned(first.mapping, plannedParts(parts));
-  const done = kept.get(showTable(first.mapping.from))?.done;
-  for (const { part, rows, bytes } of done?.values() ?? [])
-    await report.part(first.mapping, part, { state: 'copied', rows, bytes });
-}
-
-function plannedParts(parts: readonly Part[]) {
-  return {
-    rows: parts.reduce((sum, part) => sum + part.rows, 0),
-    bytes: parts.reduce((sum, part) => sum + part.bytes, 0),
-    parts: parts.map((part) => ({ part: part.number, what: showPart(part), rows: part.rows, bytes: part.bytes })),
-  };
-}

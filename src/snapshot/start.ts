@@ -10,6 +10,7 @@ import { emptyTables } from './empty.ts';
 import type { KeptTables } from './kept.ts';
 import { refuseFilled } from './prepare.ts';
 import type { HeldSnapshot } from './slot.ts';
+import type { Storage } from './storage.ts';
 
 export interface Sides {
   readonly source: Connection;
@@ -18,6 +19,8 @@ export interface Sides {
 
 export interface Begun {
   readonly held: HeldSnapshot;
+  /** Where the source's tables lay before the snapshot was taken. */
+  readonly storage: Storage;
   /** All that is left to copy. */
   readonly tables: readonly MirroredTable[];
   /** Those of them that have parts on the target already. */
@@ -41,7 +44,7 @@ const tablesPerTransaction = 500;
  * The tables are empty, have no parts, and are as of the snapshot's LSN, each in one target transaction; then the stream's
  * place. A crash before that is no harm: without a checkpoint everything begins again.
  */
-export async function startTables(deps: SnapshotDeps, start: Start): Promise<Begun> {
+export async function startTables(deps: SnapshotDeps, start: Start): Promise<void> {
   const { work } = deps;
   const { target } = start.sides;
   const lsn: Lsn | null = start.held.lsn;
@@ -72,7 +75,6 @@ export async function startTables(deps: SnapshotDeps, start: Start): Promise<Beg
       });
     }
     if (start.main && lsn !== null) await advanceCheckpoint(target, work, lsn);
-    return { held: start.held, tables: start.tables, kept: new Map() };
   } catch (error) {
     await start.held[Symbol.asyncDispose]();
     throw error;

@@ -19,12 +19,20 @@ export async function openWorker(
   snapshot: SharedSnapshot,
   signal: AbortSignal,
 ): Promise<WorkerPair> {
-  const { work } = deps;
+  return await openPair(deps, (source) => snapshot.join(source), signal);
+}
+
+/** Opens the connections. @param prepare what is to be done on the source's before there is one to the target */
+export async function openPair(
+  { work }: SnapshotDeps,
+  prepare: (source: Connection) => Promise<void>,
+  signal: AbortSignal,
+): Promise<WorkerPair> {
   const use = { application: applicationName('copy', work) };
   const source = await connectPeer(work.source, { ...use, lends: true }, signal);
   try {
     await noticeLoss(source);
-    await snapshot.join(source);
+    await prepare(source);
     const target = await connectPeer(work.target, use, signal);
     await prepareLoad(target);
     return {

@@ -38,6 +38,7 @@ export async function runWorkers(deps: SnapshotDeps, running: Running, signal: A
   keeping.run((stop) => keepSnapshot(deps, { snapshot, first: copy.sides.source }, stop));
   await copyAll(deps, { ...running, snapshot }, signal);
   throwIfStopped(signal);
+  for (const table of state.rewritten.keys()) deps.memory?.rewritten.add(table);
   const [rewritten] = state.rewritten.values();
   if (rewritten !== undefined) throw rewritten;
   await bringAlong(deps, copy, { snapshot, signal });

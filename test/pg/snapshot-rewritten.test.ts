@@ -1,0 +1,106 @@
+// Tables that are emptied and filled again all the time, as queues and staging tables are: their copy comes to an end all the same.
+import { expect, test } from 'vitest';
+import { toSluiceError } from '../../src/base/errors.ts';
+import { pause } from '../../src/base/retry.ts';
+import { Scope } from '../../src/base/scope.ts';
+import type { MirrorWork } from '../../src/mirror/work.ts';
+import { literal, sql } from '../../src/pg/sql.ts';
+import { SourceMemory } from '../../src/snapshot/known-source.ts';
+import { prepareTarget } from '../../src/snapshot/prepare.ts';
+import { runSnapshot } from '../../src/snapshot/run.ts';
+import { claim, listening, mirrorWork, table } from '../support/copied.ts';
+import { type SharedMajor, type TestDatabase, testDatabase } from '../support/servers.ts';
+import { until } from '../support/wait.ts';
+
+const never = new AbortController().signal;
+
+interface World extends AsyncDisposable {
+  readonly from: TestDatabase;
+  readonly to: TestDatabase;
+}
+
+/** `queue` is small, `large` is copied before it where nothing speaks against that. */
+async function world(major: SharedMajor, queue: string): Promise<World> {
+  const from = await testDatabase(major);
+  const to = await testDatabase(18);
+  await from.exec(`create table large (id int primary key, v text); ${queue};
+    insert into large select i, repeat('x', 100) from generate_series(1, 100000) i;
+    insert into queue select 0, i from generate_series(1, 500) i; analyze`);
+  return {
+    from,
+    to,
+    async [Symbol.asyncDispose]() {
+      await from[Symbol.asyncDispose]();
+      await to[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** As a runner does it: again after each failure that passes. */
+async function copyInTries(work: MirrorWork, most: number, beforeReading: () => Promise<void>) {
+  const memory = new SourceMemory();
+  await claim(work);
+  await prepareTarget(listening(work), never);
+  for (let tries = 1; ; tries++) {
+    const deps = listening(work);
+    const report = {
+      ...deps.report,
+      async planned(...told: Parameters<typeof deps.report.planned>) {
+        if (told[0].from.name === 'queue') await beforeReading();
+        await deps.report.planned(...told);
+      },
+    };
+    try {
+      await runSnapshot({ ...deps, report, memory }, never);
+      return { tries, notes: deps.told.notes };
+    } catch (error) {
+      if (toSluiceError(error).kind !== 'source_changed' || tries === most) throw error;
+    }
+  }
+}
+
+const plain = 'create table queue (batch int, id int)';
+const partitioned = `create table queue (batch int, id int) partition by hash (id);
+  create table queue_0 partition of queue for values with (modulus 2, remainder 0);
+  create table queue_1 partition of queue for values with (modulus 2, remainder 1)`;
+
+test.each([
+  ['followed', 18, plain, {}],
+  ['followed from 14, partitioned', 14, partitioned, {}],
+  ['copied only', 18, plain, { initial_copy_only: true, do_initial_copy: true }],
+] as const)(
+  'a table that is truncated and filled again all the time is copied (%s)',
+  async (_, major, queue, options) => {
+    await using w = await world(major, queue);
+    await using writing = new Scope();
+    const writer = await w.from.connect();
+    let batches = 0;
+    writing.run(async (signal) => {
+      for (; !signal.aborted; batches++) {
+        await writer.run(sql`begin; truncate public.queue;
+        insert into public.queue select ${literal(batches)}, i from pg_catalog.generate_series(1, 500) i; commit`);
+        await pause(200);
+      }
+    });
+    // Before it is read, however fast that comes: it is truncated again, or whoever wants to truncate it waits.
+    const beforeReading = async () => {
+      const before = batches;
+      await until('it is truncated again, or that is kept from it', async () => {
+        const waiting = await w.from.exec(
+          `select 1 from pg_locks where relation = 'queue'::regclass and not granted and mode = 'AccessExclusiveLock'`,
+        );
+        return batches > before || waiting.length > 0;
+      });
+    };
+    const work = mirrorWork(w, [table('large'), table('queue')], options);
+    const { tries, notes } = await copyInTries(work, 3, beforeReading);
+    expect(tries).toBe(2);
+    expect(notes.join('; ')).toContain('locked while they are copied: public.queue');
+    // One batch, and all of it.
+    const seen = await w.to.exec('select count(*)::int as rows, count(distinct batch)::int as batches from queue');
+    expect(seen).toEqual([{ rows: 500, batches: 1 }]);
+    // Nobody waits for us any more.
+    const then = batches;
+    await until('it is truncated as before', () => batches > then + 1);
+  },
+);
