@@ -2,6 +2,7 @@
 import type { Duplex } from 'node:stream';
 import type pg from 'pg';
 import { SluiceError } from '../base/errors.ts';
+import './scram.ts';
 
 // With what a server may begin: authentication, an error, a notice, another version of the protocol.
 const beginnings: ReadonlySet<number> = new Set([...'RENv'].map((letter) => letter.charCodeAt(0)));

@@ -1,5 +1,7 @@
 // One connection that several parts of a step share.
-import { expect, onTestFinished, test } from 'vitest';
+import { randomBytes, webcrypto } from 'node:crypto';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { Connection } from '../../src/pg/client.ts';
 import { sql } from '../../src/pg/sql.ts';
 import { testDatabase } from '../support/servers.ts';
 
@@ -33,4 +35,28 @@ test('statements that wait for another fail with it when the connection is lost'
   connection.destroy();
   const answers = await Promise.allSettled(waiting);
   for (const answer of answers) expect(answer).toMatchObject({ reason: { kind: 'connection_lost' } });
+});
+
+test('a password is made into a key once for many sessions, and again when it was changed', async () => {
+  await using db = await testDatabase();
+  const role = `"r ${randomBytes(4).toString('hex')}"`;
+  await db.exec(`create role ${role} login password 'first'`);
+  const { host, port, database } = db;
+  const login = async (password: string) => {
+    await using session = await Connection.open({ host, port, database, user: role.slice(1, -1), password });
+    await session.run(sql`select 1`);
+  };
+  const derived = vi.spyOn(webcrypto.subtle, 'deriveBits');
+  onTestFinished(() => derived.mockRestore());
+  try {
+    for (let session = 0; session < 3; session++) await login('first');
+    expect(derived).toHaveBeenCalledTimes(1);
+    await db.exec(`alter role ${role} password 'second'`);
+    await expect(login('first')).rejects.toMatchObject({ kind: 'login_refused' });
+    await login('second');
+    await login('second');
+    expect(derived).toHaveBeenCalledTimes(3);
+  } finally {
+    await db.exec(`drop role ${role}`);
+  }
 });
