@@ -2,7 +2,7 @@
 import { type SluiceError, toSluiceError } from '../base/errors.ts';
 import type { TableChange } from '../mirror/table-change.ts';
 import { targetName } from '../mirror/target-name.ts';
-import type { MirroredTable, MirrorWork } from '../mirror/work.ts';
+import { type MirroredTable, type MirrorWork, withSchemas } from '../mirror/work.ts';
 import { compareToken } from '../peers/checkpoint.ts';
 import { listTables } from '../peers/inspect.ts';
 import { renameKnownTable } from '../peers/known-objects.ts';
@@ -73,7 +73,7 @@ async function inScope(source: Connection, { scope, ...work }: MirrorWork): Prom
       list.push({ ...whole, from: table, to: { schema: pair.to, name: table.name } });
     }
   }
-  return list;
+  return withSchemas(list, scope);
 }
 
 export interface TablesDeps {

@@ -10,7 +10,7 @@ import type { Pool } from '../catalog/pool.ts';
 import { type MirrorOptions, mirrorOptions, readMirrorOptions } from '../mirror/options.ts';
 import type { Peer } from '../mirror/peer.ts';
 import { readQueryMirrorOptions } from '../mirror/query-options.ts';
-import type { MirroredTable, MirrorWork, ObjectScope } from '../mirror/work.ts';
+import { type MirroredTable, type MirrorWork, type ObjectScope, withSchemas } from '../mirror/work.ts';
 import { connectPeer } from '../peers/connect.ts';
 import { listTables } from '../peers/inspect.ts';
 import { preflight } from '../peers/preflight.ts';
@@ -154,10 +154,12 @@ async function look(
   if (source.status === 'rejected') throw source.reason;
   if (target.status === 'rejected') throw target.reason;
   const { publication_name: publication, replication_slot_name: slot } = options;
+  const tables = await tablesOf(statement.scope, { db: source.value, options, source: means.source });
+  const objects = scopeOf(statement.scope);
   const plan: Plan = {
     ...{ name, options, source: means.source.config, target: means.target.config },
-    tables: await tablesOf(statement.scope, { db: source.value, options, source: means.source }),
-    scope: scopeOf(statement.scope),
+    tables: withSchemas(tables, objects),
+    scope: objects,
     publication: { name: publication ?? publicationName(name), made: publication === undefined },
     slot: options.initial_copy_only ? null : { name: slot ?? slotName(name), made: slot === undefined },
   };

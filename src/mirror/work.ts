@@ -13,6 +13,13 @@ export interface MirroredTable {
   readonly exclude: readonly string[];
   /** Rows that belong to the mirror: an SQL predicate over the source table. */
   readonly where: string | null;
+  /** Where a schema mapping sends other schemas, for partitions that are not in their root's. */
+  readonly schemas?: readonly SchemaPair[];
+}
+
+export interface SchemaPair {
+  readonly from: string;
+  readonly to: string;
 }
 
 /**
@@ -21,7 +28,7 @@ export interface MirroredTable {
  */
 export type ObjectScope =
   | { readonly kind: 'tables' }
-  | { readonly kind: 'schemas'; readonly pairs: readonly { readonly from: string; readonly to: string }[] }
+  | { readonly kind: 'schemas'; readonly pairs: readonly SchemaPair[] }
   | { readonly kind: 'all' };
 
 /** A slot or publication: `made` by us (then it is ours to drop) or given. */
@@ -44,6 +51,12 @@ export interface MirrorWork {
   readonly publication: SourceObject;
   /** Null for a copy-only mirror. */
   readonly slot: SourceObject | null;
+}
+
+/** The tables, each with what the mirror's scope says of other schemas. */
+export function withSchemas(tables: readonly MirroredTable[], scope: ObjectScope): readonly MirroredTable[] {
+  if (scope.kind !== 'schemas') return tables;
+  return tables.map((table) => ({ ...table, schemas: scope.pairs }));
 }
 
 /** What pg_stat_activity shows of our connections (63 bytes at most): purpose, mirror, and id/token so that a new owner finds the old one's. */

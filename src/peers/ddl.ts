@@ -216,13 +216,16 @@ export function storageOptions(options: readonly string[]): Sql {
 }
 
 /**
- * Where a partition goes: in the root's schema if it was in the root's, else where it was; a name that begins with the root's
- * name begins with the root's new one.
+ * Where a partition goes: in the root's schema if it was in the root's, else where the mirror sends its schema, or where it was;
+ * a name that begins with the root's name begins with the root's new one.
  */
-export function partitionTarget(mapping: Pick<MirroredTable, 'from' | 'to'>, partition: TableName): TableName {
-  const { from, to } = mapping;
+export function partitionTarget(
+  { from, to, schemas }: Pick<MirroredTable, 'from' | 'to' | 'schemas'>,
+  partition: TableName,
+): TableName {
+  const elsewhere = schemas?.find((pair) => pair.from === partition.schema);
   return {
-    schema: partition.schema === from.schema ? to.schema : partition.schema,
+    schema: partition.schema === from.schema ? to.schema : (elsewhere?.to ?? partition.schema),
     name:
       from.name !== to.name && partition.name.startsWith(from.name)
         ? to.name + partition.name.slice(from.name.length)

@@ -22,7 +22,7 @@ import type { Pool } from '../catalog/pool.ts';
 import { Progress } from '../catalog/progress.ts';
 import type { CopyLimits } from '../mirror/copy-tally.ts';
 import { copyLimits, followsOtherwise, throttleOf } from '../mirror/options.ts';
-import type { MirrorWork } from '../mirror/work.ts';
+import { type MirrorWork, withSchemas } from '../mirror/work.ts';
 import { SourceMemory } from '../snapshot/known-source.ts';
 import type { Bell } from './bell.ts';
 import { withSide } from './said.ts';
@@ -252,8 +252,8 @@ class Runner {
     if (source === undefined || target === undefined) {
       throw new SluiceError('undefined_object', `a peer of mirror "${mirror.name}" is gone`);
     }
-    const tables = await pool.use((db) => readTables(db, mirror.id));
     const { id, name, options, scope, publication, slot } = mirror;
+    const tables = withSchemas(await pool.use((db) => readTables(db, id)), scope);
     return {
       ...{ id, name, options, scope, publication, slot, tables },
       token: owned.token,

@@ -151,6 +151,39 @@ test('new tables of mapped schemas go where the mapping says; with soft_delete a
   ]);
 });
 
+test('a new partition in another mapped schema than its root goes where the mapping sends that', async () => {
+  await using source = await testDatabase(14);
+  await using target = await testDatabase(18);
+  const tables = (root: string, other: string) => `create schema ${root}; create schema ${other};
+    create table ${root}.p (id int primary key) partition by range (id);
+    create table ${other}.p1 partition of ${root}.p for values from (0) to (10)`;
+  await source.exec(tables('a', 'b'));
+  await target.exec(tables('za', 'zb'));
+  const f = await following({
+    ...{ source, target, tables: 'select 1' },
+    mirrored: [{ from: { schema: 'a', name: 'p' }, to: { schema: 'za', name: 'p' } }],
+    options: { schema_changes: 'full' },
+    scope: {
+      kind: 'schemas',
+      pairs: [
+        { from: 'a', to: 'za' },
+        { from: 'b', to: 'zb' },
+      ],
+    },
+  });
+  await quieted(f);
+  const running = f.start();
+  await source.exec(
+    'create table b.p2 partition of a.p for values from (10) to (20); insert into a.p values (1), (11)',
+  );
+  await quiet(f, running);
+  await running.stop();
+  expect(await target.exec('select tableoid::regclass::text as of, id from za.p order by id')).toEqual([
+    { of: 'zb.p1', id: 1 },
+    { of: 'zb.p2', id: 11 },
+  ]);
+});
+
 test('no change of the source fails for want of a right that the event trigger would need', async () => {
   await using source = await testDatabase(14);
   await using target = await testDatabase(18);

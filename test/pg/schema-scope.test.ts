@@ -234,3 +234,37 @@ test('a view that reads an excluded column is left out, and so is what reads tha
   ]);
   expect(made(told, 'view')).toEqual(['view public.fine']);
 });
+
+const apart = `create schema a; create schema b; create table a.p (id int, v text, primary key (id)) partition by range (id);
+  create table b.p1 partition of a.p for values from (0) to (10) partition by range (id); create table a.p2 partition of a.p for values from (10) to (20);
+  create table b.p1_low partition of b.p1 for values from (0) to (10); create index on b.p1_low (v);
+  create table b.other (id int primary key); insert into a.p select i, 'v' from generate_series(0, 19, 3) i`;
+
+test.each([
+  [
+    'of both schemas',
+    [
+      { from: 'a', to: 'za' },
+      { from: 'b', to: 'zb' },
+    ],
+    ['za.p', 'za.p2', 'zb.other', 'zb.p1', 'zb.p1_low'],
+  ],
+  ['of the root’s schema alone', [{ from: 'a', to: 'za' }], ['b.p1', 'b.p1_low', 'za.p', 'za.p2']],
+  [
+    'that changes two names',
+    [
+      { from: 'a', to: 'b' },
+      { from: 'b', to: 'a' },
+    ],
+    ['a.other', 'a.p1', 'a.p1_low', 'b.p', 'b.p2'],
+  ],
+])('partitions in another schema than their root go with a mapping %s', async (_, pairs, expected) => {
+  await using it = await sides(apart);
+  const told = await copyAll(await databaseWork(it, copyOnly, { kind: 'schemas', pairs }));
+  expect(exceptions(told)).toEqual([]);
+  const tables = await it.to.exec<{ name: string }>(`select relnamespace::regnamespace || '.' || relname as name
+    from pg_class where relkind in ('r', 'p') and relnamespace::regnamespace::text ~ '^z?[ab]$' order by 1`);
+  expect(tables.map(({ name }) => name)).toEqual(expected);
+  const [root] = expected.filter((name) => name.endsWith('.p'));
+  expect(await it.to.exec(`select count(*)::int as n from ${root}`)).toEqual([{ n: 7 }]);
+});

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { OptionValue } from '../../src/base/options.ts';
 import type { ObjectLine } from '../../src/mirror/object.ts';
-import type { MirroredTable, MirrorWork, ObjectScope } from '../../src/mirror/work.ts';
+import { type MirroredTable, type MirrorWork, type ObjectScope, withSchemas } from '../../src/mirror/work.ts';
 import { listTables } from '../../src/peers/inspect.ts';
 import { copyAll, mirrorWork, pinned, type Told, table } from './copied.ts';
 import { type SharedMajor, type TestDatabase, testDatabase } from './servers.ts';
@@ -59,7 +59,7 @@ export async function databaseWork(
     const to = scope.kind === 'schemas' ? pairs.get(from.schema) : from.schema;
     return to === undefined ? [] : [table('', { to: { schema: to, name: from.name }, ...{ from } })];
   });
-  return { ...mirrorWork(of, tables, options), scope };
+  return { ...mirrorWork(of, withSchemas(tables, scope), options), scope };
 }
 
 /** Copies the whole database. */

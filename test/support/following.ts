@@ -9,7 +9,7 @@ import type { Conflict } from '../../src/mirror/conflict.ts';
 import { type ObjectLine, objectKey } from '../../src/mirror/object.ts';
 import { mirrorOptions } from '../../src/mirror/options.ts';
 import { withTableChanges } from '../../src/mirror/table-change.ts';
-import type { MirroredTable, MirrorWork, ObjectScope } from '../../src/mirror/work.ts';
+import { type MirroredTable, type MirrorWork, type ObjectScope, withSchemas } from '../../src/mirror/work.ts';
 import {
   advanceCheckpoint,
   beginCopiedTable,
@@ -97,7 +97,7 @@ export async function following(options: FollowingOptions): Promise<Following> {
     source: peerOf(source, plain),
     target: peerOf(target, plain),
     options: readOptions('mirror', mirrorOptions, written),
-    tables,
+    tables: withSchemas(tables, options.scope ?? { kind: 'tables' }),
     scope: options.scope ?? { kind: 'tables' },
     publication: { name, made: true },
     slot: { name, made: true },

@@ -1,5 +1,5 @@
 // Unlogged tables in the scope of a mirror that follows: their changes are in no log, so that they are made and stay empty.
-import type { MirroredTable, MirrorWork } from '../../mirror/work.ts';
+import { type MirroredTable, type MirrorWork, withSchemas } from '../../mirror/work.ts';
 import type { Connection } from '../../pg/client.ts';
 import { showTable, type Table, type TableName } from '../../pg/table.ts';
 import { growTrees } from '../ddl-input.ts';
@@ -42,5 +42,5 @@ export async function readUnlogged(source: Connection, work: Work): Promise<read
     mappings.map(({ from }) => from),
   );
   const unlogged = tables.filter(({ persistence }) => persistence === 'u');
-  return await growTrees(source, mappings, unlogged);
+  return await growTrees(source, withSchemas(mappings, scope), unlogged);
 }
