@@ -52,6 +52,11 @@ export async function readTargetFacts(target: Connection, { trees, needs }: Sour
     tables: targetNames(trees),
     types: needs.types,
     functions: needs.functions.map((use) => use.signature),
+    expressions: new Set(
+      trees.flatMap((tree) =>
+        [tree.root, ...tree.partitions].flatMap(({ columns }) => columns.flatMap((each) => each.default ?? [])),
+      ),
+    ),
   });
 }
 
