@@ -1,10 +1,11 @@
 // The ledger of a database's objects: what could not be made is told and made later, and nothing is missing without a line.
 import { expect, test } from 'vitest';
 import type { ObjectLine } from '../../src/mirror/object.ts';
+import type { SnapshotDeps } from '../../src/snapshot/deps.ts';
 import { finishSnapshot } from '../../src/snapshot/finish.ts';
 import { prepareTarget } from '../../src/snapshot/prepare.ts';
 import { runSnapshot } from '../../src/snapshot/run.ts';
-import { claim, listening } from '../support/copied.ts';
+import { claim, listening, whenMaking } from '../support/copied.ts';
 import { databaseWork, exceptions, moveDatabase, sides } from '../support/database.ts';
 import { running } from '../support/running.ts';
 import { testDatabase } from '../support/servers.ts';
@@ -57,24 +58,20 @@ test('wherever it is killed, the next call finds what was made as its own and ma
   expect(await it.to.exec(rows)).toEqual(whole);
 });
 
+const ofRows = ({ kind }: ObjectLine) => kind === 'materialized rows';
+
+async function allSteps(deps: SnapshotDeps): Promise<void> {
+  await claim(deps.work);
+  for (const step of [prepareTarget, runSnapshot, finishSnapshot]) await step(deps, never);
+}
+
 test('what comes to the source while the last objects are made gets a line and a note at the end', async () => {
   await using it = await sides(source);
   const work = await databaseWork(it);
-  const deps = listening(work);
-  let came = false;
-  const report = {
-    ...deps.report,
-    async objects(lines: readonly ObjectLine[]) {
-      await deps.report.objects(lines);
-      if (came || !lines.some(({ kind, state }) => kind === 'materialized rows' && state === 'making')) return;
-      came = true;
-      await it.from.exec('create view late as select 1 as one; create index late_i on t (id)');
-    },
-  };
-  await claim(work);
-  await prepareTarget({ ...deps, report }, never);
-  await runSnapshot({ ...deps, report }, never);
-  await finishSnapshot({ ...deps, report }, never);
+  const deps = whenMaking(listening(work), ofRows, () =>
+    it.from.exec('create view late as select 1 as one; create index late_i on t (id)'),
+  );
+  await allSteps(deps);
   const late = 'it came to the source while the mirror was at work';
   expect(exceptions(deps.told)).toEqual(
     expect.arrayContaining([`failed index public.late_i of public.t: ${late}`, `failed view public.late: ${late}`]),
@@ -85,22 +82,11 @@ test('what comes to the source while the last objects are made gets a line and a
 test('what somebody drops on the target meanwhile gets a line and a note at the end', async () => {
   await using it = await sides(source);
   const work = await databaseWork(it);
-  const deps = listening(work);
-  let dropped = false;
-  const report = {
-    ...deps.report,
-    async objects(lines: readonly ObjectLine[]) {
-      await deps.report.objects(lines);
-      // When the rows are about to be filled in, as another session would.
-      if (dropped || !lines.some(({ kind, state }) => kind === 'materialized rows' && state === 'making')) return;
-      dropped = true;
-      await it.to.exec('drop view a cascade; drop index t_f; drop text search configuration conf');
-    },
-  };
-  await claim(work);
-  await prepareTarget({ ...deps, report }, never);
-  await runSnapshot({ ...deps, report }, never);
-  await finishSnapshot({ ...deps, report }, never);
+  // When the rows are about to be filled in, as another session would.
+  const deps = whenMaking(listening(work), ofRows, () =>
+    it.to.exec('drop view a cascade; drop index t_f; drop text search configuration conf'),
+  );
+  await allSteps(deps);
   const gone = 'it was on the target and is not, or not all of it, any more';
   // Whose owner was to be set at that moment is told of once more.
   expect(exceptions(deps.told).filter((line) => !line.includes(' owner '))).toEqual([
@@ -115,51 +101,34 @@ test('what somebody drops on the target meanwhile gets a line and a note at the 
 test('a table that is dropped on the target meanwhile is told of as well', async () => {
   await using it = await sides('create table t (id int); create table u (id int)');
   const work = await databaseWork(it);
-  const deps = listening(work);
-  const report = {
-    ...deps.report,
-    async note(message: string) {
-      await deps.report.note(message);
-    },
-    async objects(lines: readonly ObjectLine[]) {
-      await deps.report.objects(lines);
-    },
-  };
+  const deps = whenMaking(
+    listening(work),
+    ({ name }) => name === 'v',
+    () => it.to.exec('drop table t'),
+  );
   await claim(work);
-  await prepareTarget({ ...deps, report }, never);
-  await runSnapshot({ ...deps, report }, never);
+  await prepareTarget(deps, never);
+  await runSnapshot(deps, never);
   await it.from.exec('create view v as select * from u');
-  const dropping = {
-    ...report,
-    async objects(lines: readonly ObjectLine[]) {
-      await deps.report.objects(lines);
-      if (lines.some(({ name, state }) => name === 'v' && state === 'making')) await it.to.exec('drop table t');
-    },
-  };
-  await finishSnapshot({ ...deps, report: dropping }, never);
+  await finishSnapshot(deps, never);
   expect(exceptions(deps.told)).toEqual(['failed table public.t: it is not on the target']);
 });
 
 test('what was at work when the target was lost waits, as nobody is at it any more', async () => {
   await using it = await sides(source);
   const work = await databaseWork(it);
-  const deps = listening(work);
-  let ended = false;
-  const report = {
-    ...deps.report,
-    async objects(lines: readonly ObjectLine[]) {
-      await deps.report.objects(lines);
-      if (ended || !lines.some(({ name, state }) => name === 't_f' && state === 'making')) return;
-      ended = true;
-      await it.to.exec(`select pg_terminate_backend(pid) from pg_stat_activity
-        where datname = current_database() and application_name like 'sluice finish%'`);
-    },
-  };
+  const deps = whenMaking(
+    listening(work),
+    ({ name }) => name === 't_f',
+    () =>
+      it.to.exec(`select pg_terminate_backend(pid) from pg_stat_activity
+        where datname = current_database() and application_name like 'sluice finish%'`),
+  );
   await claim(work);
-  await prepareTarget({ ...deps, report }, never);
-  await runSnapshot({ ...deps, report }, never);
+  await prepareTarget(deps, never);
+  await runSnapshot(deps, never);
   // The server's last word, or that the connection is gone: whichever is heard first.
-  await expect(finishSnapshot({ ...deps, report }, never)).rejects.toMatchObject({ retry: 'backoff' });
+  await expect(finishSnapshot(deps, never)).rejects.toMatchObject({ retry: 'backoff' });
   const states = new Map([...deps.told.objects.values()].map(({ name, state }) => [name, state]));
   expect(states.get('t_f')).toBe('waiting');
   expect([...states.values()]).not.toContain('making');

@@ -6,7 +6,7 @@ import { finishSnapshot } from '../../src/snapshot/finish.ts';
 import { prepareTarget } from '../../src/snapshot/prepare.ts';
 import { retryObjects } from '../../src/snapshot/retry.ts';
 import { runSnapshot } from '../../src/snapshot/run.ts';
-import { claim, copyAll, listening, type Told } from '../support/copied.ts';
+import { claim, copyAll, listening, type Told, whenMaking } from '../support/copied.ts';
 import { databaseWork, exceptions, sides } from '../support/database.ts';
 import { columnsOf } from '../support/ddl.ts';
 import { printObjects } from '../support/objects.ts';
@@ -32,20 +32,11 @@ const byHand = `alter table t alter a drop default, alter b drop not null, alter
   alter table u drop constraint u_pkey; alter table w set logged; alter table p detach partition "P 2"`;
 
 async function changedWhileFinishing(work: MirrorWork, to: TestDatabase, change: string): Promise<Told> {
-  const deps = withLedger(work);
-  let done = false;
-  const report = {
-    ...deps.report,
-    async objects(lines: readonly ObjectLine[]) {
-      await deps.report.objects(lines);
-      if (done || !lines.some(({ name, kind, state }) => name === 'v' && kind === 'view' && state === 'making')) return;
-      done = true;
-      await to.exec(change);
-    },
-  };
+  const isView = ({ name, kind }: ObjectLine) => name === 'v' && kind === 'view';
+  const deps = whenMaking(withLedger(work), isView, () => to.exec(change));
   await claim(work);
-  for (const step of [prepareTarget, runSnapshot, finishSnapshot]) await step({ ...deps, report }, never);
-  expect(done).toBe(true);
+  for (const step of [prepareTarget, runSnapshot, finishSnapshot]) await step(deps, never);
+  expect(deps.acted()).toBe(true);
   return deps.told;
 }
 

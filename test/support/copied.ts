@@ -109,6 +109,25 @@ export function listening(work: MirrorWork): SnapshotDeps & { readonly told: Tol
   };
 }
 
+/**
+ * The same, with something that another session does once: just before the first of these objects is made.
+ * @param of which line of the ledger, when it says that it is being made
+ */
+export function whenMaking<Deps extends SnapshotDeps>(
+  deps: Deps,
+  of: (line: ObjectLine) => boolean,
+  act: () => Promise<unknown>,
+): Deps & { readonly acted: () => boolean } {
+  let acted = false;
+  const objects = async (lines: readonly ObjectLine[]) => {
+    await deps.report.objects(lines);
+    if (acted || !lines.some((line) => line.state === 'making' && of(line))) return;
+    acted = true;
+    await act();
+  };
+  return { ...deps, report: { ...deps.report, objects }, acted: () => acted };
+}
+
 /** Takes the mirror over, as every step begins. */
 export async function claim(work: MirrorWork): Promise<void> {
   const { host, port, user, password, database } = work.target;
