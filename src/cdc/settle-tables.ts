@@ -2,12 +2,12 @@
 import { type SluiceError, toSluiceError } from '../base/errors.ts';
 import type { TableChange } from '../mirror/table-change.ts';
 import { targetName } from '../mirror/target-name.ts';
-import { type MirroredTable, type MirrorWork, withSchemas } from '../mirror/work.ts';
+import type { MirroredTable, MirrorWork } from '../mirror/work.ts';
 import { compareToken } from '../peers/checkpoint.ts';
-import { listTables } from '../peers/inspect.ts';
 import { renameKnownTable } from '../peers/known-objects.ts';
 import { forgetCopied, renameCopied } from '../peers/known-tables.ts';
 import { writeSchemaChange } from '../peers/schema-changes.ts';
+import { tablesInScope } from '../peers/scope-tables.ts';
 import type { Shape } from '../peers/shape.ts';
 import type { Connection } from '../pg/client.ts';
 import type { Lsn } from '../pg/lsn.ts';
@@ -50,30 +50,13 @@ export async function lookAtTables(
       renamed.push({ was: mirrored, now: { schema: now.schema, name: now.name } });
   }
   const ours = new Set(rows.map(showTable));
-  const listed = await inScope(source, work);
+  const listed = await tablesInScope(source, work);
   return { gone, attached, renamed, come: listed.filter(({ from }) => !ours.has(showTable(from))) };
 }
 
 // It was renamed while the first copy ran.
 function isOutdated(work: MirrorWork, mirrored: MirroredTable, refused: ReadonlySet<string>): boolean {
   return !refused.has(showTable(mirrored.to)) && !sameTable(targetName(work, mirrored, mirrored.from), mirrored.to);
-}
-
-async function inScope(source: Connection, { scope, ...work }: MirrorWork): Promise<readonly MirroredTable[]> {
-  const whole = { key: null, exclude: [], where: null };
-  if (scope.kind === 'tables') return [];
-  const ours = new Set([work.source.metadataSchema, work.target.metadataSchema]);
-  if (scope.kind === 'all') {
-    const all = (await listTables(source)).filter(({ schema }) => !ours.has(schema));
-    return all.map((table) => ({ ...whole, from: table, to: table }));
-  }
-  const list: MirroredTable[] = [];
-  for (const pair of scope.pairs) {
-    for (const table of await listTables(source, pair.from)) {
-      list.push({ ...whole, from: table, to: { schema: pair.to, name: table.name } });
-    }
-  }
-  return withSchemas(list, scope);
 }
 
 export interface TablesDeps {

@@ -1,6 +1,8 @@
 // The end of the making of objects: what may go now is tried once more, and both catalogs are compared with what the ledger says.
 import { type ObjectLine, objectKey, objectStages } from '../mirror/object.ts';
+import { tableObject } from '../peers/ddl-tree.ts';
 import type { PlannedObject } from '../peers/objects-planned.ts';
+import { listNewTables } from '../peers/scope-tables.ts';
 import { showTable } from '../pg/table.ts';
 import { followsAll } from './changed-tables.ts';
 import type { SnapshotDeps } from './deps.ts';
@@ -50,7 +52,16 @@ export async function compareCatalogs(
   // Sizes say in what order to make what is made: nothing is.
   for await (const now of planEach(whole, { sizes: false, known: still }))
     await tellDifferences(report, differences(run, now, missing));
+  const late = await listNewTables(whole.source, work);
+  await tellDifferences(
+    report,
+    late.map(
+      (table): ObjectLine => ({ ...tableObject(table), stage: 'before', state: 'left_out', reason: notBegunWith }),
+    ),
+  );
 }
+
+const notBegunWith = 'the mirror began without a table of that name: a new mirror copies it';
 
 /** @param missing what was found to be missing, by key and by showTable, and why */
 function differences(

@@ -69,13 +69,18 @@ test('what comes to the source while the last objects are made gets a line and a
   await using it = await sides(source);
   const work = await databaseWork(it);
   const deps = whenMaking(listening(work), ofRows, () =>
-    it.from.exec('create view late as select 1 as one; create index late_i on t (id)'),
+    it.from.exec(`create view late as select 1 as one; create index late_i on t (id); create table late_t (id int);
+      create unlogged table late_u (id int); create table late_p (id int) partition by hash (id);
+      create table late_p1 partition of late_p for values with (modulus 1, remainder 0)`),
   );
   await allSteps(deps);
   const late = 'it came to the source while the mirror was at work';
   expect(exceptions(deps.told)).toEqual(
     expect.arrayContaining([`failed index public.late_i of public.t: ${late}`, `failed view public.late: ${late}`]),
   );
+  const tables = exceptions(deps.told).filter((line) => line.includes(' table '));
+  const without = 'the mirror began without a table of that name: a new mirror copies it';
+  expect(tables).toEqual(['late_p', 'late_t', 'late_u'].map((name) => `left_out table public.${name}: ${without}`));
   expect(deps.told.notes).toContain(`the catalogs differ: view late: ${late}`);
 });
 
