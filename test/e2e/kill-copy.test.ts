@@ -5,7 +5,7 @@ import { sql } from '../../src/pg/sql.ts';
 import { showTable } from '../../src/pg/table.ts';
 import { expectEqualTables } from '../support/compare.ts';
 import { buildGates, type Gates } from '../support/gates.ts';
-import { createPeer, type Gateway, startGateway } from '../support/gateway.ts';
+import { createPeer, type Gateway, startGateway, tellingLastWords } from '../support/gateway.ts';
 import { randomFrom } from '../support/random.ts';
 import { keepsParts, makeRestless, restlessTables, writeRestlessly } from '../support/restless.ts';
 import { databaseOn, ownServer, type SharedMajor, type TestDatabase, testDatabase } from '../support/servers.ts';
@@ -125,7 +125,7 @@ async function storyOfLosses(story: Story): Promise<void> {
   let writer = await startWriter();
   const lines: Line[] = [];
   let inFlightAll = 0;
-  try {
+  const losses = async () => {
     await begin(world);
     let before: ReadonlyMap<string, string> = new Map();
     // What became of the parts that were finished at the last loss.
@@ -175,6 +175,9 @@ async function storyOfLosses(story: Story): Promise<void> {
     const last = await source.connect();
     await waitForEnd(world, last);
     await expectEqualTables(last, target.connection, restlessTables);
+  };
+  try {
+    await tellingLastWords(gateway, losses);
   } finally {
     await writer[Symbol.asyncDispose]();
   }
