@@ -141,8 +141,6 @@ async function look(
   means: { readonly options: MirrorOptions; readonly source: Peer; readonly target: Peer },
   signal: AbortSignal,
 ): Promise<{ plan: Plan; findings: readonly Finding[] }> {
-  const { name } = statement;
-  const { options } = means;
   await using scope = new Scope();
   const open = async (peer: Peer) => {
     const connection = await connectPeer(peer.config, { application: 'sluice create mirror' }, signal);
@@ -153,8 +151,29 @@ async function look(
   const [source, target] = await Promise.allSettled([open(means.source), open(means.target)]);
   if (source.status === 'rejected') throw source.reason;
   if (target.status === 'rejected') throw target.reason;
+  for (let tries = 1; ; tries++) {
+    const found = await lookOnce(statement, { ...means, sides: { source: source.value, target: target.value } });
+    // Tables of a schema that came and went between two statements; those that a person names are looked for once.
+    const isGone = found.findings.some(({ check, state }) => check === 'source tables' && state === 'error');
+    if (!isGone || statement.scope.kind === 'tables' || tries === mostLooks) return found;
+  }
+}
+
+const mostLooks = 10;
+
+async function lookOnce(
+  statement: CreateMirror,
+  means: {
+    readonly options: MirrorOptions;
+    readonly source: Peer;
+    readonly target: Peer;
+    readonly sides: { readonly source: Connection; readonly target: Connection };
+  },
+): Promise<{ plan: Plan; findings: readonly Finding[] }> {
+  const { name } = statement;
+  const { options, sides } = means;
   const { publication_name: publication, replication_slot_name: slot } = options;
-  const tables = await tablesOf(statement.scope, { db: source.value, options, source: means.source });
+  const tables = await tablesOf(statement.scope, { db: sides.source, options, source: means.source });
   const objects = scopeOf(statement.scope);
   const plan: Plan = {
     ...{ name, options, source: means.source.config, target: means.target.config },
@@ -163,7 +182,7 @@ async function look(
     publication: { name: publication ?? publicationName(name), made: publication === undefined },
     slot: options.initial_copy_only ? null : { name: slot ?? slotName(name), made: slot === undefined },
   };
-  const { findings } = await preflight(source.value, target.value, plan);
+  const { findings } = await preflight(sides.source, sides.target, plan);
   return { plan, findings };
 }
 

@@ -38,6 +38,16 @@ export async function listTables(
     order by n.nspname, c.relname`);
 }
 
+/** Those of the names that no relation has. */
+export async function findMissingTables(db: Connection, names: readonly TableName[]): Promise<readonly TableName[]> {
+  const [schemas, relations] = [names.map(({ schema }) => schema), names.map(({ name }) => name)];
+  return await db.query<TableName>(sql`
+    select wanted.schema, wanted.name
+    from rows from (pg_catalog.unnest(${schemas}::text[]), pg_catalog.unnest(${relations}::text[])) as wanted(schema, name)
+    where not exists (select from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+      where n.nspname = wanted.schema and c.relname = wanted.name and c.relkind in ('r', 'p', 'v', 'm', 'f'))`);
+}
+
 /**
  * Reads the tables of these names, partitions too; any kind of relation that has rows. The search_path of the connection must
  * be empty (Connection.open pins it), so that types and expressions come qualified.

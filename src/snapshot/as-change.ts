@@ -21,6 +21,12 @@ export async function asChange(
   signal: AbortSignal,
 ): Promise<unknown> {
   if (!(error instanceof SluiceError) || !mayComeOfIt.has(error.kind) || error.retry === 'backoff') return error;
+  if (isVanished(error)) {
+    const { detail, server } = error;
+    return new SluiceError('source_changed', `something was dropped while it was looked at: ${error.message}`, {
+      ...{ detail, server, cause: error },
+    });
+  }
   if (!followsAll(work) || signal.aborted) return error;
   const use = { application: applicationName('snapshot', work) };
   await using source = await connectPeer(work.source, use, signal);
@@ -35,6 +41,10 @@ export async function asChange(
     cause: error,
   });
 }
+
+// As a server says of what goes between the look at its name and that at itself; such words are never translated.
+const isVanished = ({ sqlstate, message }: SluiceError) =>
+  sqlstate === 'XX000' && /could not open relation with OID|cache lookup failed for/.test(message);
 
 const mayComeOfIt: ReadonlySet<string> = new Set(['upstream', 'wrong_state', 'undefined_table']);
 const mostNames = 5;

@@ -17,6 +17,7 @@ import { asChange } from './as-change.ts';
 import { followsAll, lookForTables, type Present } from './changed-tables.ts';
 import { compareCatalogs, makeAgain } from './closing.ts';
 import { madeTables, type SnapshotDeps } from './deps.ts';
+import { withoutDropped } from './dropped.ts';
 import { refuseEmptied } from './emptied.ts';
 import { flushTarget } from './flush.ts';
 import { KnownSource } from './known-source.ts';
@@ -40,7 +41,8 @@ export async function finishSnapshot(given: SnapshotDeps, signal: AbortSignal): 
   // After that: where both are one database, it would be taken for one of them.
   await using source = await connectPeer(given.work.source, use, signal);
   const present = await lookForTables(given, { source, target });
-  const deps = { ...given, work: present.work };
+  if (given.work.options.do_initial_copy) await refuseUnfinished({ ...given, work: present.work }, target);
+  const deps = { ...given, work: await withoutDropped(given, present.work, source) };
   try {
     await finishPresent(deps, { source, target, altered: alteredOf(present) }, signal);
   } catch (error) {
@@ -59,7 +61,6 @@ async function finishPresent(
   signal: AbortSignal,
 ): Promise<void> {
   const { work, report } = deps;
-  if (work.options.do_initial_copy) await refuseUnfinished(deps, target);
   const look = async () => {
     const ahead = (await deps.memory?.take(work, source)) ?? null;
     const both = { source, target, made: await madeTables(deps) };

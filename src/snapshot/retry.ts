@@ -8,6 +8,7 @@ import { connectPeer } from '../peers/connect.ts';
 import type { PlannedObject } from '../peers/objects-planned.ts';
 import { analyzeAgain } from './analysis.ts';
 import { madeTables, type SnapshotDeps } from './deps.ts';
+import { withoutDropped } from './dropped.ts';
 import { flushTarget } from './flush.ts';
 import { ObjectRun } from './objects.ts';
 import { Crew } from './parallel.ts';
@@ -26,16 +27,17 @@ export interface UnmadeObject extends ObjectName {
  * @throws as `finishSnapshot`
  */
 export async function retryObjects(
-  deps: SnapshotDeps,
+  given: SnapshotDeps,
   wanted: ReadonlyMap<string, UnmadeObject>,
   signal: AbortSignal,
 ): Promise<void> {
-  const { work } = deps;
-  const use = { application: applicationName('objects', work) };
-  await using target = await connectPeer(work.target, use, signal);
-  await endLeftovers(target, work, ['finish', 'objects']);
+  const use = { application: applicationName('objects', given.work) };
+  await using target = await connectPeer(given.work.target, use, signal);
+  await endLeftovers(target, given.work, ['finish', 'objects']);
   // After that: where both are one database, it would be taken for one of them.
-  await using source = await connectPeer(work.source, use, signal);
+  await using source = await connectPeer(given.work.source, use, signal);
+  const work = await withoutDropped(given, given.work, source);
+  const deps = { ...given, work };
   const planned: PlannedObject[] = [];
   const whole = await lookAtAll({ source, target, made: await madeTables(deps) }, work);
   const asked = new Asked(wanted.values());
@@ -56,7 +58,9 @@ export async function retryObjects(
   await flushTarget(target, work);
 }
 
-// Large objects are brought with the rows only, and what a table was made without is told when it is made.
-function isPlanned({ kind, stage }: UnmadeObject): boolean {
+// Large objects are brought with the rows only, what a table was made without is told when it is made, and tables that the mirror
+// began without are no matter of objects.
+function isPlanned({ kind, stage, state }: UnmadeObject): boolean {
+  if (kind === 'table' && state === 'left_out') return false;
   return kind !== 'large object' && !(kind === 'property' && stage === 'before');
 }
