@@ -10,9 +10,15 @@ import { inspectTarget, type TargetFacts } from './inspect-target.ts';
 import { followTrees } from './schema/follow-tables.ts';
 import type { DatabasePlan } from './schema/plan.ts';
 import { readSequences } from './sequences.ts';
+import { findRefusals, readOwnFunctions, trialsOfTable, trialsOfType } from './trials.ts';
 
 /** The source's side of a plan. */
-export type SourceSchema = Pick<PlanInput, 'trees' | 'needs' | 'sequences'>;
+export interface SourceSchema extends Pick<PlanInput, 'trees' | 'needs' | 'sequences'> {
+  /** server_version_num */
+  readonly version: number;
+  /** See trialsOfTable. */
+  readonly ownFunctions: ReadonlySet<string>;
+}
 
 /** Puts the partitions below the tables that were inspected. @returns in the order of `tables`; missing ones are left out */
 export async function growTrees(
@@ -44,7 +50,8 @@ export async function readSourceSchema(source: Connection, trees: readonly Table
   const excluded = new Map(members.map(({ table, tree }) => [table.oid, new Set(tree.mapping.exclude)]));
   const tables = members.map(({ table }) => table);
   const needs = await inspectSchema(source, tables, (table, column) => excluded.get(table.oid)?.has(column) ?? false);
-  return { trees, needs, sequences: await readSequences(source, tables) };
+  const sequences = await readSequences(source, tables);
+  return { trees, needs, sequences, version: source.version, ownFunctions: await readOwnFunctions(source) };
 }
 
 export async function readTargetFacts(target: Connection, { trees, needs }: SourceSchema): Promise<TargetFacts> {
@@ -52,12 +59,23 @@ export async function readTargetFacts(target: Connection, { trees, needs }: Sour
     tables: targetNames(trees),
     types: needs.types,
     functions: needs.functions.map((use) => use.signature),
-    expressions: new Set(
-      trees.flatMap((tree) =>
-        [tree.root, ...tree.partitions].flatMap(({ columns }) => columns.flatMap((each) => each.default ?? [])),
-      ),
-    ),
   });
+}
+
+/**
+ * The same, and what of the source's expressions an older target does not know. Not inside a transaction.
+ * @throws `upstream`
+ */
+export async function readFactsAndRefusals(target: Connection, schema: SourceSchema): Promise<TargetFacts> {
+  const facts = await readTargetFacts(target, schema);
+  const { trees, needs, version, ownFunctions } = schema;
+  if (Math.floor(version / 10_000) <= Math.floor(target.version / 10_000)) return facts;
+  const tables = trees.flatMap((tree) => [tree.root, ...tree.partitions]);
+  const trials = [
+    ...needs.types.flatMap((type) => trialsOfType(type, ownFunctions)),
+    ...tables.flatMap((table) => trialsOfTable(table, ownFunctions)),
+  ];
+  return { ...facts, refusals: await findRefusals(target, trials) };
 }
 
 type Wishes = Pick<
@@ -67,14 +85,15 @@ type Wishes = Pick<
 
 /** Everything for `planSchema`. Pure. */
 export function planInput(
-  schema: SourceSchema,
+  schema: Pick<SourceSchema, 'trees' | 'needs' | 'sequences'>,
   target: TargetFacts,
   { options, slot }: { readonly options: Wishes; readonly slot: MirrorWork['slot'] },
   database: Pick<DatabasePlan, 'provided' | 'renames'>,
 ): PlanInput {
+  const { trees, needs, sequences } = schema;
   return {
-    ...schema,
-    trees: followTrees(schema.trees, database.renames),
+    ...{ needs, sequences },
+    trees: followTrees(trees, database.renames),
     ...{ target, provided: database.provided },
     added: addedColumns(options),
     create: options.schema !== 'none',

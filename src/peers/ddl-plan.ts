@@ -42,9 +42,10 @@ export interface SchemaPlan {
 export function planSchema(input: PlanInput): SchemaPlan {
   const context = planContext(input);
   const remedies: string[] = [];
+  const { refusals } = input.target;
   const problems = input.needs.types.flatMap((type) => {
     const there = input.target.types.get(showTable(type));
-    if (there === undefined) return [];
+    if (there === undefined) return refusals?.get(showTable(type))?.map(({ words }) => words) ?? [];
     remedies.push(...missingLabels(type, there));
     return typeDifference(type, there) ?? [];
   });
@@ -249,10 +250,8 @@ function identities(context: PlanContext, { source, to }: Member): TableToMake['
 /** What the target's version, or any, cannot hold. */
 function limits(context: PlanContext, { source, to, tree }: Member): readonly string[] {
   const problems: string[] = [];
-  for (const column of source.columns) {
-    if (tree.mapping.exclude.includes(column.name)) continue;
-    const missing = context.target.missingCalls.of(column.default ?? '');
-    if (missing.length > 0) problems.push(lacksCalls(source, { column, missing }));
+  for (const { column, words } of context.target.refusals?.get(showTable(source)) ?? []) {
+    if (column === null || !tree.mapping.exclude.includes(column)) problems.push(words);
   }
   const there = context.target.inTheWay?.get(showTable(to));
   if (there !== undefined) problems.push(`${showTable(to)} is ${there} on the target`);
@@ -278,16 +277,6 @@ function limits(context: PlanContext, { source, to, tree }: Member): readonly st
       problems.push(`name "${part}" has ${Buffer.byteLength(part)} bytes, at most 63 fit`);
   }
   return problems;
-}
-
-function lacksCalls(
-  source: Table,
-  { column, missing }: { readonly column: Table['columns'][number]; readonly missing: readonly string[] },
-): string {
-  const what = column.generated === '' ? 'has a default' : 'is generated';
-  const without =
-    column.generated === '' ? ': drop the default on the source, or make the table on the target without it' : '';
-  return `${showTable(source)}.${column.name} ${what} by ${column.default}, and the target has no ${missing.join(' and no ')}${without}`;
 }
 
 function hasOddScale(type: string): boolean {

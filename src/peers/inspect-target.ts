@@ -2,9 +2,9 @@
 import type { Connection } from '../pg/client.ts';
 import { ident, join, literal, type Sql, sql } from '../pg/sql.ts';
 import { showTable, type Table, type TableName } from '../pg/table.ts';
-import { findMissingCalls, type MissingCalls } from './built-in-calls.ts';
 import { inspectTables } from './inspect.ts';
 import { findTypes, type TypeDefinition } from './inspect-schema.ts';
+import type { Refusal } from './trials.ts';
 
 export interface TargetFacts {
   /** server_version_num */
@@ -22,8 +22,8 @@ export interface TargetFacts {
   readonly availableExtensions: ReadonlySet<string>;
   /** regprocedure texts, of those asked for. */
   readonly functions: ReadonlySet<string>;
-  /** Of what defaults and generated columns of the source call of PostgreSQL itself. */
-  readonly missingCalls: MissingCalls;
+  /** By showTable of the source's tables and domains: expressions that the target does not know; absent: it was not asked. */
+  readonly refusals?: ReadonlyMap<string, readonly Refusal[]>;
   /** TOAST compression methods that the server was built with. */
   readonly compressions: ReadonlySet<string>;
   readonly accessMethods: ReadonlySet<string>;
@@ -36,7 +36,6 @@ export async function inspectTarget(
     readonly tables: readonly TableName[];
     readonly types: readonly TableName[];
     readonly functions: readonly string[];
-    readonly expressions: Iterable<string>;
   },
 ): Promise<TargetFacts> {
   const facts = await db.one<{
@@ -74,7 +73,6 @@ export async function inspectTarget(
     extensions: new Map(facts.extensions.map((each) => [each.name, each.schema])),
     availableExtensions: new Set(facts.available),
     functions: new Set(facts.functions),
-    missingCalls: await findMissingCalls(db, wanted.expressions),
     compressions: new Set(facts.compressions),
     accessMethods: new Set(facts.access_methods),
   };

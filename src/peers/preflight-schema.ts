@@ -2,7 +2,7 @@
 import type { Connection } from '../pg/client.ts';
 import { showTable, type Table, type TableName } from '../pg/table.ts';
 import { cannotTake } from './ddl-fit.ts';
-import { growTrees, planInput, readSourceSchema, readTargetFacts, type SourceSchema } from './ddl-input.ts';
+import { growTrees, planInput, readFactsAndRefusals, readSourceSchema, type SourceSchema } from './ddl-input.ts';
 import { planSchema, type SchemaPlan } from './ddl-plan.ts';
 import type { TargetFacts } from './inspect-target.ts';
 import { type Finding, type MirrorPlan, ok, problem, warning } from './preflight-finding.ts';
@@ -40,7 +40,7 @@ export async function readSchemaSides(
   ]);
   const { schema, trees, unlogged, side } = ofSource;
   const database = planSides({ source: side, target: targetSide }, look.plan, [...trees, ...unlogged]);
-  const facts = await readTargetFacts(target, schema);
+  const facts = await readFactsAndRefusals(target, schema);
   return { schema, database, target: facts, unlogged: unlogged.map(({ root }) => root) };
 }
 

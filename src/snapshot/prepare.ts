@@ -9,7 +9,7 @@ import { holdToken } from '../peers/checkpoint.ts';
 import { connectSides } from '../peers/connect.ts';
 import { ensureDdlCapture } from '../peers/ddl-capture.ts';
 import { cannotTake } from '../peers/ddl-fit.ts';
-import { planInput, readSourceSchema, readTargetFacts } from '../peers/ddl-input.ts';
+import { planInput, readFactsAndRefusals, readSourceSchema } from '../peers/ddl-input.ts';
 import { planSchema, type SchemaPlan } from '../peers/ddl-plan.ts';
 import { membersOf, type TableTree, tableObject, targetNames } from '../peers/ddl-tree.ts';
 import { foundEntities } from '../peers/found-objects.ts';
@@ -199,7 +199,7 @@ async function planWhatFits({ deps, source, target, trees, empty }: Sides, signa
   const sides = { source: ofSource.side, target: targetSide };
   for (;;) {
     throwIfStopped(signal);
-    const facts = await readTargetFacts(target, schema);
+    const facts = await readFactsAndRefusals(target, schema);
     const database = planSides(sides, work, [...trees, ...empty]);
     const plan = planSchema(planInput(schema, facts, work, database));
     refuse(plan);

@@ -1,7 +1,6 @@
 // The statements that make tables, types and sequences, and the plan that decides which: hostile names, mappings, what is there.
 import { describe, expect, test } from 'vitest';
 import type { MirroredTable } from '../../../src/mirror/work.ts';
-import { MissingCalls } from '../../../src/peers/built-in-calls.ts';
 import { addPrimaryKey, createTable, partitionTarget, type TableToMake } from '../../../src/peers/ddl.ts';
 import { planSchema } from '../../../src/peers/ddl-plan.ts';
 import type { PlanInput, TableTree } from '../../../src/peers/ddl-tree.ts';
@@ -248,7 +247,6 @@ const nothingThere: TargetFacts = {
   extensions: new Map(),
   availableExtensions: new Set(),
   functions: new Set(),
-  missingCalls: new MissingCalls([]),
   compressions: new Set(['pglz', 'lz4']),
   accessMethods: new Set(['heap']),
 };
