@@ -3,6 +3,7 @@ import type { SluiceError } from '../base/errors.ts';
 import { copyAgain } from '../mirror/remedy.ts';
 import type { Versions } from '../pg/binary-form.ts';
 import { sameTable, showTable, type TableName } from '../pg/table.ts';
+import type { AppliedTable } from './apply-table.ts';
 import { shownName } from './schema/shown-name.ts';
 
 /** What was done with a row. */
@@ -14,9 +15,15 @@ export const words = {
 } as const;
 
 /** Where the target's rows are not what the stream says. */
-export function conflictHint(mirror: string, table: TableName): string {
-  return `Something else wrote to ${showTable(table)} on the target. Mend the row and RESUME MIRROR ${mirror}. Where more is amiss: ${copyAgain(mirror)}`;
+export function conflictHint(mirror: string, { to, kind, partitions }: ConflictTable): string {
+  const isRoot = kind === 'p' && partitions === null;
+  const emptied = isRoot
+    ? ' Or a partition was truncated on the source, of which a stream that publishes by the root says nothing: then TRUNCATE it on the target as well, and RESUME MIRROR.'
+    : '';
+  return `Something else wrote to ${showTable(to)} on the target. Mend the row and RESUME MIRROR ${mirror}.${emptied} Where more is amiss: ${copyAgain(mirror)}`;
 }
+
+type ConflictTable = Pick<AppliedTable, 'to' | 'kind' | 'partitions'>;
 
 /** Where the target does not take a row. @param to the table that it is for */
 export function refusedHint(error: SluiceError, versions: Versions, to: TableName): string {

@@ -413,7 +413,7 @@ export class Applier implements AsyncDisposable {
       return new SluiceError('conflict', `${what} failed on the target: ${error.message}`, {
         detail: error.detail,
         sqlstate: error.sqlstate,
-        hint: conflictHint(this.#work.name, failed.table.to),
+        hint: conflictHint(this.#work.name, failed.table),
         cause: error,
       });
     }
@@ -433,7 +433,7 @@ export class Applier implements AsyncDisposable {
       'conflict',
       `${what} found ${rows === 0 ? 'no such row' : `${rows} such rows`} on the target`,
       {
-        hint: conflictHint(this.#work.name, wrong.table.to),
+        hint: conflictHint(this.#work.name, wrong.table),
       },
     );
   }

@@ -3,7 +3,7 @@ import { SluiceError } from '../base/errors.ts';
 import type { MirroredTable } from '../mirror/work.ts';
 import type { CopiedTable } from '../peers/checkpoint.ts';
 import type { Connection } from '../pg/client.ts';
-import { ident, join, literal, quoteName, type Sql, sql } from '../pg/sql.ts';
+import { ident, join, literal, quoteName, sql } from '../pg/sql.ts';
 import { showTable, type TableName } from '../pg/table.ts';
 import { refuseAltered } from './changed-tables.ts';
 import type { CopyState, WorkerPair } from './copy-parts.ts';
@@ -64,13 +64,11 @@ async function copyLocked<Held extends HeldSnapshot>(
   const { sides, tables, copied } = look;
   const cut = await cutSource(deps, { sides, held: null, tables, kept: new Map(), storage: look.storage }, signal);
   await using pair = await openPair(deps, async () => {}, signal);
-  const { held, storage } = await lockedSnapshot(deps, look, pair);
+  const { held, storage, locked } = await lockedSnapshot(deps, look, pair);
   try {
     await startTables(deps, { sides, held, copied, tables, main: false });
     const names = tables.map(({ from }) => showTable(from));
-    await deps.report.note(
-      `rewritten under an earlier snapshot, and locked while they are copied: ${firstNames(names)}`,
-    );
+    await noteLocked(deps, names, locked);
     for (const parts of cut.tables) await tellPlan(deps, parts, new Map());
     const state: CopyState = {
       columns: cut.columns,
@@ -89,6 +87,24 @@ async function copyLocked<Held extends HeldSnapshot>(
   }
 }
 
+async function noteLocked(
+  { report }: SnapshotDeps,
+  names: readonly string[],
+  locked: readonly TableName[],
+): Promise<void> {
+  const shown = new Set(locked.map(showTable));
+  const free = names.filter((name) => !shown.has(name));
+  if (shown.size > 0)
+    await report.note(
+      `rewritten under an earlier snapshot, and locked while they are copied: ${firstNames([...shown])}`,
+    );
+  // Whoever may read some columns only may not lock.
+  if (free.length > 0)
+    await report.note(
+      `rewritten under an earlier snapshot, and copied first, as they cannot be locked: ${firstNames(free)}`,
+    );
+}
+
 // A slot takes some tenths of a second: what is rewritten in each of so many cannot be copied while that goes on.
 const mostSnapshots = 20;
 
@@ -97,9 +113,10 @@ async function lockedSnapshot<Held extends HeldSnapshot>(
   deps: SnapshotDeps,
   { sides, tables, take }: Look<Held>,
   { source }: WorkerPair,
-): Promise<Omit<TakenSnapshot<Held>, 'left'>> {
+): Promise<Omit<TakenSnapshot<Held>, 'left'> & { readonly locked: readonly TableName[] }> {
   const names = tables.map(({ from }) => from);
-  const lockable = await findLockable(source, names);
+  const locked = await findLockable(source, names);
+  const list = locked.map(({ schema, name }) => ident(schema, name));
   for (let taken = 1; ; taken++) {
     const storage = await readStorage(
       sides.source,
@@ -109,10 +126,10 @@ async function lockedSnapshot<Held extends HeldSnapshot>(
     try {
       await source.run(sql`begin isolation level repeatable read read only`);
       await source.run(sql`set transaction snapshot ${literal(held.name)}`);
-      if (lockable.length > 0) await source.run(sql`lock table ${join(lockable)} in access share mode`);
+      if (list.length > 0) await source.run(sql`lock table ${join(list)} in access share mode`);
       await refuseRewritten(source, names, storage);
       await refuseAltered(deps, { source, target: sides.target }, tables);
-      return { held, storage };
+      return { held, storage, locked };
     } catch (error) {
       await held[Symbol.asyncDispose]();
       const again = error instanceof SluiceError && error.kind === 'source_changed' && taken < mostSnapshots;
@@ -123,13 +140,12 @@ async function lockedSnapshot<Held extends HeldSnapshot>(
 }
 
 // Foreign tables and materialized views cannot be locked by a statement, nor what may be read by columns only.
-async function findLockable(source: Connection, tables: readonly TableName[]): Promise<readonly Sql[]> {
+async function findLockable(source: Connection, tables: readonly TableName[]): Promise<readonly TableName[]> {
   const wanted = tables.map(({ schema, name }) => quoteName(schema, name));
-  const found = await source.query<TableName>(sql`
+  return await source.query<TableName>(sql`
     select n.nspname::text as schema, c.relname::text as name
     from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
     where c.oid in (select pg_catalog.to_regclass(wanted) from pg_catalog.unnest(${wanted}::text[]) as tables(wanted))
       and c.relkind in ('r', 'p') and pg_catalog.has_table_privilege(c.oid, 'SELECT')
     order by c.oid`);
-  return found.map(({ schema, name }) => ident(schema, name));
 }
