@@ -55,13 +55,12 @@ export async function runCdc(given: CdcDeps, signal: AbortSignal): Promise<void>
   let compared = false;
   // What a row that is still refused may need otherwise.
   let renamed: readonly NewName[] = [];
-  let lost = 0;
+  const lost = new Losses();
   while (!signal.aborted) {
     try {
       if (!compared) await compareLabels(deps.work, signal);
       compared = true;
       const followed = await followOnce(deps, { ...way, readings }, signal);
-      lost = 0;
       if (followed === 'stopped') return;
       if (followed === 'text') way = { ...way, text: true };
       if (followed === 'unstreamed') way = { ...way, spill: null };
@@ -70,8 +69,8 @@ export async function runCdc(given: CdcDeps, signal: AbortSignal): Promise<void>
     } catch (error) {
       const known = toSluiceError(error);
       if (signal.aborted && known.kind !== 'fenced') return;
-      // A server's answer about what was dropped between two questions: the next time it is not asked for any more.
-      if (!signal.aborted && known.sqlstate === vanished && deps.work.options.schema_changes === 'full' && lost++ < 5) {
+      // A server's answer about what was dropped between two questions, or what its decoder has forgotten: not so the next time.
+      if (!signal.aborted && known.sqlstate === vanished && lost.again(performance.now())) {
         await rest(positionEveryMs / 5, signal);
         continue;
       }
@@ -86,8 +85,21 @@ export async function runCdc(given: CdcDeps, signal: AbortSignal): Promise<void>
   }
 }
 
-// internal_error: a relation cannot be opened, a cache lookup failed.
+// internal_error: a relation cannot be opened, a cache lookup failed, a file number belongs to no relation.
 const vanished = 'XX000';
+
+/** So many in a row, with less than a minute between them, do not pass by themselves. */
+export class Losses {
+  #count = 0;
+  #lastMs = Number.NEGATIVE_INFINITY;
+
+  /** Notes another. @returns whether to try again */
+  again(nowMs: number): boolean {
+    this.#count = nowMs - this.#lastMs < 60_000 ? this.#count + 1 : 1;
+    this.#lastMs = nowMs;
+    return this.#count <= 5;
+  }
+}
 
 // invalid_text_representation: of an enum, a label that the target lacks.
 const unknownValue = '22P02';

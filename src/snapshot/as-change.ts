@@ -44,7 +44,8 @@ export async function asChange(
 
 // As a server says of what goes between the look at its name and that at itself; such words are never translated.
 const isVanished = ({ sqlstate, message }: SluiceError) =>
-  sqlstate === 'XX000' && /could not open relation with OID|cache lookup failed for/.test(message);
+  sqlstate === 'XX000' &&
+  /could not open relation with OID|cache lookup failed for|could not map filenumber/.test(message);
 
 const mayComeOfIt: ReadonlySet<string> = new Set(['upstream', 'wrong_state', 'undefined_table']);
 const mostNames = 5;

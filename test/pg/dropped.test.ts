@@ -62,7 +62,12 @@ test('what a server says of a relation that has just gone is a change of the sou
   await using it = await sides('create table t (id int primary key)');
   const deps = listening(await databaseWork(it));
   const error = (message: string) => new SluiceError('upstream', message, { sqlstate: 'XX000', server: 'the source' });
-  for (const words of ['could not open relation with OID 17', 'cache lookup failed for type 18']) {
+  const all = [
+    'could not open relation with OID 17',
+    'cache lookup failed for type 18',
+    'could not map filenumber "base/1/2" to relation OID',
+  ];
+  for (const words of all) {
     const seen = await asChange(deps, error(words), { tables: [], now: new Map() }, never);
     expect(seen).toMatchObject({ kind: 'source_changed', retry: 'backoff', message: expect.stringContaining(words) });
   }
