@@ -9,32 +9,16 @@ import { SourceMemory } from '../../src/snapshot/known-source.ts';
 import { prepareTarget } from '../../src/snapshot/prepare.ts';
 import { runSnapshot } from '../../src/snapshot/run.ts';
 import { claim, listening, mirrorWork, table } from '../support/copied.ts';
-import { type SharedMajor, type TestDatabase, testDatabase } from '../support/servers.ts';
+import { sides } from '../support/database.ts';
+import type { SharedMajor } from '../support/servers.ts';
 import { until } from '../support/wait.ts';
 
 const never = new AbortController().signal;
 
-interface World extends AsyncDisposable {
-  readonly from: TestDatabase;
-  readonly to: TestDatabase;
-}
-
-/** `queue` is small, `large` is copied before it where nothing speaks against that. */
-async function world(major: SharedMajor, queue: string): Promise<World> {
-  const from = await testDatabase(major);
-  const to = await testDatabase(18);
-  await from.exec(`create table large (id int primary key, v text); ${queue};
-    insert into large select i, repeat('x', 100) from generate_series(1, 100000) i;
-    insert into queue select 0, i from generate_series(1, 500) i; analyze`);
-  return {
-    from,
-    to,
-    async [Symbol.asyncDispose]() {
-      await from[Symbol.asyncDispose]();
-      await to[Symbol.asyncDispose]();
-    },
-  };
-}
+// Copied before `queue` where nothing speaks against that.
+const large = `create table large (id int primary key, v text);
+  insert into large select i, repeat('x', 100) from generate_series(1, 100000) i`;
+const fill = 'insert into queue select 0, i from generate_series(1, 500) i; analyze';
 
 /** As a runner does it: again after each failure that passes. */
 async function copyInTries(work: MirrorWork, most: number, beforeReading: () => Promise<void>) {
@@ -89,7 +73,7 @@ test.each<[string, Rewritten]>([
     { major: 14, queue: keyed, rewrite: retyped, options: { ...copyOnly, ...inParts } },
   ],
 ])('a table that is %s all the time is copied', async (_, { major, queue, rewrite, options }) => {
-  await using w = await world(major, queue);
+  await using w = await sides(`${large}; ${queue}; ${fill}`, undefined, [major, 18]);
   await using writing = new Scope();
   const writer = await w.from.connect();
   let batches = 0;
