@@ -3,6 +3,7 @@ import { Shared } from '../../base/shared.ts';
 import type { Connection } from '../../pg/client.ts';
 import { sql, trusted } from '../../pg/sql.ts';
 import type { TableName } from '../../pg/table.ts';
+import { everyHeld, type Held } from './census.ts';
 
 export interface Graph {
   /** By id: what it needs. Row types and arrays stand for their relation or element, defaults and view rules for the relation, members for their extension. */
@@ -35,8 +36,9 @@ interface Edge {
 }
 
 /** A few round trips; of plain tables there are few edges, so that 10,000 of them are no matter. */
-export async function readDependencies(db: Connection): Promise<Graph> {
-  const edges = await readEdges(db);
+export async function readDependencies(db: Connection, holds: ReadonlySet<Held>): Promise<Graph> {
+  const has = (...some: readonly Held[]) => some.some((one) => holds.has(one));
+  const edges = has(...tied) ? await readEdges(db) : [];
   const needs = new Map<string, Set<string>>();
   const wide = new Map<string, Set<string>>();
   for (const edge of edges) {
@@ -54,14 +56,19 @@ export async function readDependencies(db: Connection): Promise<Graph> {
       and n.nspname <> 'information_schema'`);
   const shared = new Shared();
   const columns = new Map<string, UsedColumn[]>();
-  for (const { from, ...used } of await db.query<UsedColumn & { from: string }>(selectColumns)) {
+  const used = has('views', 'rules', 'pg_proc', 'pg_policy', 'pg_trigger')
+    ? await db.query<UsedColumn & { from: string }>(selectColumns)
+    : [];
+  for (const { from, ...one } of used) {
     const list = columns.get(from);
-    if (list === undefined) columns.set(from, [used]);
-    else list.push(used);
+    if (list === undefined) columns.set(from, [one]);
+    else list.push(one);
   }
-  const statistics = await db.query<TableName & { relation: string }>(sql`
+  const statistics = has('pg_statistic_ext')
+    ? await db.query<TableName & { relation: string }>(sql`
     select n.nspname::text as schema, s.stxname::text as name, 'pg_class:' || s.stxrelid as relation
-    from pg_catalog.pg_statistic_ext s join pg_catalog.pg_namespace n on n.oid = s.stxnamespace`);
+    from pg_catalog.pg_statistic_ext s join pg_catalog.pg_namespace n on n.oid = s.stxnamespace`)
+    : [];
   return {
     needs,
     wide,
@@ -75,6 +82,20 @@ export async function readDependencies(db: Connection): Promise<Graph> {
     ),
   };
 }
+
+// Plain tables with keys, indexes, schemas and sequences that no default calls have no edge that counts; nor has what is said of
+// an object, or granted on it.
+const untied: ReadonlySet<Held> = new Set([
+  ...([
+    'pg_description',
+    'pg_seclabel',
+    'privileges',
+    'pg_default_acl',
+    'pg_largeobject_metadata',
+    'pg_sequence',
+  ] as const),
+]);
+const tied = everyHeld.filter((one) => !untied.has(one));
 
 // A server that has not yet counted its catalogs (whose tables were made a moment ago) takes the parts of it for small ones and goes
 // through each again and again: seconds for two thousand tables, and for ten thousand 25 times as many.
@@ -91,7 +112,7 @@ async function readEdges(db: Connection): Promise<readonly Edge[]> {
 const classOf = (name: string) => trusted(`'pg_catalog.${name}'::pg_catalog.regclass::oid`);
 
 // An edge's ends are brought to what stands for them. Schemas come first anyway; inheritance and ownership of sequences are no
-// matter of the order here, and neither is what keys, indexes and the server's own triggers behind foreign keys are of. https://www.postgresql.org/docs/18/catalog-pg-depend.html
+// matter of the order here, and neither is what keys, indexes and the server's own triggers behind keys are of. https://www.postgresql.org/docs/18/catalog-pg-depend.html
 const selectEdges = sql`
   with element as materialized (
     select t.oid, coalesce(r.rngtypid, e.oid, t.oid) as stands_for
@@ -128,7 +149,7 @@ const selectEdges = sql`
       and not (d.classid = ${classOf('pg_constraint')} and d.refclassid in (${classOf('pg_class')}, ${classOf('pg_constraint')})
         and exists (select from pg_catalog.pg_constraint k where k.oid = d.objid and k.conrelid <> 0 and k.contype <> 't'))
       and not (d.classid = ${classOf('pg_trigger')} and exists (select from pg_catalog.pg_trigger t
-        join pg_catalog.pg_constraint k on k.oid = t.tgconstraint where t.oid = d.objid and k.contype = 'f'))),
+        join pg_catalog.pg_constraint k on k.oid = t.tgconstraint where t.oid = d.objid and k.contype <> 't'))),
   owned as (
     select edge.from_class, edge.from_id, edge.to_class, edge.to_id, false as wide from edge
     union all

@@ -2,6 +2,7 @@
 import type { Connection } from '../../pg/client.ts';
 import { literal, type Sql, sql, trusted } from '../../pg/sql.ts';
 import { maySwitchOff } from '../apply-session.ts';
+import { type Held, takeCensus } from './census.ts';
 
 export interface ServerFacts {
   /** server_version_num */
@@ -18,6 +19,8 @@ export interface ServerFacts {
   readonly roles: ReadonlySet<string>;
   /** Extensions that can be installed, with those that are. */
   readonly available: ReadonlySet<string>;
+  /** Which kinds of things of users there are at all. */
+  readonly holds: ReadonlySet<Held>;
   /** Schemas that are not the user's: ours. */
   readonly ours: readonly string[];
   /** Who owns what is made on the target, if tables of that owner are not told of: they are as they should be. */
@@ -58,6 +61,7 @@ export async function readServerFacts(
     replicaRole: await maySwitchOff(db),
     roles: new Set(row.roles),
     available: new Set(row.available),
+    holds: await takeCensus(db),
     ...{ ours, usualOwner },
   };
 }

@@ -8,6 +8,7 @@ import { isUsers, type ServerFacts } from './facts.ts';
 
 /** https://www.postgresql.org/docs/18/catalog-pg-collation.html; those that a server finds in its operating system are its own. */
 export async function readCollations(db: Connection, facts: ServerFacts): Promise<readonly Entity[]> {
+  if (!facts.holds.has('pg_collation')) return [];
   const all = await selectCollations(
     db,
     sql`n.nspname <> 'pg_catalog' and ${isUsers(facts, 'pg_collation', 'co', 'n')}`,
@@ -35,6 +36,7 @@ interface ConversionRow {
 
 /** https://www.postgresql.org/docs/18/catalog-pg-conversion.html */
 export async function readConversions(db: Connection, facts: ServerFacts): Promise<readonly Entity[]> {
+  if (!facts.holds.has('pg_conversion')) return [];
   const rows = await db.query<ConversionRow>(sql`
     select 'pg_conversion:' || c.oid as id, n.nspname::text as schema, c.conname::text as name,
       pg_catalog.pg_encoding_to_char(c.conforencoding)::text as from,

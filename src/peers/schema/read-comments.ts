@@ -40,6 +40,7 @@ const words: Readonly<Record<string, string>> = {
 };
 
 export async function readComments(db: Connection, facts: ServerFacts): Promise<readonly Entity[]> {
+  if (!facts.holds.has('pg_description')) return [];
   const rows = await db.query<RemarkRow>(sql`
     ${identified(sql`select d.classoid, d.objoid, d.objsubid, d.description as text, '' as provider from pg_catalog.pg_description d
       where not exists (select from pg_catalog.pg_class t where d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass
@@ -68,6 +69,7 @@ function commentEntity(row: RemarkRow): Entity {
 
 /** A label means something to its provider only, a module that the target may not have. */
 export async function readSecurityLabels(db: Connection, facts: ServerFacts): Promise<readonly Entity[]> {
+  if (!facts.holds.has('pg_seclabel')) return [];
   const rows = await db.query<LabelRow>(sql`
     ${identified(sql`select l.classoid, l.objoid, l.objsubid, l.label as text, l.provider from pg_catalog.pg_seclabel l`)}
     where ${usersOnly(facts)} order by r.provider, i.type, i.identity`);

@@ -11,7 +11,7 @@ export async function readForeign(db: Connection, facts: ServerFacts): Promise<r
   return [
     ...(await readWrappers(db, facts)),
     ...(await readServers(db, facts)),
-    ...(await readUserMappings(db)),
+    ...(await readUserMappings(db, facts)),
     ...(await readForeignTables(db, facts)),
   ];
 }
@@ -46,6 +46,7 @@ function withOptions(
 
 /** https://www.postgresql.org/docs/18/sql-createforeigndatawrapper.html */
 async function readWrappers(db: Connection, facts: ServerFacts): Promise<readonly Entity[]> {
+  if (!facts.holds.has('pg_foreign_data_wrapper')) return [];
   const routine = (column: string) =>
     trusted(`case when ${column}::oid <> 0 then ${column}::pg_catalog.regproc::text end`);
   const rows = await db.query<{
@@ -79,6 +80,7 @@ interface ServerRow {
 
 /** https://www.postgresql.org/docs/18/sql-createserver.html */
 async function readServers(db: Connection, facts: ServerFacts): Promise<readonly Entity[]> {
+  if (!facts.holds.has('pg_foreign_server')) return [];
   const rows = await db.query<ServerRow>(sql`
     select 'pg_foreign_server:' || s.oid as id, s.srvname::text as name, s.srvtype as type, s.srvversion as version,
       w.fdwname::text as wrapper, ${optionsOf('s.srvoptions')} as options
@@ -92,7 +94,8 @@ async function readServers(db: Connection, facts: ServerFacts): Promise<readonly
   });
 }
 
-async function readUserMappings(db: Connection): Promise<readonly Entity[]> {
+async function readUserMappings(db: Connection, facts: ServerFacts): Promise<readonly Entity[]> {
+  if (!facts.holds.has('pg_foreign_server')) return [];
   const rows = await db.query<{ id: string; user: string; server: string; public: boolean }>(sql`
     select 'pg_user_mapping:' || m.umid as id, coalesce(m.usename, 'public')::text as user, m.srvname::text as server,
       m.umuser = 0 as public
@@ -129,6 +132,7 @@ interface ForeignTableRow extends TableName {
 
 /** Partitions that are foreign come with their tables. https://www.postgresql.org/docs/18/sql-createforeigntable.html */
 async function readForeignTables(db: Connection, facts: ServerFacts): Promise<readonly Entity[]> {
+  if (!facts.holds.has('pg_foreign_table')) return [];
   const rows = await db.query<ForeignTableRow>(sql`
     select 'pg_class:' || c.oid as id, n.nspname::text as schema, c.relname::text as name, s.srvname::text as server,
       ${optionsOf('f.ftoptions')} as options,

@@ -42,6 +42,7 @@ interface ObjectRow {
 }
 
 export async function readGrants(db: Connection, facts: ServerFacts): Promise<readonly Entity[]> {
+  if (!facts.holds.has('privileges')) return [];
   const rows = await db.query<ObjectRow>(selectGrants(facts));
   return rows.flatMap((row) => grantEntities(row));
 }
@@ -49,7 +50,7 @@ export async function readGrants(db: Connection, facts: ServerFacts): Promise<re
 // Every catalog with an access control list: what it is called in SQL, and the letter that acldefault knows it by. Arrays and
 // row types of tables have none of their own. https://www.postgresql.org/docs/18/ddl-priv.html
 const selectObjects = sql`
-  select 'pg_class'::text as catalog, c.oid, 0 as sub, c.relnamespace as schema, c.relowner as owner, c.relacl as acl,
+  select 'pg_class'::text as catalog, 'pg_catalog.pg_class'::pg_catalog.regclass::oid as class, c.oid, 0 as sub, c.relnamespace as schema, c.relowner as owner, c.relacl as acl,
     case c.relkind when 'S' then 's' else 'r' end as letter,
     case c.relkind when 'S' then 'sequence ' else 'table ' end || pg_catalog.format('%I.%I', n.nspname, c.relname) as "on",
     case c.relkind when 'S' then null else c.relname::text end as relation, null::text as column, owned.by
@@ -59,35 +60,35 @@ const selectObjects = sql`
       and d.refclassid = d.classid and d.deptype in ('a', 'i') limit 1) owned on true
   where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S') and c.relpersistence <> 't'
   union all
-  select 'pg_class', c.oid, a.attnum, c.relnamespace, c.relowner, a.attacl, 'c',
+  select 'pg_class', 'pg_catalog.pg_class'::pg_catalog.regclass, c.oid, a.attnum, c.relnamespace, c.relowner, a.attacl, 'c',
     pg_catalog.format('table %I.%I', n.nspname, c.relname), c.relname::text, a.attname::text, null
   from pg_catalog.pg_attribute a join pg_catalog.pg_class c on c.oid = a.attrelid
   join pg_catalog.pg_namespace n on n.oid = c.relnamespace
   where a.attacl is not null and not a.attisdropped and c.relpersistence <> 't'
   union all
-  select 'pg_proc', p.oid, 0, p.pronamespace, p.proowner, p.proacl, 'f',
+  select 'pg_proc', 'pg_catalog.pg_proc'::pg_catalog.regclass, p.oid, 0, p.pronamespace, p.proowner, p.proacl, 'f',
     pg_catalog.format('routine %I.%I(%s)', n.nspname, p.proname, (
       select pg_catalog.string_agg(pg_catalog.format_type(argument.type, null), ', ' order by argument.place)
       from pg_catalog.unnest(p.proargtypes) with ordinality as argument(type, place))), null, null, null
   from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
   union all
-  select 'pg_type', t.oid, 0, t.typnamespace, t.typowner, t.typacl, 'T',
+  select 'pg_type', 'pg_catalog.pg_type'::pg_catalog.regclass, t.oid, 0, t.typnamespace, t.typowner, t.typacl, 'T',
     pg_catalog.format('type %I.%I', n.nspname, t.typname), null, null, null
   from pg_catalog.pg_type t join pg_catalog.pg_namespace n on n.oid = t.typnamespace
   left join pg_catalog.pg_class c on c.oid = t.typrelid
   where t.typtype <> 'm' and t.typelem = 0 and coalesce(c.relkind, 'c') = 'c'
   union all
-  select 'pg_namespace', n.oid, 0, n.oid, n.nspowner, n.nspacl, 'n', pg_catalog.format('schema %I', n.nspname), null, null, null
+  select 'pg_namespace', 'pg_catalog.pg_namespace'::pg_catalog.regclass, n.oid, 0, n.oid, n.nspowner, n.nspacl, 'n', pg_catalog.format('schema %I', n.nspname), null, null, null
   from pg_catalog.pg_namespace n
   union all
-  select 'pg_language', l.oid, 0, 0, l.lanowner, l.lanacl, 'l', pg_catalog.format('language %I', l.lanname), null, null, null
+  select 'pg_language', 'pg_catalog.pg_language'::pg_catalog.regclass, l.oid, 0, 0, l.lanowner, l.lanacl, 'l', pg_catalog.format('language %I', l.lanname), null, null, null
   from pg_catalog.pg_language l where l.lanpltrusted
   union all
-  select 'pg_foreign_data_wrapper', w.oid, 0, 0, w.fdwowner, w.fdwacl, 'F',
+  select 'pg_foreign_data_wrapper', 'pg_catalog.pg_foreign_data_wrapper'::pg_catalog.regclass, w.oid, 0, 0, w.fdwowner, w.fdwacl, 'F',
     pg_catalog.format('foreign data wrapper %I', w.fdwname), null, null, null
   from pg_catalog.pg_foreign_data_wrapper w
   union all
-  select 'pg_foreign_server', s.oid, 0, 0, s.srvowner, s.srvacl, 'S', pg_catalog.format('foreign server %I', s.srvname), null, null, null
+  select 'pg_foreign_server', 'pg_catalog.pg_foreign_server'::pg_catalog.regclass, s.oid, 0, 0, s.srvowner, s.srvacl, 'S', pg_catalog.format('foreign server %I', s.srvname), null, null, null
   from pg_catalog.pg_foreign_server s`;
 
 // What everybody has from the beginning is compared with what is, without who granted it; for what the system or an extension
@@ -101,9 +102,9 @@ function selectGrants(facts: ServerFacts): Sql {
         else coalesce(init.initprivs, pg_catalog.acldefault(o.letter::"char", o.owner)) end as base, n.nspname::text as nspname
     from (${selectObjects}) o
     left join pg_catalog.pg_namespace n on n.oid = o.schema
-    left join pg_catalog.pg_depend member on member.classid = ('pg_catalog.' || o.catalog)::pg_catalog.regclass
+    left join pg_catalog.pg_depend member on member.classid = o.class
       and member.objid = o.oid and member.deptype = 'e'
-    left join pg_catalog.pg_init_privs init on init.classoid = ('pg_catalog.' || o.catalog)::pg_catalog.regclass
+    left join pg_catalog.pg_init_privs init on init.classoid = o.class
       and init.objoid = o.oid and init.objsubid = o.sub
     where o.acl is not null
       and (o.acl is distinct from init.initprivs or o.catalog = 'pg_namespace' and o.oid = 2200)
@@ -321,6 +322,7 @@ const objectsOf = {
 
 /** What new objects are granted. https://www.postgresql.org/docs/18/catalog-pg-default-acl.html */
 export async function readDefaultPrivileges(db: Connection, facts: ServerFacts): Promise<readonly Entity[]> {
+  if (!facts.holds.has('pg_default_acl')) return [];
   const rows = await db.query<DefaultRow>(sql`
     with object as materialized (
       select d.oid, r.rolname::text as owner, d.defaclrole as role, coalesce(n.nspname::text, '') as schema,

@@ -18,6 +18,7 @@ const routine = (column: string) =>
 
 /** https://www.postgresql.org/docs/18/sql-createlanguage.html */
 export async function readLanguages(db: Connection, facts: ServerFacts): Promise<readonly Entity[]> {
+  if (!facts.holds.has('pg_language')) return [];
   const rows = await db.query<LanguageRow>(sql`
     select 'pg_language:' || l.oid as id, l.lanname::text as name, l.lanpltrusted as trusted,
       l.lanplcallfoid::pg_catalog.regproc::text as handler, ${routine('l.laninline')} as inline,
@@ -34,6 +35,7 @@ export async function readLanguages(db: Connection, facts: ServerFacts): Promise
 
 /** https://www.postgresql.org/docs/18/sql-createtransform.html */
 export async function readTransforms(db: Connection, facts: ServerFacts): Promise<readonly Entity[]> {
+  if (!facts.holds.has('pg_transform')) return [];
   const rows = await db.query<{
     id: string;
     type: string;
@@ -60,6 +62,7 @@ export async function readTransforms(db: Connection, facts: ServerFacts): Promis
 
 /** https://www.postgresql.org/docs/18/sql-create-access-method.html */
 export async function readAccessMethods(db: Connection, facts: ServerFacts): Promise<readonly Entity[]> {
+  if (!facts.holds.has('pg_am')) return [];
   const rows = await db.query<{ id: string; name: string; type: string; handler: string }>(sql`
     select 'pg_am:' || a.oid as id, a.amname::text as name, a.amtype::text as type,
       a.amhandler::pg_catalog.regproc::text as handler

@@ -14,7 +14,8 @@ interface Group {
 }
 
 /** Those that are copied: what our role may not read stays where it is. */
-export async function readLargeObjectRights(db: Connection, _: ServerFacts): Promise<readonly Entity[]> {
+export async function readLargeObjectRights(db: Connection, facts: ServerFacts): Promise<readonly Entity[]> {
+  if (!facts.holds.has('pg_largeobject_metadata')) return [];
   return [...(await readComments(db)), ...(await readGrants(db)), ...(await readOwners(db))];
 }
 

@@ -26,6 +26,7 @@ function typeText(oid: string): Sql {
 
 /** https://www.postgresql.org/docs/18/catalog-pg-cast.html */
 async function readCasts(db: Connection, facts: ServerFacts): Promise<readonly Entity[]> {
+  if (!facts.holds.has('pg_cast')) return [];
   const rows = await db.query<{
     id: string;
     from: string;
@@ -68,6 +69,7 @@ function optionList(options: Options['options']): Sql {
  * https://www.postgresql.org/docs/18/sql-createoperator.html
  */
 async function readPlainOperators(db: Connection, facts: ServerFacts): Promise<readonly Entity[]> {
+  if (!facts.holds.has('pg_operator')) return [];
   const rows = await db.query<Options & { id: string; schema: string; name: string; arguments: string }>(sql`
     select 'pg_operator:' || o.oid as id, n.nspname::text as schema, o.oprname::text as name,
       '(' || case when o.oprleft = 0 then 'NONE' else pg_catalog.format_type(o.oprleft, null) end || ', '
@@ -100,6 +102,7 @@ function using(method: string): string {
 }
 
 async function readFamilies(db: Connection, facts: ServerFacts): Promise<readonly Entity[]> {
+  if (!facts.holds.has('pg_opfamily')) return [];
   const rows = await db.query<FamilyRow>(sql`
     select 'pg_opfamily:' || f.oid as id, n.nspname::text as schema, f.opfname::text as name, a.amname::text as method
     from pg_catalog.pg_opfamily f join pg_catalog.pg_namespace n on n.oid = f.opfnamespace
@@ -135,6 +138,7 @@ interface ClassRow extends FamilyRow {
 
 /** https://www.postgresql.org/docs/18/sql-createopclass.html */
 async function readClasses(db: Connection, facts: ServerFacts): Promise<readonly Entity[]> {
+  if (!facts.holds.has('pg_opclass')) return [];
   const rows = await db.query<ClassRow>(sql`
     select 'pg_opclass:' || c.oid as id, n.nspname::text as schema, c.opcname::text as name, a.amname::text as method,
       f.opfname::text as family, fn.nspname::text as "familySchema", c.opcdefault as default,
@@ -185,6 +189,7 @@ interface MemberRow extends FamilyRow {
 
 /** Members that belong to a family and to no class of it. */
 async function readLooseMembers(db: Connection, facts: ServerFacts): Promise<readonly Entity[]> {
+  if (!facts.holds.has('pg_amop') && !facts.holds.has('pg_amproc')) return [];
   const rows = await db.query<MemberRow>(sql`
     select member.*, n.nspname::text as schema, f.opfname::text as name, a.amname::text as method from (
       select 'pg_amop:' || o.oid as id, o.amopfamily as family, ${operatorMember} as member,

@@ -65,6 +65,7 @@ interface PolicyRow extends TableName {
 const commands = { '*': 'all', r: 'select', a: 'insert', w: 'update', d: 'delete' } as const;
 
 async function readPolicies(db: Connection, facts: ServerFacts): Promise<readonly Entity[]> {
+  if (!facts.holds.has('pg_policy')) return [];
   const rows = await db.query<PolicyRow>(sql`
     select 'pg_policy:' || p.oid as id, 'pg_class:' || c.oid as relation, n.nspname::text as schema, c.relname::text as name,
       p.polname::text as policy, p.polcmd::text as command, p.polpermissive as permissive,

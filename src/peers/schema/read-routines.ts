@@ -7,6 +7,7 @@ import { hidden, isOpenSetting } from './hidden.ts';
 
 /** https://www.postgresql.org/docs/18/catalog-pg-proc.html */
 export async function readRoutines(db: Connection, facts: ServerFacts): Promise<readonly Entity[]> {
+  if (!facts.holds.has('pg_proc')) return [];
   return [...(await readFunctions(db, facts)), ...(await readAggregates(db, facts))];
 }
 

@@ -32,7 +32,8 @@ interface ExtensionRow {
  * Members are never moved one by one. The version is the target's own default where it lacks the source's: an extension that is
  * newer there is what a dump makes as well.
  */
-export async function readExtensions(db: Connection): Promise<readonly Entity[]> {
+export async function readExtensions(db: Connection, facts: ServerFacts): Promise<readonly Entity[]> {
+  if (!facts.holds.has('pg_extension')) return [];
   const rows = await db.query<ExtensionRow>(sql`
     select 'pg_extension:' || e.oid as id, e.extname::text as name, e.extversion as version, n.nspname::text as schema,
       'pg_namespace:' || n.oid as "schemaId", e.extrelocatable as relocatable,

@@ -31,6 +31,7 @@ const routine = (column: string) => `case when ${column}::oid <> 0 then ${column
 
 /** https://www.postgresql.org/docs/18/sql-createtsparser.html */
 async function readParsers(db: Connection, facts: ServerFacts): Promise<readonly Entity[]> {
+  if (!facts.holds.has('pg_ts_parser')) return [];
   const rows = await db.query<Row>(sql`
     select 'pg_ts_parser:' || p.oid as id, n.nspname::text as schema, p.prsname::text as name, ${optionsOf(
       `('start', ${routine('p.prsstart')}), ('gettoken', ${routine('p.prstoken')}), ('end', ${routine('p.prsend')}),
@@ -45,6 +46,7 @@ async function readParsers(db: Connection, facts: ServerFacts): Promise<readonly
 }
 
 async function readTemplates(db: Connection, facts: ServerFacts): Promise<readonly Entity[]> {
+  if (!facts.holds.has('pg_ts_template')) return [];
   const rows = await db.query<Row>(sql`
     select 'pg_ts_template:' || t.oid as id, n.nspname::text as schema, t.tmplname::text as name, ${optionsOf(
       `('init', ${routine('t.tmplinit')}), ('lexize', ${routine('t.tmpllexize')})`,
@@ -66,6 +68,7 @@ interface DictionaryRow extends Omit<Row, 'options'> {
 
 /** https://www.postgresql.org/docs/18/sql-createtsdictionary.html */
 async function readDictionaries(db: Connection, facts: ServerFacts): Promise<readonly Entity[]> {
+  if (!facts.holds.has('pg_ts_dict')) return [];
   const rows = await db.query<DictionaryRow>(sql`
     select 'pg_ts_dict:' || d.oid as id, n.nspname::text as schema, d.dictname::text as name, t.tmplname::text as template,
       tn.nspname::text as "templateSchema", d.dictinitoption as options
@@ -87,6 +90,7 @@ interface ConfigurationRow extends Omit<Row, 'options'> {
 
 /** https://www.postgresql.org/docs/18/catalog-pg-ts-config-map.html */
 async function readConfigurations(db: Connection, facts: ServerFacts): Promise<readonly Entity[]> {
+  if (!facts.holds.has('pg_ts_config')) return [];
   const rows = await db.query<ConfigurationRow>(sql`
     select 'pg_ts_config:' || c.oid as id, n.nspname::text as schema, c.cfgname::text as name, p.prsname::text as parser,
       pn.nspname::text as "parserSchema",

@@ -7,6 +7,7 @@ import { type Entity, entity } from './entity.ts';
 import { isUsers, type ServerFacts } from './facts.ts';
 
 export async function readFreeSequences(db: Connection, facts: ServerFacts): Promise<readonly Entity[]> {
+  if (!facts.holds.has('pg_sequence')) return [];
   const rows = await db.query<Omit<Sequence, 'uses' | 'regclass'> & { readonly unlogged: boolean }>(sql`
     select c.oid, n.nspname::text as schema, c.relname::text as name,
       pg_catalog.format_type(s.seqtypid, null) as type, s.seqstart::text as start, s.seqincrement::text as increment,

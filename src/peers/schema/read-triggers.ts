@@ -38,6 +38,7 @@ interface TriggerRow extends Bound {
 }
 
 export async function readTriggers(db: Connection, facts: ServerFacts): Promise<readonly Entity[]> {
+  if (!facts.holds.has('pg_trigger')) return [];
   // One that stands behind a foreign key or a deferrable key is made with that; one of a partition with its parent's, if that is
   // mirrored too.
   const rows = await db.query<TriggerRow>(sql`
@@ -120,6 +121,7 @@ interface EventTriggerRow {
 
 /** https://www.postgresql.org/docs/18/catalog-pg-event-trigger.html */
 export async function readEventTriggers(db: Connection, facts: ServerFacts): Promise<readonly Entity[]> {
+  if (!facts.holds.has('pg_event_trigger')) return [];
   const rows = await db.query<EventTriggerRow>(sql`
     select 'pg_event_trigger:' || e.oid as id, e.evtname::text as name, e.evtevent::text as event,
       pg_catalog.to_json(e.evttags) as tags, e.evtenabled::text as state,
@@ -164,6 +166,7 @@ interface RuleRow extends Bound {
 
 /** Rules of tables. */
 export async function readRules(db: Connection, facts: ServerFacts): Promise<readonly Entity[]> {
+  if (!facts.holds.has('rules')) return [];
   const rows = await db.query<RuleRow>(sql`
     select 'pg_rewrite:' || r.oid as id, 'pg_class:' || c.oid as relation, n.nspname::text as schema, c.relname::text as name,
       c.relkind::text as relkind, r.rulename::text as rule, pg_catalog.pg_get_ruledef(r.oid) as definition,

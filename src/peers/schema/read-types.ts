@@ -24,6 +24,7 @@ const routine = (column: string) =>
 
 /** https://www.postgresql.org/docs/18/catalog-pg-type.html and sql-createtype.html */
 export async function readAllTypes(db: Connection, facts: ServerFacts): Promise<readonly Entity[]> {
+  if (!facts.holds.has('pg_type')) return [];
   const rows = await db.query<TypeRow>(sql`
     select t.oid, n.nspname::text as schema, t.typname::text as name, t.typtype::text as kind, t.typisdefined as defined,
       case when t.typtype = 'b' then (select pg_catalog.json_agg(pg_catalog.json_build_array(each.name, each.value) order by each.place)

@@ -2,6 +2,7 @@
 import type { Connection } from '../../pg/client.ts';
 import { ident, sql, trusted } from '../../pg/sql.ts';
 import { type Entity, entity } from './entity.ts';
+import type { ServerFacts } from './facts.ts';
 
 type Named = Pick<Entity, 'id' | 'kind' | 'name'>;
 
@@ -10,7 +11,7 @@ function unmoved(given: Named, reason: string, statement?: string): Entity {
   return entity({ ...given, stage: 'event triggers', statements: [], definition: '', verdict: () => leaveOut });
 }
 
-export async function readUnmoved(db: Connection): Promise<readonly Entity[]> {
+export async function readUnmoved(db: Connection, facts: ServerFacts): Promise<readonly Entity[]> {
   const publications = await db.query<{ oid: number; name: string }>(
     sql`select oid, pubname::text as name from pg_catalog.pg_publication order by pubname`,
   );
@@ -27,7 +28,7 @@ export async function readUnmoved(db: Connection): Promise<readonly Entity[]> {
         'subscriptions are not moved: the source receives these changes, and the mirror brings them on',
       ),
     ),
-    ...(await readExtensionRows(db)),
+    ...(await readExtensionRows(db, facts)),
   ];
 }
 
@@ -39,7 +40,8 @@ interface ConfigurationTable {
 }
 
 // Rows that users put into tables of an extension, which a dump would take along.
-async function readExtensionRows(db: Connection): Promise<readonly Entity[]> {
+async function readExtensionRows(db: Connection, facts: ServerFacts): Promise<readonly Entity[]> {
+  if (!facts.holds.has('pg_extension')) return [];
   const tables = await db.query<ConfigurationTable>(sql`
     select e.extname::text as extension, n.nspname::text as schema, c.relname::text as name,
       coalesce(e.extcondition[configured.place], '') as condition

@@ -30,6 +30,7 @@ interface ViewRow extends TableName {
 
 /** https://www.postgresql.org/docs/18/sql-createview.html */
 export async function readViews(db: Connection, facts: ServerFacts): Promise<readonly Entity[]> {
+  if (!facts.holds.has('views')) return [];
   // pg_get_viewdef says what the rule says that makes the relation a view.
   const rows = await db.query<ViewRow>(sql`
     select c.oid, n.nspname::text as schema, c.relname::text as name, c.relkind::text as kind,
@@ -143,6 +144,7 @@ interface PartRow extends TableName {
 
 /** Indexes and statistics of materialised views; made when their rows are there. */
 export async function readViewParts(db: Connection, facts: ServerFacts): Promise<readonly Entity[]> {
+  if (!facts.holds.has('views') && !facts.holds.has('pg_foreign_table')) return [];
   const indexes = await db.query<PartRow>(sql`
     select i.oid, n.nspname::text as schema, i.relname::text as name, c.oid as view, c.relname::text as "viewName",
       c.relispopulated as populated, pg_catalog.pg_get_indexdef(i.oid) as definition, x.indisclustered as clustered,
@@ -193,6 +195,7 @@ function statisticsEntity(row: PartRow): Entity {
 
 /** Rules on views; what makes a relation a view is no object of its own. */
 export async function readViewRules(db: Connection, facts: ServerFacts): Promise<readonly Entity[]> {
+  if (!facts.holds.has('rules')) return [];
   const rows = await db.query<TableName & { oid: number; view: number; viewName: string; definition: string }>(sql`
     select w.oid, n.nspname::text as schema, w.rulename::text as name, c.oid as view, c.relname::text as "viewName",
       pg_catalog.rtrim(pg_catalog.pg_get_ruledef(w.oid), ';') as definition

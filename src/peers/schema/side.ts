@@ -14,7 +14,7 @@ export interface DatabaseSide {
 /** @param ours schemas that hold what Sluice keeps on that side @param usualOwner see ServerFacts */
 export async function readSide(db: Connection, ours: readonly string[], usualOwner?: string): Promise<DatabaseSide> {
   const facts = await readServerFacts(db, ours, usualOwner);
-  const graph = await readDependencies(db);
+  const graph = await readDependencies(db, facts.holds);
   const entities: Entity[] = [];
   for (const read of readers) entities.push(...(await read(db, facts)));
   return { facts, entities, graph };
