@@ -39,9 +39,41 @@ export function holdsNames({ oid, element }: Pick<ColumnType, 'oid' | 'element'>
   return namesObjects.has(element?.oid ?? oid);
 }
 
-/** The types with these OIDs and all that they rest on: elements, base types, subtypes, attributes. One round trip. */
+// The server's own types, which are the same in every database of a version: most columns have no other.
+const builtins = new Map<number, Map<number, TypeFacts>>();
+
+/** The types with these OIDs and all that they rest on: elements, base types, subtypes, attributes. One round trip, or none. */
 export async function readTypes(db: Connection, oids: readonly number[]): Promise<ReadonlyMap<number, TypeFacts>> {
-  const rows = await db.query<TypeFacts>(sql`
+  const known = builtins.get(db.version) ?? new Map<number, TypeFacts>();
+  builtins.set(db.version, known);
+  const types = withParts(oids, known);
+  const unknown = oids.filter((oid) => !types.has(oid));
+  if (unknown.length === 0) return types;
+  for (const type of await selectTypes(db, unknown)) {
+    types.set(type.oid, type);
+    if (isBuiltin(type.oid)) known.set(type.oid, type);
+  }
+  return types;
+}
+
+// Those that are known with all that they rest on, which the server has said along with them. Its own composite types are row
+// types of catalogs, which rest on more than their row says.
+function withParts(oids: readonly number[], known: ReadonlyMap<number, TypeFacts>): Map<number, TypeFacts> {
+  const found = new Map<number, TypeFacts>();
+  const add = (oid: number): boolean => {
+    if (oid === 0 || found.has(oid)) return true;
+    const type = known.get(oid);
+    if (type === undefined || type.relation !== 0) return false;
+    if (![type.element, type.base, type.subtype].every(add)) return false;
+    found.set(oid, type);
+    return true;
+  };
+  for (const oid of oids) add(oid);
+  return found;
+}
+
+async function selectTypes(db: Connection, oids: readonly number[]): Promise<readonly TypeFacts[]> {
+  return await db.query<TypeFacts>(sql`
     with recursive used(oid) as (
       select pg_catalog.unnest(${[...oids]}::oid[])
       union
@@ -64,7 +96,6 @@ export async function readTypes(db: Connection, oids: readonly number[]): Promis
       t.typsend::oid <> 0 and t.typreceive::oid <> 0 as binary
     from used join pg_catalog.pg_type t on t.oid = used.oid
     join pg_catalog.pg_namespace n on n.oid = t.typnamespace`);
-  return new Map(rows.map((row) => [row.oid, row]));
 }
 
 // Their binary form is an OID, which is another object on another server; as text they are names.

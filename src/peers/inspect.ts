@@ -93,12 +93,19 @@ interface TableRow {
   readonly partition_key: string | null;
   readonly bound: string | null;
   readonly parents: readonly TableName[] | null;
-  readonly options: readonly string[];
+  readonly options: readonly string[] | null;
+  readonly toast_options: readonly string[] | null;
   readonly of_type: Table['ofType'];
   readonly access_method: string | null;
   readonly tablespace: string | null;
-  readonly primary_key: PrimaryKey | null;
-  readonly identity_index: readonly string[] | null;
+  readonly primary_key: (Pick<PrimaryKey, 'constraint' | 'definition' | 'immediate'> & IndexKey) | null;
+  readonly identity_index: IndexKey | null;
+}
+
+/** attnum of each column of an index, of which the first `keys` are its key. */
+interface IndexKey {
+  readonly key: readonly number[];
+  readonly keys: number;
 }
 
 async function inspectSome(
@@ -112,6 +119,7 @@ async function inspectSome(
   const [columns, leaves] = [await readColumns(db, oids, shared), await readLeaves(db, oids, sizes)];
   return tables.map((row) => {
     const own = columns.get(row.oid) ?? [];
+    const primaryKey = primaryKeyOf(row, own, shared);
     const parents = row.parents ?? [];
     const [parent] = parents;
     return {
@@ -121,19 +129,13 @@ async function inspectSome(
       kind: row.kind,
       persistence: row.persistence,
       columns: own,
-      primaryKey: row.primary_key && {
-        constraint: row.primary_key.constraint,
-        columns: shared.of(row.primary_key.columns),
-        include: shared.of(row.primary_key.include),
-        immediate: row.primary_key.immediate,
-        definition: shared.text(row.primary_key.definition),
-      },
+      primaryKey,
       replicaIdentity: row.replica_identity,
-      identityColumns: shared.of(identityColumns(row)),
+      identityColumns: shared.of(identityColumns(row, own, primaryKey)),
       partitioning: row.partition_key === null ? null : { key: row.partition_key },
       partitionOf: row.bound === null || parent === undefined ? null : { parent, bound: row.bound },
       inherits: shared.of(row.bound === null ? parents : []),
-      options: shared.of(row.options),
+      options: shared.of(optionsOf(row)),
       ofType: row.of_type,
       accessMethod: row.access_method,
       tablespace: row.tablespace,
@@ -142,11 +144,38 @@ async function inspectSome(
   });
 }
 
-function identityColumns(row: TableRow): readonly string[] | null {
-  if (row.replica_identity === 'n') return null;
-  if (row.replica_identity === 'i') return row.identity_index;
-  if (row.replica_identity === 'f') return row.primary_key?.columns ?? null;
-  return row.primary_key?.immediate ? row.primary_key.columns : null;
+function primaryKeyOf({ primary_key }: TableRow, columns: readonly Column[], shared: Shared): PrimaryKey | null {
+  if (primary_key === null) return null;
+  const { constraint, immediate, definition, keys } = primary_key;
+  const names = namesOf(primary_key, columns);
+  return {
+    constraint,
+    columns: shared.of(names.slice(0, keys)),
+    include: shared.of(names.slice(keys)),
+    immediate,
+    definition: shared.text(definition),
+  };
+}
+
+function namesOf({ key }: IndexKey, columns: readonly Column[]): readonly string[] {
+  return key.flatMap((attnum) => columns.find((column) => column.attnum === attnum)?.name ?? []);
+}
+
+function identityColumns(
+  { replica_identity, identity_index }: TableRow,
+  columns: readonly Column[],
+  primaryKey: PrimaryKey | null,
+): readonly string[] | null {
+  if (replica_identity === 'n') return null;
+  if (replica_identity === 'i') {
+    return identity_index === null ? null : namesOf(identity_index, columns).slice(0, identity_index.keys);
+  }
+  if (replica_identity === 'f') return primaryKey?.columns ?? null;
+  return primaryKey?.immediate ? primaryKey.columns : null;
+}
+
+function optionsOf({ options, toast_options }: TableRow): readonly string[] {
+  return [...(options ?? []), ...(toast_options ?? []).map((option) => `toast.${option}`)];
 }
 
 async function readTables(db: Connection, names: readonly TableName[]): Promise<readonly TableRow[]> {
@@ -161,34 +190,20 @@ async function readTables(db: Connection, names: readonly TableName[]): Promise<
         from pg_catalog.pg_inherits i join pg_catalog.pg_class p on p.oid = i.inhparent
         join pg_catalog.pg_namespace pn on pn.oid = p.relnamespace
         where i.inhrelid = c.oid) as parents,
-      (select coalesce(pg_catalog.json_agg(option order by place), '[]') from (
-          -- A view's own (security_barrier, check_option) are none that a table can have.
-          select option, place from pg_catalog.unnest(c.reloptions) with ordinality as own(option, place) where c.relkind <> 'v'
-          union all select 'toast.' || option, 1000 + place from pg_catalog.pg_class toast
-            cross join lateral pg_catalog.unnest(toast.reloptions) with ordinality as own(option, place)
-            where toast.oid = c.reltoastrelid) set) as options,
+      -- A view's own (security_barrier, check_option) are none that a table can have.
+      case when c.relkind <> 'v' then pg_catalog.to_json(c.reloptions) end as options,
+      (select pg_catalog.to_json(toast.reloptions) from pg_catalog.pg_class toast where toast.oid = c.reltoastrelid) as toast_options,
       (select pg_catalog.json_build_object('oid', t.oid::int8, 'schema', tn.nspname, 'name', t.typname)
         from pg_catalog.pg_type t join pg_catalog.pg_namespace tn on tn.oid = t.typnamespace where t.oid = c.reloftype) as of_type,
       (select m.amname::text from pg_catalog.pg_am m where m.oid = c.relam and m.amname <> 'heap') as access_method,
       (select s.spcname::text from pg_catalog.pg_tablespace s where s.oid = c.reltablespace) as tablespace,
       (select pg_catalog.json_build_object('constraint', k.conname, 'definition', pg_catalog.pg_get_constraintdef(k.oid),
-          'immediate', x.indimmediate,
-          'columns', (select pg_catalog.json_agg(a.attname order by key.place)
-            from pg_catalog.unnest(x.indkey) with ordinality as key(attnum, place)
-            join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum = key.attnum
-            where key.place <= x.indnkeyatts),
-          'include', (select coalesce(pg_catalog.json_agg(a.attname order by key.place), '[]')
-            from pg_catalog.unnest(x.indkey) with ordinality as key(attnum, place)
-            join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum = key.attnum
-            where key.place > x.indnkeyatts))
+          'immediate', x.indimmediate, 'key', x.indkey::int2[], 'keys', x.indnkeyatts)
         from pg_catalog.pg_index x join pg_catalog.pg_constraint k
           on k.conrelid = c.oid and k.conindid = x.indexrelid and k.contype = 'p'
         where x.indrelid = c.oid and x.indisprimary) as primary_key,
-      (select pg_catalog.json_agg(a.attname order by key.place)
-        from pg_catalog.pg_index x
-        cross join lateral pg_catalog.unnest(x.indkey) with ordinality as key(attnum, place)
-        join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum = key.attnum
-        where x.indrelid = c.oid and x.indisreplident and key.place <= x.indnkeyatts) as identity_index
+      (select pg_catalog.json_build_object('key', x.indkey::int2[], 'keys', x.indnkeyatts)
+        from pg_catalog.pg_index x where x.indrelid = c.oid and x.indisreplident) as identity_index
     from rows from (pg_catalog.unnest(${schemas}::text[]), pg_catalog.unnest(${tables}::text[]))
       with ordinality as wanted(schema, name, place)
     join pg_catalog.pg_namespace n on n.nspname = wanted.schema

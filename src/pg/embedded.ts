@@ -7,6 +7,7 @@ import { dirname, join, resolve } from 'node:path';
 import { SluiceError } from '../base/errors.ts';
 import { makeFolder } from '../base/folder.ts';
 import { pause } from '../base/retry.ts';
+import { deriveScramKeys } from '../base/scram-keys.ts';
 import { type Account, type Binaries, findBinaries } from './binaries.ts';
 import { Connection } from './client.ts';
 import { sql } from './sql.ts';
@@ -164,12 +165,15 @@ async function initialise(home: string, binaries: Binaries, throwaway: boolean):
     if (binaries.account) chownSync(passwordFile, binaries.account.uid, binaries.account.gid);
   }
   const half = `${cluster}.${randomBytes(4).toString('hex')}`;
+  const verifierFile = `${half}.verifier`;
+  writeFileSync(verifierFile, `${await verifierOf(readPassword(home))}\n`, { mode: 0o600 });
+  if (binaries.account) chownSync(verifierFile, binaries.account.uid, binaries.account.gid);
   const args = [
     '-D',
     half,
     '-U',
     superuser,
-    `--pwfile=${passwordFile}`,
+    `--pwfile=${verifierFile}`,
     '-A',
     'scram-sha-256',
     '-E',
@@ -177,6 +181,7 @@ async function initialise(home: string, binaries: Binaries, throwaway: boolean):
     '--locale=C',
   ];
   const done = await output(binaries.initdb, throwaway ? [...args, '-N'] : args, binaries.account);
+  rmSync(verifierFile, { force: true });
   if (done.code !== 0) {
     rmSync(half, { recursive: true, force: true });
     throw new SluiceError('internal', `initdb failed: ${done.text.slice(-2000)}`);
@@ -186,6 +191,15 @@ async function initialise(home: string, binaries: Binaries, throwaway: boolean):
   } catch {
     rmSync(half, { recursive: true, force: true }); // another process was first
   }
+}
+
+// The server takes a verifier in a password's place. Ours is drawn by lot, and no easier to guess for being hashed once, not
+// 4096 times at each login. https://www.postgresql.org/docs/18/catalog-pg-authid.html
+async function verifierOf(password: string): Promise<string> {
+  const salt = randomBytes(16);
+  const { storedKey, serverKey } = await deriveScramKeys(password, salt, 1);
+  const [salted, stored, server] = [salt, storedKey, serverKey].map((bytes) => bytes.toString('base64'));
+  return `SCRAM-SHA-256$1:${salted}$${stored}:${server}`;
 }
 
 function output(

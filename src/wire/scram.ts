@@ -1,18 +1,12 @@
 // SCRAM-SHA-256, the server's half: proves that the client knows the password without ever seeing it.
-import { createHash, createHmac, pbkdf2, randomBytes, timingSafeEqual } from 'node:crypto';
-import { promisify } from 'node:util';
+import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { SluiceError } from '../base/errors.ts';
+import { deriveScramKeys, type ScramKeys } from '../base/scram-keys.ts';
 
 // RFC 5802 and 7677; https://www.postgresql.org/docs/18/sasl-authentication.html
 
 export const scramMechanism = 'SCRAM-SHA-256';
 export const scramPlusMechanism = 'SCRAM-SHA-256-PLUS';
-
-/** What the server keeps in the password's place. */
-export interface ScramKeys {
-  readonly storedKey: Buffer;
-  readonly serverKey: Buffer;
-}
 
 /** A password's verifier; two pairs of keys where clients disagree on how the password is prepared. */
 export interface ScramVerifier {
@@ -22,19 +16,13 @@ export interface ScramVerifier {
 }
 
 const iterations = 4096;
-const deriveKey = promisify(pbkdf2);
 const hmac = (key: Buffer, data: string | Buffer): Buffer => createHmac('sha256', key).update(data).digest();
 const hash = (data: Buffer): Buffer => createHash('sha256').update(data).digest();
 
 /** Makes the verifier of a password. Costs some milliseconds; do it once. */
 export async function createVerifier(password: string, salt: Buffer = randomBytes(16)): Promise<ScramVerifier> {
   const forms = [...new Set([password, prepared(password)])];
-  const keys = await Promise.all(
-    forms.map(async (form) => {
-      const salted = await deriveKey(form, salt, iterations, 32, 'sha256');
-      return { storedKey: hash(hmac(salted, 'Client Key')), serverKey: hmac(salted, 'Server Key') };
-    }),
-  );
+  const keys = await Promise.all(forms.map((form) => deriveScramKeys(form, salt, iterations)));
   return { salt, iterations, keys };
 }
 
