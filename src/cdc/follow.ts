@@ -118,6 +118,8 @@ class Follower {
     const { stream, work } = this.#deps.session;
     // An idle server tells how far it is when asked.
     stream.ask();
+    this.#readAgain();
+    await this.#applying;
     while (!signal.aborted) {
       this.#throwFailure();
       await this.#read();

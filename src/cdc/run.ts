@@ -5,6 +5,7 @@ import { pause } from '../base/retry.ts';
 import { Scope } from '../base/scope.ts';
 import type { Spill } from '../base/spill.ts';
 import { applicationName, type MirrorWork } from '../mirror/work.ts';
+import { RowConflict } from '../peers/apply-words.ts';
 import { connectSides } from '../peers/connect.ts';
 import { databaseIdentity, isBroughtFrom } from '../peers/origin.ts';
 import { syncSequences } from '../peers/sequences.ts';
@@ -50,17 +51,21 @@ const lastSequencesMs = 3_000;
 export async function runCdc(given: CdcDeps, signal: AbortSignal): Promise<void> {
   // Tables may join and leave while it runs.
   const deps = { ...given };
-  let way: Way = { text: false, careful: false, spill: given.spill, aheadAfter: 0, catchUpBytes: given.catchUpBytes };
+  const { spill, catchUpBytes } = given;
+  let way: Way = { ...{ text: false, careful: false, spill, aheadAfter: 0, catchUpBytes }, conflict: null };
   const readings = noReadings();
   let compared = false;
   // What a row that is still refused may need otherwise.
   let renamed: readonly NewName[] = [];
   const lost = new Losses();
+  const misfits = new Misfits();
   while (!signal.aborted) {
+    const trying = way;
+    way = { ...way, conflict: null };
     try {
       if (!compared) await compareLabels(deps.work, signal);
       compared = true;
-      const followed = await followOnce(deps, { ...way, readings }, signal);
+      const followed = await followOnce(deps, { ...trying, readings, misfits }, signal);
       if (followed === 'stopped') return;
       if (followed === 'text') way = { ...way, text: true };
       if (followed === 'unstreamed') way = { ...way, spill: null };
@@ -72,6 +77,10 @@ export async function runCdc(given: CdcDeps, signal: AbortSignal): Promise<void>
       // A server's answer about what was dropped between two questions, or what its decoder has forgotten: not so the next time.
       if (!signal.aborted && known.sqlstate === vanished && lost.again(performance.now())) {
         await rest(positionEveryMs / 5, signal);
+        continue;
+      }
+      if (!signal.aborted && known instanceof RowConflict && known !== trying.conflict && known.root !== null) {
+        way = { ...way, conflict: known };
         continue;
       }
       if (signal.aborted || known.sqlstate !== unknownValue) throw error;
@@ -101,6 +110,18 @@ export class Losses {
   }
 }
 
+/** So many at one place of the log are not mended by reading a table again. */
+class Misfits {
+  #count = 0;
+  #at: Lsn | undefined;
+
+  again(at: Lsn): boolean {
+    this.#count = this.#at === at ? this.#count + 1 : 1;
+    this.#at = at;
+    return this.#count <= 5;
+  }
+}
+
 // invalid_text_representation: of an enum, a label that the target lacks.
 const unknownValue = '22P02';
 
@@ -120,11 +141,22 @@ interface Way {
   readonly catchUpBytes: number;
   /** Nothing is applied before its commit until then (ms). */
   readonly aheadAfter: number;
+  /** A row of a partitioned table that did not fit: it stands if the table need not be read again. */
+  readonly conflict: RowConflict | null;
 }
 
 async function followOnce(
   deps: { -readonly [K in keyof CdcDeps]: CdcDeps[K] },
-  { text, careful, spill, catchUpBytes, aheadAfter, readings }: Way & { readonly readings: Readings },
+  {
+    text,
+    careful,
+    spill,
+    catchUpBytes,
+    aheadAfter,
+    conflict,
+    readings,
+    misfits,
+  }: Way & { readonly readings: Readings; readonly misfits: Misfits },
   signal: AbortSignal,
 ): Promise<Followed> {
   await using scope = new Scope(signal);
@@ -146,6 +178,8 @@ async function followOnce(
     );
     signal.removeEventListener('abort', opening);
     deps.work = session.work;
+    if (conflict !== null && !(misfits.again(session.checkpoint) && (await mayBeRead(session, conflict))))
+      throw conflict;
     const { checkpoint } = session;
     const positions: Positions = {
       ...{ received: checkpoint, durable: checkpoint, sourceEnd: 0n },
@@ -174,6 +208,10 @@ async function followOnce(
     signal.removeEventListener('abort', opening);
   }
   return followed;
+}
+
+async function mayBeRead({ watcher, source, applier }: Session, { root }: RowConflict): Promise<boolean> {
+  return root !== null && (await watcher.suspect(root, { source, target: applier.connection }));
 }
 
 async function tellUnstreamed({ work, report, log }: CdcDeps, why: SluiceError | null): Promise<void> {

@@ -104,6 +104,21 @@ export class Watcher {
     for (const { from } of tables) this.#written.truncated(showTable(from), xid);
   }
 
+  /**
+   * A row of a partitioned table did not fit. Where its partitions have other files than the target knows, the table is read again
+   * before the stream goes on: what follows from there on may be of rows that it said nothing of. After a look.
+   * @returns whether it is
+   */
+  async suspect(root: TableName, sides: Pick<WatchSides, 'source' | 'target'>): Promise<boolean> {
+    const mirrored = [...this.#tables.values()].find(({ from }) => sameTable(from, root));
+    if (mirrored === undefined) return false;
+    const filled = this.#written.of(mirrored);
+    const emptied = [...this.#emptied.values()].filter((each) => each.mirrored === mirrored);
+    const leaves = [...(filled?.leaves ?? []), ...emptied.map(({ leaf }) => leaf)];
+    const lsn = filled?.lsn ?? emptied[0]?.lsn;
+    return lsn !== undefined && (await this.#written.suspect({ mirrored, leaves, all: false, lsn }, sides));
+  }
+
   /** @throws `wrong_state` with what to do, where the stream is silent about a difference */
   async look(sides: WatchSides): Promise<void> {
     for (let tries = 1; ; tries++) {

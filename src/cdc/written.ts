@@ -85,6 +85,20 @@ export class WrittenPartitions {
     return { kind: 'stale' };
   }
 
+  /** Rows of the table do not fit, and these partitions are others than the target knows: it is read again before the stream goes on. */
+  async suspect(written: Written, db: { readonly source: Connection; readonly target: Connection }): Promise<boolean> {
+    if (!(await mayReadAgain(this.#work, db))) return false;
+    const table = showTable(written.mirrored.from);
+    this.#stale.set(table, written);
+    this.#readings.due.delete(table);
+    return true;
+  }
+
+  /** What was seen of a table's partitions that is not known yet. */
+  of(mirrored: MirroredTable): Written | null {
+    return this.#seen.get(showTable(mirrored.from)) ?? null;
+  }
+
   #forget({ mirrored }: Written, kind: 'known' | 'trouble'): Verdict {
     this.#seen.delete(showTable(mirrored.from));
     return { kind };

@@ -1,5 +1,5 @@
 // What people are told of a row that the target does not take. Pure.
-import type { SluiceError } from '../base/errors.ts';
+import { type ErrorDetails, SluiceError } from '../base/errors.ts';
 import { copyAgain } from '../mirror/remedy.ts';
 import type { Versions } from '../pg/binary-form.ts';
 import { sameTable, showTable, type TableName } from '../pg/table.ts';
@@ -14,16 +14,30 @@ export const words = {
   truncate: 'truncate of',
 } as const;
 
-/** Where the target's rows are not what the stream says. */
-export function conflictHint(mirror: string, { to, kind, partitions }: ConflictTable): string {
-  const isRoot = kind === 'p' && partitions === null;
-  const emptied = isRoot
+/** The target's rows are not what the stream says. */
+export class RowConflict extends SluiceError {
+  /** The source's table, if it is partitioned and its rows come by the root: of a partition that was emptied the stream says nothing. */
+  readonly root: TableName | null;
+
+  constructor(message: string, of: ConflictTable & { readonly mirror: string }, details: ErrorDetails = {}) {
+    super('conflict', message, { ...details, hint: conflictHint(of) });
+    this.root = isRoot(of) ? of.from : null;
+  }
+}
+
+function conflictHint({ mirror, ...of }: ConflictTable & { readonly mirror: string }): string {
+  const { to } = of;
+  const emptied = isRoot(of)
     ? ' Or a partition was truncated on the source, of which a stream that publishes by the root says nothing: then TRUNCATE it on the target as well, and RESUME MIRROR.'
     : '';
   return `Something else wrote to ${showTable(to)} on the target. Mend the row and RESUME MIRROR ${mirror}.${emptied} Where more is amiss: ${copyAgain(mirror)}`;
 }
 
-type ConflictTable = Pick<AppliedTable, 'to' | 'kind' | 'partitions'>;
+type ConflictTable = Pick<AppliedTable, 'from' | 'to' | 'kind' | 'partitions'>;
+
+function isRoot({ kind, partitions }: ConflictTable): boolean {
+  return kind === 'p' && partitions === null;
+}
 
 /** Where the target does not take a row. @param to the table that it is for */
 export function refusedHint(error: SluiceError, versions: Versions, to: TableName): string {

@@ -18,7 +18,7 @@ import { createStaging, showKey } from './apply-sql.ts';
 import { Statements } from './apply-statements.ts';
 import type { AppliedTable } from './apply-table.ts';
 import { eachChange, noCounts, type Piece, type TableCounts } from './apply-walk.ts';
-import { conflictHint, refusedHint, words } from './apply-words.ts';
+import { RowConflict, refusedHint, words } from './apply-words.ts';
 import { endLeftovers, moveCheckpoint } from './checkpoint.ts';
 import { connectPeer } from './connect.ts';
 import { setUpOrigin } from './origin.ts';
@@ -410,12 +410,9 @@ export class Applier implements AsyncDisposable {
     // A unique or primary key that holds the row already.
     if (error.sqlstate === '23505') {
       this.#meet(failed, 'exists', shown.key);
-      return new SluiceError('conflict', `${what} failed on the target: ${error.message}`, {
-        detail: error.detail,
-        sqlstate: error.sqlstate,
-        hint: conflictHint(this.#work.name, failed.table),
-        cause: error,
-      });
+      const { detail, sqlstate } = error;
+      const of = { ...failed.table, mirror: this.#work.name };
+      return new RowConflict(`${what} failed on the target: ${error.message}`, of, { detail, sqlstate, cause: error });
     }
     return new SluiceError(error.kind, `${what} failed on the target: ${error.message}`, {
       detail: error.detail,
@@ -429,13 +426,8 @@ export class Applier implements AsyncDisposable {
     const shown = await this.#describe(wrong);
     const what = `${words[wrong.change?.kind ?? 'truncate']} ${shown.text}`;
     this.#meet(wrong, rows === 0 ? 'missing' : 'several', shown.key);
-    return new SluiceError(
-      'conflict',
-      `${what} found ${rows === 0 ? 'no such row' : `${rows} such rows`} on the target`,
-      {
-        hint: conflictHint(this.#work.name, wrong.table),
-      },
-    );
+    const found = rows === 0 ? 'no such row' : `${rows} such rows`;
+    return new RowConflict(`${what} found ${found} on the target`, { ...wrong.table, mirror: this.#work.name });
   }
 
   #meet({ table, change }: Ordered, kind: Conflict['kind'], key: string | null): void {

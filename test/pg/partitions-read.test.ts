@@ -148,3 +148,40 @@ test('a partition that was emptied and filled again stops a mirror with soft_del
   });
   await settled(f);
 });
+
+test.each([
+  [18, 'columns', 14],
+  [14, 'full', 18],
+] as const)(
+  'a partition that PostgreSQL %i emptied and filled with keys that it had is read again when one does not fit, with schema_changes = %s',
+  async (from, followed, to) => {
+    await using source = await testDatabase(from);
+    await using target = await testDatabase(to);
+    const options = { schema_changes: followed };
+    const f = await following({ source, target, tables: halves, mirrored: ['p'], options });
+    await settled(f);
+    const running = f.start();
+    await source.exec(`update p set v = 'followed' where id = 3`);
+    await Promise.race([f.settle(), running.done]);
+    // Nobody looks at the source in between: the row comes first.
+    await source.exec(
+      `begin; truncate p1; insert into p values (1, 1, 'new'); update p set v = 'with it' where id = 3; commit`,
+    );
+    await source.exec(
+      `insert into p values (4, 1, 'newer'), (5, 2, 'newer'); delete from p where id = 1; truncate p1; insert into p values (4, 1, 'newest')`,
+    );
+    await Promise.race([f.settle(), running.done]);
+    const { target: arrived, source: wanted } = await f.rows('p');
+    expect(arrived).toEqual(wanted);
+    expect(f.notes.filter((note) => note.includes('public.p is read whole again: public.p1'))).not.toHaveLength(0);
+    // What somebody else wrote is no reason to read anything.
+    const notes = f.notes.length;
+    await target.exec(`insert into p values (6, 2, 'by hand')`);
+    await source.exec(`insert into p values (6, 2, 'new')`);
+    await expect(running.done).rejects.toMatchObject({
+      kind: 'conflict',
+      message: expect.stringContaining('(id, r) = (6, 2)'),
+    });
+    expect(f.notes.slice(notes)).toEqual([]);
+  },
+);
