@@ -21,6 +21,8 @@ export interface EmbeddedOptions {
   readonly settings?: Readonly<Record<string, string | number>>;
   /** Do not wait for the disk: for tests and samples only. */
   readonly throwaway?: boolean;
+  /** A login costs one hash, not 4096, which some clients refuse (JDBC, lib/pq, pg8000): where thousands of sessions are opened. */
+  readonly quickLogins?: boolean;
 }
 
 /** How a superuser connects to an embedded server. */
@@ -97,7 +99,7 @@ export class EmbeddedPostgres implements AsyncDisposable {
 export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedPostgres> {
   const binaries = options.binaries ?? findBinaries();
   const home = reachableHome(resolve(options.dataDir), binaries.account);
-  await initialise(home, binaries, options.throwaway ?? false);
+  await initialise(home, binaries, options);
   const deadline = Date.now() + startTimeoutMs;
   let lastError: unknown;
   while (Date.now() < deadline) {
@@ -146,7 +148,11 @@ function readPassword(home: string): string {
 }
 
 // initdb works in a folder of its own that is renamed when it is whole: a kill in the middle leaves nothing half-made.
-async function initialise(home: string, binaries: Binaries, throwaway: boolean): Promise<void> {
+async function initialise(
+  home: string,
+  binaries: Binaries,
+  { throwaway, quickLogins }: Pick<EmbeddedOptions, 'throwaway' | 'quickLogins'>,
+): Promise<void> {
   const cluster = clusterOf(home);
   if (existsSync(join(cluster, 'PG_VERSION'))) {
     const major = readFileSync(join(cluster, 'PG_VERSION'), 'utf8').trim();
@@ -166,7 +172,8 @@ async function initialise(home: string, binaries: Binaries, throwaway: boolean):
   }
   const half = `${cluster}.${randomBytes(4).toString('hex')}`;
   const verifierFile = `${half}.verifier`;
-  writeFileSync(verifierFile, `${await verifierOf(readPassword(home))}\n`, { mode: 0o600 });
+  const verifier = await verifierOf(readPassword(home), quickLogins ? 1 : 4096);
+  writeFileSync(verifierFile, `${verifier}\n`, { mode: 0o600 });
   if (binaries.account) chownSync(verifierFile, binaries.account.uid, binaries.account.gid);
   const args = [
     '-D',
@@ -193,13 +200,13 @@ async function initialise(home: string, binaries: Binaries, throwaway: boolean):
   }
 }
 
-// The server takes a verifier in a password's place. Ours is drawn by lot, and no easier to guess for being hashed once, not
-// 4096 times at each login. https://www.postgresql.org/docs/18/catalog-pg-authid.html
-async function verifierOf(password: string): Promise<string> {
+// The server takes a verifier in a password's place. Ours is drawn by lot, and no easier to guess for being hashed once.
+// https://www.postgresql.org/docs/18/catalog-pg-authid.html
+async function verifierOf(password: string, iterations: number): Promise<string> {
   const salt = randomBytes(16);
-  const { storedKey, serverKey } = await deriveScramKeys(password, salt, 1);
+  const { storedKey, serverKey } = await deriveScramKeys(password, salt, iterations);
   const [salted, stored, server] = [salt, storedKey, serverKey].map((bytes) => bytes.toString('base64'));
-  return `SCRAM-SHA-256$1:${salted}$${stored}:${server}`;
+  return `SCRAM-SHA-256$${iterations}:${salted}$${stored}:${server}`;
 }
 
 function output(

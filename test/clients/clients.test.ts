@@ -2,13 +2,14 @@
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { type Authority, hasOpenssl, makeAuthority } from '../support/certificates.ts';
 import { createPeer, type Gateway, isInstalled, runProgram, startGateway } from '../support/gateway.ts';
-import { type TestDatabase, testDatabase } from '../support/servers.ts';
+import { databaseOn, type OwnServer, ownServer, type TestDatabase } from '../support/servers.ts';
 import { type ClientKind, cache, clients } from './installed.ts';
 import { readTranscript, type Step, steps, type Transcript, verbs, verbTags } from './scenario.ts';
 
 // Two clients at a time, as the machine has cores.
 vi.setConfig({ maxConcurrency: 2, testTimeout: 180_000 });
 
+let server: OwnServer;
 let gateway: Gateway;
 let authority: Authority | undefined;
 beforeAll(async () => {
@@ -18,10 +19,12 @@ beforeAll(async () => {
     certificate === undefined
       ? {}
       : { SLUICE_TLS_CERT: certificate.certificateFile, SLUICE_TLS_KEY: certificate.keyFile };
+  server = await ownServer({ quickLogins: false });
   gateway = await startGateway({ env });
 });
 afterAll(async () => {
   await gateway?.[Symbol.asyncDispose]();
+  await server?.[Symbol.asyncDispose]();
   authority?.[Symbol.dispose]();
 });
 
@@ -93,7 +96,7 @@ function compare(client: ClientKind, direct: Transcript, through: Transcript, bu
 
 async function scenario(client: ClientKind): Promise<void> {
   const name = client.name.replaceAll(/[^a-z0-9]+/gi, '_').toLowerCase();
-  await using db = await testDatabase(18);
+  await using db = await databaseOn(server.server.config(), 18);
   const place = { db, name, peer: `shop_${name}` };
   await gateway.query(createPeer(place.peer, db));
   const through = 'sluice';

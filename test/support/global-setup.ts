@@ -33,7 +33,13 @@ export default async function setup(project: TestProject): Promise<() => Promise
     const start = async (major: SharedMajor): Promise<ServerAddress> => {
       const dataDir = join(home, String(major));
       const binaries = findBinaries(serverPackages[major]);
-      const server = await startEmbedded({ dataDir, binaries, throwaway: true, settings: settingsOf(major) });
+      const server = await startEmbedded({
+        dataDir,
+        binaries,
+        throwaway: true,
+        quickLogins: true,
+        settings: settingsOf(major),
+      });
       guardProcess(server.pid, 'QUIT');
       running.push({ server, dataDir });
       const { host, port, user, password } = server.config();

@@ -80,23 +80,45 @@ export function addressOf({ host, port, user, password, database }: TestDatabase
 /** Creates a database on the shared server of that major. */
 export async function testDatabase(major: SharedMajor = 18): Promise<TestDatabase> {
   const server = inject('servers')[major];
-  return databaseOn(server, major);
+  return makeDatabase(server, major, { admin: (work) => adminOf(server).then(work) });
+}
+
+// One session for all databases that a process makes and drops on a shared server; it ends with the process.
+const admins = new Map<number, Promise<Connection>>();
+
+async function adminOf(server: ServerAddress): Promise<Connection> {
+  let opened = admins.get(server.port);
+  if (opened === undefined || (await opened).lost.aborted) {
+    opened = Connection.open({ ...server, database: 'postgres' });
+    admins.set(server.port, opened);
+  }
+  return await opened;
 }
 
 /** Creates a database on any server. */
-export async function databaseOn(
+export async function databaseOn(server: ServerAddress, major: TestedMajor, database?: string): Promise<TestDatabase> {
+  const admin = async (work: (connection: Connection) => Promise<void>) => {
+    await using connection = await Connection.open({ ...server, database: 'postgres' });
+    await work(connection);
+  };
+  return makeDatabase(server, major, { admin, ...(database === undefined ? {} : { database }) });
+}
+
+interface Making {
+  /** Gives a session beside the database. */
+  readonly admin: (work: (connection: Connection) => Promise<void>) => Promise<void>;
+  readonly database?: string;
+}
+
+async function makeDatabase(
   server: ServerAddress,
   major: TestedMajor,
-  database = `t_${randomBytes(6).toString('hex')}`,
+  { admin, database = `t_${randomBytes(6).toString('hex')}` }: Making,
 ): Promise<TestDatabase> {
-  const admin = () => Connection.open({ ...server, database: 'postgres' });
-  {
-    await using connection = await admin();
-    // As a copy of files: the other way, from 15 on the usual one, takes twice the time and writes it all to the log, which every
-    // slot of the server reads.
-    const strategy = major >= 15 ? sql` strategy file_copy` : sql``;
-    await connection.run(sql`create database ${ident(database)}${strategy}`);
-  }
+  // As a copy of files: the other way, from 15 on the usual one, takes twice the time and writes it all to the log, which every
+  // slot of the server reads.
+  const strategy = major >= 15 ? sql` strategy file_copy` : sql``;
+  await admin(async (connection) => void (await connection.run(sql`create database ${ident(database)}${strategy}`)));
   const open: Connection[] = [];
   const connect = async () => {
     const connection = await Connection.open({ ...server, database });
@@ -120,9 +142,10 @@ export async function databaseOn(
     async [Symbol.asyncDispose]() {
       const origins = await originsOf(connection);
       await Promise.all(open.map((each) => each.close()));
-      await using last = await admin();
-      await dropDatabase(last, database);
-      await dropOrigins(last, origins);
+      await admin(async (last) => {
+        await dropDatabase(last, database);
+        await dropOrigins(last, origins);
+      });
     },
   };
 }
@@ -180,6 +203,8 @@ export async function ownServer(options: {
   readonly major?: TestedMajor;
   readonly durable?: boolean;
   readonly settings?: Readonly<Record<string, string | number>>;
+  /** False: for clients that take none which costs less than usual. */
+  readonly quickLogins?: boolean;
 }): Promise<OwnServer> {
   const dataDir = serverFolder('own');
   const start = async () => {
@@ -187,6 +212,7 @@ export async function ownServer(options: {
       dataDir,
       binaries: findBinaries(serverPackages[options.major ?? 18]),
       throwaway: !options.durable,
+      quickLogins: options.quickLogins ?? true,
       settings: { ...settingsOf(options.major ?? 18), ...options.settings },
     });
     guardProcess(started.pid, 'QUIT');
