@@ -132,7 +132,8 @@ const alone: Readonly<Partial<Record<Held, readonly (readonly [statements: strin
 };
 
 const plain = `
-  create table plain (id int primary key, v text not null check (v <> ''), w int unique deferrable initially deferred);
+  create table plain (id int primary key, v text not null check (v <> ''), w int unique deferrable initially deferred,
+    at timestamptz default now(), twice int generated always as (id * 2) stored);
   create table other (id bigint generated always as identity primary key, p int references plain, r int4range,
     exclude using gist (r with &&) deferrable);
   create index on other (p); create table heir (z int) inherits (plain); create unlogged table fast (a int);
@@ -147,12 +148,17 @@ test.each([18, 14] as const)(
     await db.exec(plain);
     const holds = await takeCensus(db.connection);
     // Before 15 everybody could make objects in schema public.
-    expect([...holds]).toEqual(major === 14 ? ['pg_sequence', 'privileges'] : ['pg_sequence']);
+    const rights = major === 14 ? ['privileges'] : [];
+    expect([...holds]).toEqual(['pg_attrdef', 'pg_sequence', ...rights]);
     const all = await readDependencies(db.connection, new Set(everyHeld));
-    const few = await readDependencies(db.connection, holds);
+    const few = await readDependencies(db.connection, new Set([...holds].filter((held) => held !== 'pg_sequence')));
     expect(all.needs).toEqual(new Map());
     expect(all.wide).toEqual(new Map());
     expect(few).toEqual(all);
+    // A default that calls a sequence needs it.
+    await db.exec('create sequence numbers; create table numbered (n bigint default nextval($$numbers$$))');
+    const { needs } = await readDependencies(db.connection, await takeCensus(db.connection));
+    expect(needs.size).toBe(1);
   },
 );
 

@@ -38,7 +38,8 @@ interface Edge {
 /** A few round trips; of plain tables there are few edges, so that 10,000 of them are no matter. */
 export async function readDependencies(db: Connection, holds: ReadonlySet<Held>): Promise<Graph> {
   const has = (...some: readonly Held[]) => some.some((one) => holds.has(one));
-  const edges = has(...tied) ? await readEdges(db) : [];
+  const calls = has('pg_attrdef') && has('pg_sequence');
+  const edges = calls || has(...tied) ? await readEdges(db) : [];
   const needs = new Map<string, Set<string>>();
   const wide = new Map<string, Set<string>>();
   for (const edge of edges) {
@@ -83,17 +84,11 @@ export async function readDependencies(db: Connection, holds: ReadonlySet<Held>)
   };
 }
 
-// Plain tables with keys, indexes, schemas and sequences that no default calls have no edge that counts; nor has what is said of
-// an object, or granted on it.
+// Plain tables with keys, indexes, schemas and sequences have no edge that counts, and neither have defaults that call what the
+// server brings; nor has what is said of an object, or granted on it.
 const untied: ReadonlySet<Held> = new Set([
-  ...([
-    'pg_description',
-    'pg_seclabel',
-    'privileges',
-    'pg_default_acl',
-    'pg_largeobject_metadata',
-    'pg_sequence',
-  ] as const),
+  ...(['pg_description', 'pg_seclabel', 'privileges', 'pg_default_acl', 'pg_largeobject_metadata'] as const),
+  ...(['pg_sequence', 'pg_attrdef'] as const),
 ]);
 const tied = everyHeld.filter((one) => !untied.has(one));
 
