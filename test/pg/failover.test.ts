@@ -101,6 +101,21 @@ test('a standby that was promoted before it had everything stops the mirror, how
   // Where the primary waits for it, nothing comes before the standby has it.
   await primary.exec("alter system set synchronized_standby_slots = 'standby'");
   await primary.exec('select pg_reload_conf()');
+  await untilLate('the server has read it', async () => {
+    const [row] = await primary.exec<{ now: string }>(`select current_setting('synchronized_standby_slots') as now`);
+    return row?.now === 'standby';
+  });
+  // Who reads the slot may learn of it later; a session that begins knows it.
+  const readers = () =>
+    primary.exec<{ pid: number }>(
+      "select active_pid as pid from pg_replication_slots where slot_type = 'logical' and active_pid is not null",
+    );
+  const [before] = await readers();
+  await primary.exec(`select pg_terminate_backend(${before?.pid})`);
+  await untilLate('another reads', async () => {
+    const [now] = await readers();
+    return now !== undefined && now.pid !== before?.pid;
+  });
   pair.wire.lead(1);
   pair.wire.cut();
   await primary.exec('insert into log values (1); update goods set n = 1');
