@@ -108,6 +108,7 @@ export class Watcher {
    * A row of a partitioned table did not fit. Where its partitions have other files than the target knows, the table is read again
    * before the stream goes on: what follows from there on may be of rows that it said nothing of. After a look.
    * @returns whether it is
+   * @throws `wrong_state` with what to do, where it cannot be read again
    */
   async suspect(root: TableName, sides: Pick<WatchSides, 'source' | 'target'>): Promise<boolean> {
     const mirrored = [...this.#tables.values()].find(({ from }) => sameTable(from, root));
@@ -116,7 +117,10 @@ export class Watcher {
     const emptied = [...this.#emptied.values()].filter((each) => each.mirrored === mirrored);
     const leaves = [...(filled?.leaves ?? []), ...emptied.map(({ leaf }) => leaf)];
     const lsn = filled?.lsn ?? emptied[0]?.lsn;
-    return lsn !== undefined && (await this.#written.suspect({ mirrored, leaves, all: false, lsn }, sides));
+    if (lsn === undefined) return false;
+    const written = { mirrored, leaves, all: false, lsn };
+    if (await this.#written.suspect(written, sides)) return true;
+    throw unreadable(this.#work, written);
   }
 
   /** @throws `wrong_state` with what to do, where the stream is silent about a difference */

@@ -94,7 +94,7 @@ async function cutSome(
     if (mapping.where !== null) await checkWhere(source, mapping, mapping.where);
   }
   // The stream, which begins here, compares with what the tables were now.
-  if (deps.work.slot !== null) await remember(target, deps.work, await shapesNow(source, trees, there));
+  if (deps.work.slot !== null) await remember(target, deps.work, await shapesNow(source, trees, there, copy.storage));
   analyzed.push(...trees.map(({ root }) => root.leaves.reduce((sum, { bytes }) => sum + bytes, 0)));
   await deps.report.later(later, [...analyzed]);
   const fresh = trees.filter((tree) => !copy.kept.has(showTable(tree.mapping.from)));

@@ -23,6 +23,7 @@ import { literal, sql } from '../pg/sql.ts';
 import { showTable } from '../pg/table.ts';
 import type { SnapshotDeps } from './deps.ts';
 import { shapesNow } from './shapes.ts';
+import { readStorage } from './storage.ts';
 import { readTrees } from './trees.ts';
 
 /** A snapshot that other connections can import until this is disposed. */
@@ -101,7 +102,8 @@ async function rememberShapes({ work }: SnapshotDeps, source: Connection, target
   const trees = await readTrees(source, work.tables, { sizes: false });
   const standing = await inspectTables(target, targetNames(trees), { sizes: false });
   const there = new Map(standing.map((table) => [showTable(table), table]));
-  await remember(target, work, await shapesNow(source, trees, there));
+  const names = work.tables.map(({ from }) => from);
+  await remember(target, work, await shapesNow(source, trees, there, await readStorage(source, names)));
 }
 
 function slotOf(deps: SnapshotDeps): SourceObject {

@@ -42,6 +42,12 @@ export async function readStorage(source: Connection, tables: readonly TableName
   return storage;
 }
 
+/** The file node of a relation that has rows of its own; null: it has none, or is none of these. */
+export function nodeIn(storage: Storage, relation: TableName & { readonly oid: number }): string | null {
+  const [oid, node] = storage.get(showTable(relation))?.split('/') ?? [];
+  return oid !== String(relation.oid) || node === undefined || node === 'null' ? null : node;
+}
+
 /**
  * Compares after a part was read, while the reader's lock keeps the table from being rewritten any more. VACUUM FULL and CLUSTER
  * move rows out of their pages; TRUNCATE and ALTER TABLE leave nothing that an older snapshot sees.

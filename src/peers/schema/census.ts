@@ -4,7 +4,7 @@ import { type Sql, sql, trusted } from '../../pg/sql.ts';
 
 // Catalogs in which initdb puts nothing: one whose file is empty has no rows, and no query has to be planned to know it.
 const empty = [
-  ...(['pg_attrdef', 'pg_default_acl', 'pg_event_trigger', 'pg_foreign_data_wrapper', 'pg_foreign_server'] as const),
+  ...(['pg_default_acl', 'pg_event_trigger', 'pg_foreign_data_wrapper', 'pg_foreign_server'] as const),
   ...(['pg_foreign_table', 'pg_largeobject_metadata', 'pg_policy', 'pg_seclabel', 'pg_sequence'] as const),
   ...(['pg_statistic_ext', 'pg_transform'] as const),
 ];
@@ -40,6 +40,12 @@ const others = {
   pg_type: `select from pg_catalog.pg_type t where t.oid >= 16384
       and (t.typtype <> 'c' or exists (select from pg_catalog.pg_class c where c.oid = t.typrelid and c.relkind = 'c'))
       and not exists (select from pg_catalog.pg_type e where e.oid = t.typelem and e.typarray = t.oid)`,
+  // A default, a partition key or a column that needs another relation or its row type: the one has to be made first.
+  relations: `select from pg_catalog.pg_attrdef f join pg_catalog.pg_depend d
+      on d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass and d.objid = f.oid
+      where d.refobjid >= 16384 and not (d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.refobjid = f.adrelid)
+    union all select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+      and d.objid >= 16384 and d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass and d.refobjid >= 16384`,
   rules: `select from pg_catalog.pg_rewrite where oid >= 16384 and rulename <> '_RETURN'`,
   views: `select from pg_catalog.pg_rewrite where oid >= 16384 and rulename = '_RETURN'`,
   // Access control lists that are not as initdb made them; those of information_schema are nobody's. That of schema public is

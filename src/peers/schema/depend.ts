@@ -38,8 +38,7 @@ interface Edge {
 /** A few round trips; of plain tables there are few edges, so that 10,000 of them are no matter. */
 export async function readDependencies(db: Connection, holds: ReadonlySet<Held>): Promise<Graph> {
   const has = (...some: readonly Held[]) => some.some((one) => holds.has(one));
-  const calls = has('pg_attrdef') && has('pg_sequence');
-  const edges = calls || has(...tied) ? await readEdges(db) : [];
+  const edges = has(...tied) ? await readEdges(db) : [];
   const needs = new Map<string, Set<string>>();
   const wide = new Map<string, Set<string>>();
   for (const edge of edges) {
@@ -84,11 +83,11 @@ export async function readDependencies(db: Connection, holds: ReadonlySet<Held>)
   };
 }
 
-// Plain tables with keys, indexes, schemas and sequences have no edge that counts, and neither have defaults that call what the
-// server brings; nor has what is said of an object, or granted on it.
+// Tables with keys and indexes, schemas and sequences have no edge that counts, if no expression or column of one needs another;
+// nor has what is said of an object, or granted on it.
 const untied: ReadonlySet<Held> = new Set([
   ...(['pg_description', 'pg_seclabel', 'privileges', 'pg_default_acl', 'pg_largeobject_metadata'] as const),
-  ...(['pg_sequence', 'pg_attrdef'] as const),
+  ...(['pg_sequence'] as const),
 ]);
 const tied = everyHeld.filter((one) => !untied.has(one));
 

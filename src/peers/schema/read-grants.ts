@@ -76,7 +76,7 @@ const selectObjects = sql`
     pg_catalog.format('type %I.%I', n.nspname, t.typname), null, null, null
   from pg_catalog.pg_type t join pg_catalog.pg_namespace n on n.oid = t.typnamespace
   left join pg_catalog.pg_class c on c.oid = t.typrelid
-  where t.typtype <> 'm' and t.typelem = 0 and coalesce(c.relkind, 'c') = 'c'
+  where t.typtype <> 'm' and not exists (select from pg_catalog.pg_type e where e.oid = t.typelem and e.typarray = t.oid) and coalesce(c.relkind, 'c') = 'c'
   union all
   select 'pg_namespace', 'pg_catalog.pg_namespace'::pg_catalog.regclass, n.oid, 0, n.oid, n.nspowner, n.nspacl, 'n', pg_catalog.format('schema %I', n.nspname), null, null, null
   from pg_catalog.pg_namespace n

@@ -130,7 +130,7 @@ function selectOwners(facts: ServerFacts): Sql {
       ? [
           sql`select ${t.columns}, null, null, 'type ' || ${t.name}, ${t.owner}::text, false from ${t.from}
       left join pg_catalog.pg_class r on r.oid = t.typrelid
-      where ${t.users} and t.typtype <> 'm' and t.typelem = 0 and coalesce(r.relkind, 'c') = 'c'`,
+      where ${t.users} and t.typtype <> 'm' and not exists (select from pg_catalog.pg_type e where e.oid = t.typelem and e.typarray = t.oid) and coalesce(r.relkind, 'c') = 'c'`,
         ]
       : []),
     ...others,
