@@ -1,6 +1,7 @@
 // What is on the target already of all that a mirror needs there.
+import { isArray } from '../pg/array-type.ts';
 import type { Connection } from '../pg/client.ts';
-import { ident, join, literal, type Sql, sql } from '../pg/sql.ts';
+import { ident, join, literal, type Sql, sql, trusted } from '../pg/sql.ts';
 import { showTable, type Table, type TableName } from '../pg/table.ts';
 import { inspectTables } from './inspect.ts';
 import { findTypes, type TypeDefinition } from './inspect-schema.ts';
@@ -103,7 +104,7 @@ async function findInTheWay(db: Connection, tables: readonly TableName[]): Promi
     union all
     select w.schema, w.name, 'a type' from wanted w
     join pg_catalog.pg_type t on t.typnamespace = w.namespace and t.typname = w.name
-    where t.typrelid = 0 and not exists (select from pg_catalog.pg_type e where e.oid = t.typelem and e.typarray = t.oid)`);
+    where t.typrelid = 0 and not ${trusted(isArray('t'))}`);
   return new Map(rows.map((row) => [showTable(row), row.what]));
 }
 

@@ -1,4 +1,5 @@
 // Which kinds of things a database has at all. Most have a few: what there is none of need not be asked for, one query each.
+import { isArray } from '../../pg/array-type.ts';
 import type { Connection } from '../../pg/client.ts';
 import { type Sql, sql, trusted } from '../../pg/sql.ts';
 
@@ -39,7 +40,7 @@ const others = {
   // Neither a row type of a table nor an array.
   pg_type: `select from pg_catalog.pg_type t where t.oid >= 16384
       and (t.typtype <> 'c' or exists (select from pg_catalog.pg_class c where c.oid = t.typrelid and c.relkind = 'c'))
-      and not exists (select from pg_catalog.pg_type e where e.oid = t.typelem and e.typarray = t.oid)`,
+      and not ${isArray('t')}`,
   // A default, a partition key or a column that needs another relation or its row type: the one has to be made first.
   relations: `select from pg_catalog.pg_attrdef f join pg_catalog.pg_depend d
       on d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass and d.objid = f.oid
@@ -66,12 +67,12 @@ const others = {
       union all select 'pg_catalog.pg_foreign_server'::pg_catalog.regclass, oid, 0, srvacl, 0
         from pg_catalog.pg_foreign_server where srvacl is not null
       union all select 'pg_catalog.pg_namespace'::pg_catalog.regclass, oid, 0, nspacl, oid
-        from pg_catalog.pg_namespace where nspacl is not null and oid <> 2200) o
+        from pg_catalog.pg_namespace where nspacl is not null and nspname <> 'public') o
     where not exists (select from pg_catalog.pg_init_privs i
       where i.classoid = o.class and i.objoid = o.oid and i.objsubid = o.sub and i.initprivs = o.acl)
     and o.schema not in (select n.oid from pg_catalog.pg_namespace n where n.nspname = 'information_schema')
-    union all select from pg_catalog.pg_namespace o where o.oid = 2200 and o.nspacl <>
-      pg_catalog.acldefault('n', o.nspowner) || pg_catalog.makeaclitem(0::oid, o.nspowner, 'USAGE', false)`,
+    union all select from pg_catalog.pg_namespace o where o.nspname = 'public'
+      and coalesce(o.nspacl, pg_catalog.acldefault('n', o.nspowner)) <> pg_catalog.acldefault('n', o.nspowner) || pg_catalog.makeaclitem(0::oid, o.nspowner, 'USAGE', false)`,
 } as const;
 
 /** A catalog, or a part of one, that has rows of users or not. */

@@ -1,5 +1,6 @@
 // Who may do what: privileges that were granted on objects, and those of the ordinary ones that were revoked.
 import type { ObjectKind } from '../../mirror/object.ts';
+import { isArray } from '../../pg/array-type.ts';
 import type { Connection } from '../../pg/client.ts';
 import { ident, join, type Sql, sql, trusted } from '../../pg/sql.ts';
 import { showTable } from '../../pg/table.ts';
@@ -20,7 +21,7 @@ export interface Privilege {
 
 interface ObjectRow {
   readonly self: string;
-  /** Itself, or the table that a sequence belongs to. */
+  /** Itself, or the table that a sequence belongs to, or that a row type is of. */
   readonly about: string;
   readonly kind: ObjectKind;
   readonly schema: string;
@@ -47,15 +48,15 @@ export async function readGrants(db: Connection, facts: ServerFacts): Promise<re
   return rows.flatMap((row) => grantEntities(row));
 }
 
-// Every catalog with an access control list: what it is called in SQL, and the letter that acldefault knows it by. Arrays and
-// row types of tables have none of their own. https://www.postgresql.org/docs/18/ddl-priv.html
+// Every catalog with an access control list: what it is called in SQL, and the letter that acldefault knows it by. Arrays have
+// none of their own. https://www.postgresql.org/docs/18/ddl-priv.html
 const selectObjects = sql`
   select 'pg_class'::text as catalog, 'pg_catalog.pg_class'::pg_catalog.regclass::oid as class, c.oid, 0 as sub, c.relnamespace as schema, c.relowner as owner, c.relacl as acl,
     case c.relkind when 'S' then 's' else 'r' end as letter,
     case c.relkind when 'S' then 'sequence ' else 'table ' end || pg_catalog.format('%I.%I', n.nspname, c.relname) as "on",
     case c.relkind when 'S' then null else c.relname::text end as relation, null::text as column, owned.by
   from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-  left join lateral (select d.refobjid as by from pg_catalog.pg_depend d
+  left join lateral (select 'pg_class:' || d.refobjid as by from pg_catalog.pg_depend d
     where c.relkind = 'S' and d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.objid = c.oid
       and d.refclassid = d.classid and d.deptype in ('a', 'i') limit 1) owned on true
   where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S') and c.relpersistence <> 't'
@@ -73,12 +74,13 @@ const selectObjects = sql`
   from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
   union all
   select 'pg_type', 'pg_catalog.pg_type'::pg_catalog.regclass, t.oid, 0, t.typnamespace, t.typowner, t.typacl, 'T',
-    pg_catalog.format('type %I.%I', n.nspname, t.typname), null, null, null
+    pg_catalog.format('type %I.%I', n.nspname, t.typname), c.relname::text, null, 'pg_class:' || c.oid
   from pg_catalog.pg_type t join pg_catalog.pg_namespace n on n.oid = t.typnamespace
-  left join pg_catalog.pg_class c on c.oid = t.typrelid
-  where t.typtype <> 'm' and not exists (select from pg_catalog.pg_type e where e.oid = t.typelem and e.typarray = t.oid) and coalesce(c.relkind, 'c') = 'c'
+  left join pg_catalog.pg_class c on c.oid = t.typrelid and c.relkind <> 'c'
+  where t.typtype <> 'm' and not ${trusted(isArray('t'))}
   union all
-  select 'pg_namespace', 'pg_catalog.pg_namespace'::pg_catalog.regclass, n.oid, 0, n.oid, n.nspowner, n.nspacl, 'n', pg_catalog.format('schema %I', n.nspname), null, null, null
+  select 'pg_namespace', 'pg_catalog.pg_namespace'::pg_catalog.regclass, n.oid, 0, n.oid, n.nspowner,
+    case n.nspname when 'public' then coalesce(n.nspacl, pg_catalog.acldefault('n', n.nspowner)) else n.nspacl end, 'n', pg_catalog.format('schema %I', n.nspname), null, null, null
   from pg_catalog.pg_namespace n
   union all
   select 'pg_language', 'pg_catalog.pg_language'::pg_catalog.regclass, l.oid, 0, 0, l.lanowner, l.lanacl, 'l', pg_catalog.format('language %I', l.lanname), null, null, null
@@ -92,12 +94,14 @@ const selectObjects = sql`
   from pg_catalog.pg_foreign_server s`;
 
 // What everybody has from the beginning is compared with what is, without who granted it; for what the system or an extension
-// brought, the beginning is as it was brought. Before 15 everybody could make objects in schema public: that goes along.
+// brought, the beginning is as it was brought. Schema public begins as initdb makes it since 15, even if somebody dropped it and
+// made another: what everybody may do in it beyond that, or may not, goes along.
 function selectGrants(facts: ServerFacts): Sql {
+  const isPublic = sql`(o.catalog = 'pg_namespace' and n.nspname = 'public')`;
   return sql`
   with object as materialized (
-    select o.*, o.oid < 16384 and (o.catalog <> 'pg_namespace' or o.oid <> 2200) or member.objid is not null as theirs,
-      case when o.catalog = 'pg_namespace' and o.oid = 2200
+    select o.*, o.oid < 16384 and not ${isPublic} or member.objid is not null as theirs,
+      case when ${isPublic}
         then pg_catalog.acldefault('n', o.owner) || pg_catalog.makeaclitem(0::oid, o.owner, 'USAGE', false)
         else coalesce(init.initprivs, pg_catalog.acldefault(o.letter::"char", o.owner)) end as base, n.nspname::text as nspname
     from (${selectObjects}) o
@@ -107,7 +111,7 @@ function selectGrants(facts: ServerFacts): Sql {
     left join pg_catalog.pg_init_privs init on init.classoid = o.class
       and init.objoid = o.oid and init.objsubid = o.sub
     where o.acl is not null
-      and (o.acl is distinct from init.initprivs or o.catalog = 'pg_namespace' and o.oid = 2200)
+      and (o.acl is distinct from init.initprivs or ${isPublic})
       and (n.oid is null or ${notTheirs(facts, 'n')})),
   has as (
     select o.catalog, o.oid, o.sub, o.owner, x.grantor, x.grantee, x.privilege_type, x.is_grantable
@@ -131,7 +135,7 @@ function selectGrants(facts: ServerFacts): Sql {
     where not exists (select from has h where h.catalog = b.catalog and h.oid = b.oid and h.sub = b.sub
       and h.grantee = b.grantee and h.privilege_type = b.privilege_type)
     group by b.catalog, b.oid, b.sub)
-  select o.catalog || ':' || o.oid as self, o.catalog || ':' || coalesce(o.by, o.oid) as about, 'grant' as kind,
+  select o.catalog || ':' || o.oid as self, coalesce(o.by, o.catalog || ':' || o.oid) as about, 'grant' as kind,
     case when o.catalog = 'pg_namespace' then '' else coalesce(o.nspname, '') end as schema,
     o.relation, o.column, o."on", o.theirs,
     case o.letter when 's' then (select c.relname::text from pg_catalog.pg_class c where c.oid = o.oid) end as sequence, case when o.catalog <> 'pg_namespace' then 'pg_namespace:' || o.schema end as home,
@@ -275,8 +279,9 @@ function inWords({ privilege, grantable }: Pick<Privilege, 'privilege' | 'granta
 }
 
 // What is not bound to a relation has its name in SQL, which follows a mapping.
-function named({ on, column, relation }: ObjectRow, what: string, whose: string) {
+function named({ self, on, column, relation }: ObjectRow, what: string, whose: string) {
   if (relation === null) return { name: `${whose} on `, arguments: on };
+  if (self.startsWith('pg_type:')) return { name: `${what} on its row type ${whose}` };
   return { name: column === null ? `${what} ${whose}` : `${what} of column ${column} ${whose}` };
 }
 

@@ -1,4 +1,5 @@
 // Who owns what: an object that the target's owner is another of is given to the role of that name, last of all.
+import { isArray } from '../../pg/array-type.ts';
 import type { Connection } from '../../pg/client.ts';
 import { ident, type Sql, sql, trusted } from '../../pg/sql.ts';
 import { showTable } from '../../pg/table.ts';
@@ -82,60 +83,58 @@ function selectOwners(facts: ServerFacts): Sql {
   const p = inSchema('pg_proc', { row: 'p', name: 'proname', owner: 'proowner' });
   const t = inSchema('pg_type', { row: 't', name: 'typname', owner: 'typowner' });
   const o = inSchema('pg_operator', { row: 'o', name: 'oprname', owner: 'oprowner' });
-  const holds = (catalog: Kind['catalog']) => catalog === 'pg_namespace' || facts.holds.has(catalog);
-  const others = simple
-    .filter(({ catalog }) => holds(catalog))
-    .map(({ catalog, row, name, owner, word }) => {
-      const each = inSchema(catalog, { row, name, owner });
-      return sql`select ${each.columns}, null::text as relation, ${trusted(catalog === 'pg_statistic_ext' ? 'x.stxname::text' : 'null')}, ${trusted(`'${word} '`)} || ${each.name}${trusted(methodOf[catalog] ?? '')} as alter,
-      ${each.owner}::text as owner, false as written from ${each.from} where ${each.users}`;
-    });
-  const shared = homeless
-    .filter(({ catalog }) => holds(catalog))
-    .map(
-      ({
-        catalog,
-        row,
-        name,
-        owner,
-        word,
-      }) => sql`select ${trusted(`'${catalog}:' || ${row}.oid, '${catalog}:' || ${row}.oid`)}, '', null, null,
+  const others = simple.map(({ catalog, row, name, owner, word }): Branch => {
+    const each = inSchema(catalog, { row, name, owner });
+    return [
+      catalog,
+      sql`select ${each.columns}, null::text as relation, ${trusted(catalog === 'pg_statistic_ext' ? 'x.stxname::text' : 'null')}, ${trusted(`'${word} '`)} || ${each.name}${trusted(methodOf[catalog] ?? '')} as alter,
+      ${each.owner}::text as owner, false as written from ${each.from} where ${each.users}`,
+    ];
+  });
+  const shared = homeless.map(
+    ({ catalog, row, name, owner, word }): Branch => [
+      catalog,
+      sql`select ${trusted(`'${catalog}:' || ${row}.oid, '${catalog}:' || ${row}.oid`)}, '', null, null,
       ${trusted(`pg_catalog.format('${word} %I', ${row}.${name}), pg_catalog.pg_get_userbyid(${row}.${owner})::text`)}, ${trusted(catalog === 'pg_namespace' ? 'true' : 'false')}
       from ${trusted(`pg_catalog.${catalog} ${row}`)} where ${isUsers(facts, catalog, row, catalog === 'pg_namespace' ? row : undefined)}`,
-    );
-  const all = [
-    sql`select ${c.columns}, c.relname::text as relation, null::text as statistics, case c.relkind when 'v' then 'view ' when 'm' then 'materialized view '
+    ],
+  );
+  const branches: readonly Branch[] = [
+    [
+      'pg_class',
+      sql`select ${c.columns}, c.relname::text as relation, null::text as statistics, case c.relkind when 'v' then 'view ' when 'm' then 'materialized view '
         when 'f' then 'foreign table ' when 'S' then 'sequence ' else 'table ' end || ${c.name} as alter,
       ${c.owner}::text as owner, c.relkind in ('r', 'p', 'S') as written from ${c.from}
       where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S') and c.relpersistence <> 't' and ${c.users} and ${unusual(facts)}
         and not exists (select from pg_catalog.pg_depend d where c.relkind = 'S' and d.deptype in ('a', 'i') and d.objid = c.oid
           and d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.refclassid = d.classid)`,
-    ...(holds('pg_proc')
-      ? [
-          sql`select ${p.columns}, null, null, 'routine ' || ${p.name} || '(' || coalesce((
+    ],
+    [
+      'pg_proc',
+      sql`select ${p.columns}, null, null, 'routine ' || ${p.name} || '(' || coalesce((
         select pg_catalog.string_agg(pg_catalog.format_type(argument.type, null), ', ' order by argument.place)
         from pg_catalog.unnest(p.proargtypes) with ordinality as argument(type, place)), '') || ')',
       ${p.owner}::text, false from ${p.from} where ${p.users} and not exists (select from pg_catalog.pg_depend d
         where d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass and d.objid = p.oid and d.deptype = 'i')`,
-        ]
-      : []),
-    ...(holds('pg_operator')
-      ? [
-          sql`select ${o.columns}, null, null, 'operator ' || pg_catalog.quote_ident(n.nspname) || '.' || o.oprname || ' ('
+    ],
+    [
+      'pg_operator',
+      sql`select ${o.columns}, null, null, 'operator ' || pg_catalog.quote_ident(n.nspname) || '.' || o.oprname || ' ('
         || case o.oprleft when 0 then 'NONE' else pg_catalog.format_type(o.oprleft, null) end || ', '
         || pg_catalog.format_type(o.oprright, null) || ')', ${o.owner}::text, false from ${o.from} where ${o.users}`,
-        ]
-      : []),
-    ...(holds('pg_type')
-      ? [
-          sql`select ${t.columns}, null, null, 'type ' || ${t.name}, ${t.owner}::text, false from ${t.from}
+    ],
+    [
+      'pg_type',
+      sql`select ${t.columns}, null, null, 'type ' || ${t.name}, ${t.owner}::text, false from ${t.from}
       left join pg_catalog.pg_class r on r.oid = t.typrelid
-      where ${t.users} and t.typtype <> 'm' and not exists (select from pg_catalog.pg_type e where e.oid = t.typelem and e.typarray = t.oid) and coalesce(r.relkind, 'c') = 'c'`,
-        ]
-      : []),
+      where ${t.users} and t.typtype <> 'm' and not ${trusted(isArray('t'))} and coalesce(r.relkind, 'c') = 'c'`,
+    ],
     ...others,
     ...shared,
   ];
+  const isAsked = ([catalog]: Branch) =>
+    catalog === 'pg_class' || catalog === 'pg_namespace' || facts.holds.has(catalog);
+  const all = branches.filter(isAsked).map(([, branch]) => branch);
   // Whoever is given something must be allowed to make things in its schema: that comes first.
   return sql`select * from (${all.reduce((list, each) => sql`${list} union all ${each}`)}) owned
     order by id like 'pg_namespace:%' desc, id`;
@@ -177,6 +176,9 @@ interface Owned {
 }
 
 const isTable = (kind: string) => kind === 'r' || kind === 'p';
+
+/** Owners of a catalog's objects; every database has relations and schemas. */
+type Branch = readonly [catalog: Held | 'pg_class' | 'pg_namespace', select: Sql];
 
 interface Kind {
   readonly catalog: Held | 'pg_namespace';

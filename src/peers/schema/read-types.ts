@@ -1,4 +1,5 @@
 // Types of every kind: enums, composites, domains, ranges, base types with their functions, and shells that were never completed.
+import { isArray } from '../../pg/array-type.ts';
 import type { Connection } from '../../pg/client.ts';
 import { ident, join, type Sql, sql, trusted } from '../../pg/sql.ts';
 import { alteredComposite, alteredDomain } from '../altered-types.ts';
@@ -47,7 +48,7 @@ export async function readAllTypes(db: Connection, facts: ServerFacts): Promise<
     from pg_catalog.pg_type t join pg_catalog.pg_namespace n on n.oid = t.typnamespace
     left join pg_catalog.pg_class c on c.oid = t.typrelid
     where t.typtype in ('b', 'c', 'd', 'e', 'r', 'p') and (c.oid is null or c.relkind = 'c')
-      and not exists (select from pg_catalog.pg_type e where e.oid = t.typelem and e.typarray = t.oid)
+      and not ${trusted(isArray('t'))}
       and ${isUsers(facts, 'pg_type', 't', 'n')}
     order by n.nspname, t.typname`);
   const definitions = new Map(
