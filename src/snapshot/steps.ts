@@ -45,7 +45,7 @@ export async function makeBefore(
   const early = database.objects.filter(({ line }) => line.stage === 'before');
   await deps.report.objects(early.map(({ line }) => line));
   const failed = new Map<string, ObjectLine>();
-  const troubles: SluiceError[] = [];
+  const troubles = new Map<Item, SluiceError>();
   const make = (items: readonly Item[]) => makeSome(deps, target, { items, failed, troubles });
   await using crew = new Crew(deps.work, deps.report.note, { purpose: 'prepare', lent: target });
   for (const { items, alone } of groupsOf(ordered(steps, database), database)) {
@@ -55,8 +55,33 @@ export async function makeBefore(
       await make(chunk);
     }
   }
-  throwAll(troubles);
+  await makeLacking(troubles, make, signal);
+  throwAll([...troubles.values()]);
   return new Set(failed.keys());
+}
+
+// undefined_table, undefined_object, undefined_function
+const lacks: ReadonlySet<string | undefined> = new Set(['42P01', '42704', '42883']);
+
+/**
+ * Of some expressions no server notes what they need (`array[]::t[]`): tables that lack something are tried again when all others
+ * stand, for as long as that makes one of them.
+ */
+async function makeLacking(
+  troubles: Map<Item, SluiceError>,
+  make: (items: readonly Item[]) => Promise<void>,
+  signal: AbortSignal,
+): Promise<void> {
+  const lacking = () => [...troubles].filter(([, { sqlstate }]) => lacks.has(sqlstate)).map(([item]) => item);
+  let left = lacking();
+  for (let before = left.length + 1; left.length > 0 && left.length < before; left = lacking()) {
+    before = left.length;
+    for (const item of left) {
+      throwIfStopped(signal);
+      troubles.delete(item);
+      await make([item]);
+    }
+  }
 }
 
 /**
@@ -169,7 +194,7 @@ interface Some {
   /** By ledger key. */
   readonly failed: Map<string, ObjectLine>;
   /** What keeps tables from being made; all else is tried first, so that a person sees at once all that there is to mend. */
-  readonly troubles: SluiceError[];
+  readonly troubles: Map<Item, SluiceError>;
 }
 
 async function makeSome(deps: SnapshotDeps, target: Connection, { items, failed, troubles }: Some): Promise<void> {
@@ -217,16 +242,23 @@ async function makeOne(
     return madeLines(item);
   } catch (error) {
     const known = toSluiceError(error);
-    const trouble = during(`cannot make ${item.what} on the target`, error);
+    const trouble = during(
+      `cannot make ${item.what} on the target`,
+      error,
+      lacks.has(known.sqlstate) ? lackingHint : undefined,
+    );
     if (!item.mayFail && (target.lost.aborted || known.kind !== 'upstream')) throw trouble;
     throwTrouble(known, target);
     if (!item.mayFail) {
-      troubles.push(trouble);
+      troubles.set(item, trouble);
       return [];
     }
     return item.lines.map((line) => refusedLine(line, known));
   }
 }
+
+const lackingHint =
+  'What an expression of it names is not there yet, and no dependency of the source says so: a default may name an index, or two tables each other. Make the table on the target without that default, which can be set when the copy is done: one that fits is used. Then RESUME MIRROR.';
 
 function madeLines({ lines, leftOut }: Item): readonly ObjectLine[] {
   return [...lines.map(made), ...leftOut];

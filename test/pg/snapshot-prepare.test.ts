@@ -378,6 +378,27 @@ test('many tables are made side by side: what needs another comes after it, and 
   expect(await made()).toEqual([...names, 'p1'].toSorted());
 });
 
+test('what a default needs without the server noting it is made first; what cannot be is told with a way out', async () => {
+  await using w = await sides(`create table zz (x int); create table mm (v text default (array[]::zz[])::text);
+    create table aa (v text default (array[]::mm[])::text); insert into aa default values`);
+  const tables = [table('aa'), table('mm'), table('zz')];
+  await copyAll(mirrorWork(w, tables, copyOnly));
+  expect(await w.to.exec('select v from aa')).toEqual([{ v: '{}' }]);
+  const shown = `select relname, pg_get_expr(adbin, adrelid) as value from pg_attrdef join pg_class c on c.oid = adrelid where relname in ('aa', 'mm') order by 1`;
+  expect(await w.to.exec(shown)).toEqual(await w.from.exec(shown));
+  await w.from.exec(`create table one (v oid); create table two (v oid default 'one'::regclass);
+    alter table one alter v set default 'two'::regclass; insert into two default values`);
+  await expect(prepare(w, [table('one'), table('two')])).rejects.toMatchObject({
+    kind: 'upstream',
+    sqlstate: '42P01',
+    message: expect.stringContaining('cannot make table public.one on the target'),
+    hint: expect.stringContaining('without that default'),
+  });
+  await w.to.exec('create table one (v oid)');
+  await copyAll(mirrorWork(w, [table('one'), table('two')], copyOnly));
+  expect(await w.to.exec('select v = 0 as none from two')).toEqual([{ none: false }]);
+});
+
 test('tables whose types draw the same names for their arrays are made, whichever sessions make them', async () => {
   // The array of the row type of x is _x, as is the row type of a table of that name.
   const names = ['', '_', '__'].flatMap((prefix) => Array.from({ length: 150 }, (_, i) => `${prefix}z${i}`));
