@@ -173,8 +173,6 @@ async function initialise(
   const half = `${cluster}.${randomBytes(4).toString('hex')}`;
   const verifierFile = `${half}.verifier`;
   const verifier = await verifierOf(readPassword(home), quickLogins ? 1 : 4096);
-  writeFileSync(verifierFile, `${verifier}\n`, { mode: 0o600 });
-  if (binaries.account) chownSync(verifierFile, binaries.account.uid, binaries.account.gid);
   const args = [
     '-D',
     half,
@@ -187,8 +185,14 @@ async function initialise(
     'UTF8',
     '--locale=C',
   ];
-  const done = await output(binaries.initdb, throwaway ? [...args, '-N'] : args, binaries.account);
-  rmSync(verifierFile, { force: true });
+  let done: Awaited<ReturnType<typeof output>>;
+  try {
+    writeFileSync(verifierFile, `${verifier}\n`, { mode: 0o600 });
+    if (binaries.account) chownSync(verifierFile, binaries.account.uid, binaries.account.gid);
+    done = await output(binaries.initdb, throwaway ? [...args, '-N'] : args, binaries.account);
+  } finally {
+    rmSync(verifierFile, { force: true });
+  }
   if (done.code !== 0) {
     rmSync(half, { recursive: true, force: true });
     throw new SluiceError('internal', `initdb failed: ${done.text.slice(-2000)}`);
