@@ -14,6 +14,7 @@ import {
   type Renamed,
 } from '../peers/label-drift.ts';
 import { ensureSchemaChanges, writeSchemaChange } from '../peers/schema-changes.ts';
+import type { SessionShelf } from '../peers/shelf.ts';
 import type { Connection } from '../pg/client.ts';
 import type { TableName } from '../pg/table.ts';
 import { passingHint, stepsHint, unsureHint } from './label-words.ts';
@@ -44,8 +45,8 @@ interface Step {
 }
 
 /** When the following begins: gives the target's enums the new labels that the source's have, and remembers which is which. */
-export async function compareLabels(work: MirrorWork, signal?: AbortSignal): Promise<void> {
-  await using sides = await openSides(work, signal);
+export async function compareLabels(work: MirrorWork, shelf?: SessionShelf, signal?: AbortSignal): Promise<void> {
+  await using sides = await openSides(work, signal, shelf);
   const drifts = await lookAt(sides, work);
   await make(sides, work, { drifts, steps: work.options.schema_changes === 'off' ? [] : addsOf(drifts) });
 }
@@ -122,8 +123,12 @@ interface Sides {
   readonly target: Connection;
 }
 
-async function openSides(work: MirrorWork, signal: AbortSignal | undefined): Promise<Sides & AsyncDisposable> {
-  return await connectSides(work, { application: applicationName('labels', work) }, signal);
+async function openSides(
+  work: MirrorWork,
+  signal: AbortSignal | undefined,
+  shelf?: SessionShelf,
+): Promise<Sides & AsyncDisposable> {
+  return await connectSides(work, { application: applicationName('labels', work), shelf }, signal);
 }
 
 async function lookAt(sides: Sides, work: MirrorWork): Promise<readonly Drift[]> {

@@ -10,12 +10,14 @@ import { connectSides } from '../peers/connect.ts';
 import { databaseIdentity, isBroughtFrom } from '../peers/origin.ts';
 import { syncSequences } from '../peers/sequences.ts';
 import { moveFreeSequences } from '../peers/sequences-free.ts';
+import { SessionShelf } from '../peers/shelf.ts';
 import { type Lsn, laterLsn, parseLsn } from '../pg/lsn.ts';
 import { sql } from '../pg/sql.ts';
 import { follow } from './follow.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { compareLabels, followLabels, type NewName } from './labels.ts';
 import type { Followed, Positions } from './positions.ts';
+import { Repeats } from './repeats.ts';
 import type { CdcReport } from './report.ts';
 import { openSession, type Session } from './session.ts';
 import { tellWaits } from './waits.ts';
@@ -32,6 +34,8 @@ export interface CdcDeps {
   readonly catchUpBytes: number;
   /** How long the target may take nothing of it before the rest is left to the stream; left out: 30 s. */
   readonly catchUpStallMs?: number | undefined;
+  /** With sessions of what came before. */
+  readonly sessions?: SessionShelf;
 }
 
 const positionEveryMs = 1_000;
@@ -49,6 +53,19 @@ const lastSequencesMs = 3_000;
  * @throws `slot_lost`, `conflict`, `wrong_state` (a change of the schema), `fenced`, `connection_lost`, `upstream`, …
  */
 export async function runCdc(given: CdcDeps, signal: AbortSignal): Promise<void> {
+  const sessions = given.sessions ?? new SessionShelf();
+  try {
+    await followOn({ ...given, sessions }, signal);
+  } finally {
+    await sessions.end();
+  }
+}
+
+interface Deps extends CdcDeps {
+  readonly sessions: SessionShelf;
+}
+
+async function followOn(given: Deps, signal: AbortSignal): Promise<void> {
   // Tables may join and leave while it runs.
   const deps = { ...given };
   const { spill, catchUpBytes } = given;
@@ -57,13 +74,14 @@ export async function runCdc(given: CdcDeps, signal: AbortSignal): Promise<void>
   let compared = false;
   // What a row that is still refused may need otherwise.
   let renamed: readonly NewName[] = [];
-  const lost = new Losses();
-  const misfits = new Misfits();
+  const lost = new Repeats<number>((beforeMs, nowMs) => nowMs - beforeMs < 60_000);
+  // At one place of the log.
+  const misfits = new Repeats<Lsn>((before, now) => before === now);
   while (!signal.aborted) {
     const trying = way;
     way = { ...way, conflict: null };
     try {
-      if (!compared) await compareLabels(deps.work, signal);
+      if (!compared) await compareLabels(deps.work, deps.sessions, signal);
       compared = true;
       const followed = await followOnce(deps, { ...trying, readings, misfits }, signal);
       if (followed === 'stopped') return;
@@ -97,31 +115,6 @@ export async function runCdc(given: CdcDeps, signal: AbortSignal): Promise<void>
 // internal_error: a relation cannot be opened, a cache lookup failed, a file number belongs to no relation.
 const vanished = 'XX000';
 
-/** So many in a row, with less than a minute between them, do not pass by themselves. */
-export class Losses {
-  #count = 0;
-  #lastMs = Number.NEGATIVE_INFINITY;
-
-  /** Notes another. @returns whether to try again */
-  again(nowMs: number): boolean {
-    this.#count = nowMs - this.#lastMs < 60_000 ? this.#count + 1 : 1;
-    this.#lastMs = nowMs;
-    return this.#count <= 5;
-  }
-}
-
-/** So many at one place of the log are not mended by reading a table again. */
-class Misfits {
-  #count = 0;
-  #at: Lsn | undefined;
-
-  again(at: Lsn): boolean {
-    this.#count = this.#at === at ? this.#count + 1 : 1;
-    this.#at = at;
-    return this.#count <= 5;
-  }
-}
-
 // invalid_text_representation: of an enum, a label that the target lacks.
 const unknownValue = '22P02';
 
@@ -146,7 +139,7 @@ interface Way {
 }
 
 async function followOnce(
-  deps: { -readonly [K in keyof CdcDeps]: CdcDeps[K] },
+  deps: { -readonly [K in keyof Deps]: Deps[K] },
   {
     text,
     careful,
@@ -156,7 +149,7 @@ async function followOnce(
     conflict,
     readings,
     misfits,
-  }: Way & { readonly readings: Readings; readonly misfits: Misfits },
+  }: Way & { readonly readings: Readings; readonly misfits: Repeats<Lsn> },
   signal: AbortSignal,
 ): Promise<Followed> {
   await using scope = new Scope(signal);
@@ -177,6 +170,7 @@ async function followOnce(
       cut.signal,
     );
     signal.removeEventListener('abort', opening);
+    await deps.sessions.end();
     deps.work = session.work;
     if (conflict !== null && !(misfits.again(session.checkpoint) && (await mayBeRead(session, conflict))))
       throw conflict;

@@ -23,6 +23,7 @@ import {
   shapeLeaves,
   shapeOf,
 } from '../peers/shape.ts';
+import type { SessionShelf } from '../peers/shelf.ts';
 import { endWalsender } from '../peers/slot.ts';
 import { type ChangeSource, ChangeStream } from '../peers/stream.ts';
 import { StreamedTransactions } from '../peers/streamed.ts';
@@ -73,6 +74,7 @@ export interface SessionDeps {
   readonly catchUpStallMs?: number | undefined;
   readonly onChange: () => void;
   readonly readings: Readings;
+  readonly sessions?: SessionShelf | undefined;
   /** Gets what must be closed, last first. */
   readonly defer: (cleanup: () => unknown) => void;
 }
@@ -82,7 +84,8 @@ export async function openSession({ work: given, ...deps }: SessionDeps, signal:
   const { report, defer } = deps;
   const slot = given.slot?.name;
   if (slot === undefined) throw new SluiceError('internal', 'a copy-only mirror has no stream');
-  const source = await connectPeer(given.source, { application: applicationName('watch', given) }, signal);
+  const watching = { application: applicationName('watch', given), from: deps.sessions };
+  const source = await connectPeer(given.source, watching, signal);
   defer(() => source.close());
   const from = await databaseIdentity(source);
   const origin = from === null ? null : originName(given.id, from);
@@ -95,7 +98,10 @@ export async function openSession({ work: given, ...deps }: SessionDeps, signal:
   defer(() => replOpening.then((opened) => opened.destroy()).catch(() => {}));
   replOpening.catch(() => {});
   const noteOnce = (message: string) => report.noteOnce(message);
-  const applier = await Applier.open({ work: given, origin, note: noteOnce, sourceVersion: version }, signal);
+  const applier = await Applier.open(
+    { work: given, origin, note: noteOnce, sourceVersion: version, sessions: deps.sessions },
+    signal,
+  );
   defer(() => applier[Symbol.asyncDispose]());
   const repl = await replOpening;
   const checkpoint = await agreeOnStart({ work: given, source, repl, target: applier.connection, slot });

@@ -25,6 +25,7 @@ import { setUpOrigin } from './origin.ts';
 import { cells, readLength } from './pgoutput.ts';
 import { writeSchemaChange } from './schema-changes.ts';
 import { type Shape, writeEmptied, writeMemories } from './shape.ts';
+import type { SessionShelf } from './shelf.ts';
 import type { TableEffect } from './staging.ts';
 
 // Below that many changes, a COPY and a merge cost more than they save.
@@ -45,6 +46,7 @@ export interface ApplierDeps {
   readonly note: (message: string) => Promise<void>;
   /** server_version_num of the source. */
   readonly sourceVersion: number;
+  readonly sessions?: SessionShelf | undefined;
 }
 
 /** What became of a piece. */
@@ -90,8 +92,9 @@ export class Applier implements AsyncDisposable {
 
   /** Connects and sets the session up. @throws as connectPeer */
   static async open(deps: ApplierDeps, signal: AbortSignal): Promise<Applier> {
-    const { work, origin, note } = deps;
-    const db = await connectPeer(work.target, { application: applicationName('apply', work) }, signal);
+    const { work, origin, note, sessions } = deps;
+    const use = { application: applicationName('apply', work), from: sessions };
+    const db = await connectPeer(work.target, use, signal);
     try {
       // A session whose end the server has not seen may still commit, and holds the origin.
       await endLeftovers(db, work, ['apply']);

@@ -7,6 +7,7 @@ import { SluiceError } from '../base/errors.ts';
 import type { PeerConfig } from '../mirror/peer.ts';
 import { type ClientConfig, Connection } from '../pg/client.ts';
 import { lendingSocket } from '../pg/lending.ts';
+import type { SessionShelf } from './shelf.ts';
 import { openTunnel, socketOver } from './ssh.ts';
 import { isSocketFolder, tlsAttempts, tlsFailure, tlsName, tlsNotOffered, tlsOptions } from './tls.ts';
 
@@ -17,6 +18,10 @@ export interface PeerUse {
   readonly replication?: 'database' | undefined;
   /** The socket lends its bytes, where neither TLS nor SSH is between. */
   readonly lends?: boolean | undefined;
+  /** Where one is taken from, if there is one, and put when it is closed. Only what runs plain statements may have it so. */
+  readonly shelf?: SessionShelf | undefined;
+  /** Where one is taken from, but not put again. */
+  readonly from?: SessionShelf | undefined;
   /** How long an attempt may take; 10 s unless told, 20 s through SSH. */
   readonly timeoutMs?: number | undefined;
 }
@@ -55,7 +60,9 @@ export async function peerClientConfig(peer: PeerConfig, use: PeerUse, signal?: 
  * @throws `login_refused`; `unreachable` (also what TLS and SSH refuse), within about 10 s; `too_many`; `upstream`; `stopped`
  */
 export async function connectPeer(peer: PeerConfig, use: PeerUse, signal?: AbortSignal): Promise<Connection> {
-  return (await openPeer(peer, use, signal)).connection;
+  const { application, shelf, from } = use;
+  const kept = await (shelf ?? from)?.take(peer, { application, comesBack: shelf !== undefined }, signal);
+  return kept ?? (await openPeer(peer, use, signal)).connection;
 }
 
 /** Connections to both sides, made at the same time. Closing it closes both. @throws as connectPeer, of the source first */
@@ -113,7 +120,10 @@ interface Seen {
 async function attempt(what: Attempt, signal?: AbortSignal): Promise<PeerLink & AsyncDisposable> {
   const seen: Seen = {};
   try {
-    const connection = await Connection.open(attemptConfig(what, seen), signal, serverName(what.peer));
+    const connection = await Connection.open(attemptConfig(what, seen), signal, {
+      server: serverName(what.peer),
+      keeper: what.use.shelf?.keeper(what.peer),
+    });
     const stream = rawStream(connection);
     return {
       connection,

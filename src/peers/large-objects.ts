@@ -21,6 +21,14 @@ export async function hasLargeObjects(db: Connection): Promise<boolean> {
   return there;
 }
 
+/** Whether no snapshot that is held can see one: the catalog that names them has no page, not even of those that were removed. */
+export async function neverHadLargeObjects(db: Connection): Promise<boolean> {
+  const { never } = await db.one<{ never: boolean }>(
+    sql`select pg_catalog.pg_relation_size('pg_catalog.pg_largeobject_metadata'::pg_catalog.regclass) = 0 as never`,
+  );
+  return never;
+}
+
 /** OIDs of all of them, in order. */
 export async function listLargeObjects(db: Connection): Promise<readonly number[]> {
   const rows = await db.query<{ oid: number }>(sql`select oid from pg_catalog.pg_largeobject_metadata order by oid`);

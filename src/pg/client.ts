@@ -53,12 +53,25 @@ export interface QueryResult<Row> {
   readonly rowCount: number;
 }
 
+/** What is left when one lets go of a connection that is to be used by another. */
+export interface Session {
+  readonly client: pg.Client;
+  readonly version: number;
+  readonly server: string | undefined;
+}
+
+/** Who takes a session in place of its end. */
+export type Keeper = (session: Session) => void;
+
 /** A connection. Close it with `await using` or `close()`. Values of numeric, int8 and dates come as text, never rounded. */
 export class Connection implements AsyncDisposable {
   readonly #client: pg.Client;
   readonly #lost = new AbortController();
   readonly #server: string | undefined;
   #version = 0;
+  #keeper: Keeper | undefined;
+  /** Lets go of the client and of who may abort. */
+  readonly #letGo = new AbortController();
   #closing = false;
   /** The last statement's end, whatever its answer; null: none runs. */
   #running: Promise<void> | null = null;
@@ -66,35 +79,82 @@ export class Connection implements AsyncDisposable {
   private constructor(client: pg.Client, server: string | undefined) {
     this.#client = client;
     this.#server = server;
-    client.on('error', (error) => this.#lose(error));
-    client.on('end', () => this.#lose(new Error('connection closed')));
+    const fail = (error: Error) => this.#lose(error);
+    const end = () => this.#lose(new Error('connection closed'));
+    client.on('error', fail);
+    client.on('end', end);
+    this.#letGo.signal.addEventListener('abort', () => client.off('error', fail).off('end', end));
   }
 
   /**
    * Connects and pins the settings.
    * @param signal aborting it breaks the connection off, also while it is being made and later while a query runs
    * @param server what its errors are said to come from
+   * @param keeper gets the session when the connection is closed, if it may still be used
    * @throws `login_refused`, `unreachable`, `upstream`
    */
-  static async open(config: ClientConfig, signal?: AbortSignal, server?: string): Promise<Connection> {
+  static async open(
+    config: ClientConfig,
+    signal?: AbortSignal,
+    { server, keeper }: { readonly server?: string | undefined; readonly keeper?: Keeper | undefined } = {},
+  ): Promise<Connection> {
     if (signal?.aborted) throw new SluiceError('stopped', 'stopped');
     const client = new pg.Client({ connectionTimeoutMillis: 15_000, keepAlive: true, ...config, types: textTypes });
     guardClient(client);
     const connection = new Connection(client, server);
-    const abort = () => connection.destroy();
-    signal?.addEventListener('abort', abort, { once: true });
+    connection.#obey(signal);
     try {
       await client.connect();
-      await pin(client);
-      const { rows } = await client.query<{ readonly version: number }>(pinnedWhereNeeded);
-      connection.#version = rows[0]?.version ?? 0;
+      connection.#version = await pinAll(client);
+      connection.#keeper = keeper;
     } catch (error) {
       connection.destroy();
       if (signal?.aborted) throw new SluiceError('stopped', 'stopped', { cause: error });
       throw connectError(error, config);
     }
-    client.once('end', () => signal?.removeEventListener('abort', abort));
     return connection;
+  }
+
+  /**
+   * Makes a session as good as a new one that nobody has used.
+   * @returns undefined if it cannot be, and then it is ended
+   */
+  static async renew({ client, version, server }: Session): Promise<Connection | undefined> {
+    const connection = new Connection(client, server);
+    connection.#version = version;
+    const impatience = setTimeout(() => connection.destroy(), 2_000);
+    try {
+      // Who closes a connection amid a transaction wants nothing of it.
+      await client.query('rollback');
+      await client.query('discard all');
+      await pinAll(client);
+      return connection.lost.aborted ? undefined : connection;
+    } catch {
+      connection.destroy();
+      return undefined;
+    } finally {
+      clearTimeout(impatience);
+    }
+  }
+
+  /** This one, in other hands. @returns undefined if it is lost */
+  handOn(keeper: Keeper | undefined, signal?: AbortSignal): Connection | undefined {
+    if (this.lost.aborted) return undefined;
+    const connection = new Connection(this.#client, this.#server);
+    this.#letGo.abort();
+    connection.#version = this.#version;
+    connection.#keeper = keeper;
+    connection.#obey(signal);
+    return connection;
+  }
+
+  #obey(signal: AbortSignal | undefined): void {
+    if (signal === undefined) return;
+    const abort = () => this.destroy();
+    const stopObeying = () => signal.removeEventListener('abort', abort);
+    signal.addEventListener('abort', abort, { once: true });
+    this.#lost.signal.addEventListener('abort', stopObeying, { once: true });
+    this.#letGo.signal.addEventListener('abort', stopObeying, { once: true });
   }
 
   /** The pg client below, for COPY, pipelines and raw frames. */
@@ -171,11 +231,16 @@ export class Connection implements AsyncDisposable {
     }
   }
 
-  /** Says goodbye and waits until the socket is closed. */
+  /** Says goodbye and waits until the socket is closed; or hands the session on. */
   async close(): Promise<void> {
     if (this.#closing) return;
     this.#closing = true;
     if (this.lost.aborted) return;
+    if (this.#keeper !== undefined && this.#running === null) {
+      this.#letGo.abort();
+      this.#lose(new Error('connection closed'));
+      return this.#keeper({ client: this.#client, version: this.#version, server: this.#server });
+    }
     const gone = new Promise<void>((resolve) => this.lost.addEventListener('abort', () => resolve(), { once: true }));
     // A server that does not answer must not hold us up: break off after a moment.
     const impatience = setTimeout(() => this.destroy(), 2_000);
@@ -211,6 +276,12 @@ export class Connection implements AsyncDisposable {
 
 // A role or database may allow a statement less time than a busy server takes for the first one, which lifts that limit.
 const mostPins = 10;
+
+async function pinAll(client: pg.Client): Promise<number> {
+  await pin(client);
+  const { rows } = await client.query<{ readonly version: number }>(pinnedWhereNeeded);
+  return rows[0]?.version ?? 0;
+}
 
 async function pin(client: pg.Client): Promise<void> {
   for (let tries = 1; ; tries++) {

@@ -23,6 +23,7 @@ import { Progress } from '../catalog/progress.ts';
 import type { CopyLimits } from '../mirror/copy-tally.ts';
 import { copyLimits, followsOtherwise, throttleOf } from '../mirror/options.ts';
 import { type MirrorWork, withSchemas } from '../mirror/work.ts';
+import { SessionShelf } from '../peers/shelf.ts';
 import { SourceMemory } from '../snapshot/known-source.ts';
 import type { Bell } from './bell.ts';
 import { withSide } from './said.ts';
@@ -81,12 +82,21 @@ class Runner {
   #inTrouble = false;
   readonly #throttle = new Throttle(null);
   readonly #memory = new SourceMemory();
+  readonly #sessions = new SessionShelf();
 
   constructor(parts: RunnerParts) {
     this.#parts = parts;
   }
 
   async run(signal: AbortSignal): Promise<void> {
+    try {
+      await this.#run(signal);
+    } finally {
+      await this.#sessions.end();
+    }
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
     const { pool, owned, bell, progress } = this.#parts;
     while (!signal.aborted) {
       const mirror = await this.#look();
@@ -151,6 +161,8 @@ class Runner {
     const stopped = attempt.signal.aborted;
     attempt.stop();
     await attempt.join();
+    // The next one comes later, if it comes.
+    if (failure !== undefined || stopped) await this.#sessions.end();
     if (failure === undefined) return;
     if (stopped) return log.debug({ err: toSluiceError(failure) }, 'step was stopped');
     const tookMs = Date.now() - started;
@@ -167,7 +179,8 @@ class Runner {
     const { pool, owned, progress, log, spill, catchUpBytes } = this.#parts;
     const state = { phase: mirror.phase };
     return {
-      ...{ mirror, work, pool, progress, log, spill, catchUpBytes, throttle: this.#throttle, memory: this.#memory },
+      ...{ mirror, work, pool, progress, log, spill, catchUpBytes, throttle: this.#throttle },
+      ...{ memory: this.#memory, sessions: this.#sessions },
       move: async (to: Mirror['phase']) => {
         await pool.use((db) => moveMirror(db, owned, { from: state.phase, to }));
         log.info({ from: state.phase, to }, 'moved');

@@ -14,6 +14,7 @@ import type { Phase } from '../mirror/phase.ts';
 import { applicationName, type MirrorWork } from '../mirror/work.ts';
 import { claimCheckpoint, ensureCheckpointTables, readToken } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
+import type { SessionShelf } from '../peers/shelf.ts';
 import { quoteName } from '../pg/sql.ts';
 import { finishSnapshot } from '../snapshot/finish.ts';
 import type { SourceMemory } from '../snapshot/known-source.ts';
@@ -34,6 +35,7 @@ export interface StepContext {
   /** Set anew while the step runs, when ALTER MIRROR says so. */
   readonly throttle: Throttle;
   readonly memory: SourceMemory;
+  readonly sessions: SessionShelf;
   readonly spill: Spill;
   /** See CdcDeps. */
   readonly catchUpBytes: number;
@@ -69,18 +71,22 @@ export async function runStep(step: StepName, context: StepContext, signal: Abor
 }
 
 function deps(context: StepContext) {
-  const { work, log, throttle, memory, pool, progress } = context;
+  const { work, log, throttle, memory, sessions, pool, progress } = context;
   const made = async () => {
     await progress.flush();
     return await pool.use((db) => readMadeTables(db, work.id));
   };
-  return { work, report: snapshotReport(context), log, throttle, memory, made };
+  return { work, report: snapshotReport(context), log, throttle, memory, sessions, made };
 }
 
 // Before any write: the target learns our token, and an owner from before is shut out there. This catalog says that we own the
 // mirror, so who has a newer token got it from another catalog; only a person knows which of the two is right.
-async function claim({ work, pool }: StepContext, signal: AbortSignal): Promise<void> {
-  await using target = await connectPeer(work.target, { application: applicationName('claim', work) }, signal);
+async function claim(
+  { work, pool }: Pick<StepContext, 'work' | 'pool'>,
+  signal: AbortSignal,
+  shelf?: SessionShelf,
+): Promise<void> {
+  await using target = await connectPeer(work.target, { application: applicationName('claim', work), shelf }, signal);
   await ensureCheckpointTables(target, work.target.metadataSchema);
   try {
     await claimCheckpoint(target, work);
@@ -99,14 +105,14 @@ async function claim({ work, pool }: StepContext, signal: AbortSignal): Promise<
 
 async function prepare(context: StepContext, signal: AbortSignal): Promise<void> {
   using _heap = heapFor('copying');
-  await claim(context, signal);
+  await claim(context, signal, context.sessions);
   await prepareTarget(deps(context), signal);
   if (!signal.aborted) await context.move(context.work.options.do_initial_copy ? 'snapshotting' : 'catching_up');
 }
 
 async function snapshot(context: StepContext, signal: AbortSignal): Promise<void> {
   using _heap = heapFor('copying');
-  await claim(context, signal);
+  await claim(context, signal, context.sessions);
   await runSnapshot(deps(context), signal);
   if (signal.aborted) return;
   await context.progress.flush();
@@ -116,7 +122,7 @@ async function snapshot(context: StepContext, signal: AbortSignal): Promise<void
 
 async function finish(context: StepContext, signal: AbortSignal): Promise<void> {
   using _heap = heapFor('copying');
-  await claim(context, signal);
+  await claim(context, signal, context.sessions);
   await finishSnapshot(deps(context), signal);
   // Whoever sees the next phase sees the ledger as it is.
   await context.progress.flush();
@@ -126,16 +132,16 @@ async function finish(context: StepContext, signal: AbortSignal): Promise<void> 
 }
 
 async function follow(context: StepContext, signal: AbortSignal): Promise<void> {
-  const { work, log, mirror, spill, catchUpBytes } = context;
+  const { work, log, mirror, spill, catchUpBytes, sessions } = context;
   using _heap = heapFor('following');
-  await claim(context, signal);
+  await claim(context, signal, context.sessions);
   let consistent = mirror.phase === 'streaming';
   const report = cdcReport(context, async () => {
     if (consistent) return;
     consistent = true;
     await context.move('streaming');
   });
-  await runCdc({ work, report, log, spill, catchUpBytes }, signal);
+  await runCdc({ work, report, log, spill, catchUpBytes, sessions }, signal);
 }
 
 // What RETRY asked for: of the ledger, all that is not on the target.

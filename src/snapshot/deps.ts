@@ -5,6 +5,7 @@ import type { LaterObject } from '../mirror/finish-tally.ts';
 import type { ObjectLine } from '../mirror/object.ts';
 import type { MirroredTable, MirrorWork } from '../mirror/work.ts';
 import type { SchemaChange } from '../peers/schema-changes.ts';
+import type { SessionShelf } from '../peers/shelf.ts';
 import type { SourceMemory } from './known-source.ts';
 
 export interface PlannedParts {
@@ -53,6 +54,8 @@ export interface SnapshotDeps {
   readonly throttle?: Throttle;
   /** Of the steps that this process does one after another. */
   readonly memory?: SourceMemory;
+  /** Of the same: sessions that one step leaves to the next. */
+  readonly sessions?: SessionShelf;
   /** Reads the keys of those lines of the ledger that say of a table that the mirror made it. */
   readonly made?: () => Promise<ReadonlySet<string>>;
 }

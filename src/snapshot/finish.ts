@@ -35,7 +35,7 @@ import { lookAtAll, planOthers, tablesIn, type Whole } from './whole.ts';
  * @throws `wrong_state` if a table is not copied, `upstream` with what failed …
  */
 export async function finishSnapshot(given: SnapshotDeps, signal: AbortSignal): Promise<void> {
-  const use = { application: applicationName('finish', given.work) };
+  const use = { application: applicationName('finish', given.work), shelf: given.sessions };
   await using target = await connectPeer(given.work.target, use, signal);
   await endLeftovers(target, given.work, ['finish']);
   // After that: where both are one database, it would be taken for one of them.

@@ -10,6 +10,7 @@ import {
   ensureLargeObjectsTable,
   forgetLargeObjects,
   hasLargeObjects,
+  neverHadLargeObjects,
   readCopiedLargeObjects,
   readLargeObjects,
   recordLargeObjects,
@@ -24,6 +25,7 @@ import type { WorkerPair } from './copy-parts.ts';
 import type { SnapshotDeps } from './deps.ts';
 import { SharedSnapshot } from './shared.ts';
 import type { HeldSnapshot } from './slot.ts';
+import type { Sides } from './start.ts';
 import { during } from './trees.ts';
 import { openWorker } from './worker.ts';
 
@@ -43,12 +45,17 @@ const namesShown = 20;
  * that it is of one point in time.
  * @throws `wrong_state` if OIDs are taken on the target
  */
-export async function copyLargeObjects(deps: SnapshotDeps, held: HeldSnapshot, signal: AbortSignal): Promise<void> {
+export async function copyLargeObjects(
+  deps: SnapshotDeps,
+  { held, sides }: { readonly held: HeldSnapshot; readonly sides: Sides },
+  signal: AbortSignal,
+): Promise<void> {
+  const before = await readCopiedLargeObjects(sides.target, deps.work);
+  if (before.size === 0 && (await neverHadLargeObjects(sides.source))) return;
   await using scope = new Scope(signal);
   const snapshot = new SharedSnapshot(held.name);
   const first = await openWorker(deps, snapshot, scope.signal);
   scope.defer(() => first[Symbol.asyncDispose]());
-  const before = await readCopiedLargeObjects(first.target, deps.work);
   if (before.size === 0 && !(await hasLargeObjects(first.source))) return;
   await ensureLargeObjectsTable(first.target, deps.work);
   const start = deps.work.slot === null ? null : await readCheckpoint(first.target, deps.work);

@@ -31,7 +31,7 @@ import { runWorkers } from './workers.ts';
  * @throws `slot_lost`, `wrong_state`, `upstream` with table and part, `connection_lost` …
  */
 export async function runSnapshot(given: SnapshotDeps, signal: AbortSignal): Promise<void> {
-  const use = { application: applicationName('snapshot', given.work) };
+  const use = { application: applicationName('snapshot', given.work), shelf: given.sessions };
   await using sides = await connectSides(given.work, use, signal);
   const { source, target } = sides;
   await prepareLoad(target);
@@ -117,7 +117,7 @@ interface Copy extends Begun {
 async function copyTables(deps: SnapshotDeps, copy: Copy, signal: AbortSignal): Promise<void> {
   const { options, scope } = deps.work;
   // They come first: who sees every table finished knows that they are there.
-  if (scope.kind === 'all') await copyLargeObjects(deps, copy.held, signal);
+  if (scope.kind === 'all') await copyLargeObjects(deps, copy, signal);
   const cut = await cutSource(deps, copy, signal);
   await refuseAltered(deps, copy.sides, copy.tables);
   for (const parts of cut.tables) await tellPlan(deps, parts, copy.kept);

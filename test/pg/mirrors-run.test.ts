@@ -5,13 +5,20 @@ import { sql } from '../../src/pg/sql.ts';
 import { noTraces, traces } from '../support/catalog.ts';
 import { peerOf } from '../support/peer.ts';
 import { type RunningWorld, running } from '../support/running.ts';
-import { databaseOn, ownServer, testDatabase } from '../support/servers.ts';
+import { databaseOn, ownServer, type TestDatabase, testDatabase } from '../support/servers.ts';
 import { until } from '../support/wait.ts';
 
 const same = async (it: RunningWorld, text: string) => {
   const [one, two] = await Promise.all([it.source.exec(text), it.target.exec(text)]);
   return JSON.stringify(one) === JSON.stringify(two);
 };
+
+/** What sessions of ours there are for, in that database. */
+async function sessionsOf(db: TestDatabase): Promise<readonly string[]> {
+  const rows = await db.exec<{ purpose: string }>(`select split_part(application_name, ' ', 2) as purpose
+    from pg_stat_activity where datname = current_database() and application_name like 'sluice %' order by 1`);
+  return rows.map(({ purpose }) => purpose);
+}
 
 test.each([
   [14, 18, 'plain'],
@@ -111,8 +118,24 @@ test('a copy-only mirror completes with rows and sequences, without slot or publ
   expect(await same(it, 'select * from public.a order by id')).toBe(true);
   expect(await target.exec("select nextval('public.a_id_seq')::int as next")).toEqual([{ next: 101 }]);
   expect(await traces(source)).toEqual(noTraces);
+  for (const side of [source, target])
+    await until('no session is kept', async () => (await sessionsOf(side)).length === 0);
   await it.world.say('drop mirror ran');
   expect(await traces(target)).toEqual(noTraces);
+});
+
+test('a mirror that follows keeps the sessions that it needs, and one that is paused none', async () => {
+  await using source = await testDatabase(18);
+  await using target = await testDatabase(18);
+  await using it = await running(source, target);
+  await source.exec('create table a (id int primary key)');
+  await it.world.say('create mirror ran from src to dst with table mapping (public.a:public.a)');
+  await until('it streams', async () => (await it.status()) === 'running');
+  await until('the target has one session', async () => (await sessionsOf(target)).join() === 'apply');
+  await until('the source has two', async () => (await sessionsOf(source)).join() === 'stream,watch');
+  await it.world.say('pause mirror ran');
+  for (const side of [source, target])
+    await until('no session is kept', async () => (await sessionsOf(side)).length === 0);
 });
 
 test('a mirror whose source is away is dropped all the same, and what is left is named with the statements', async () => {

@@ -6,10 +6,13 @@ import { type ObjectLine, objectKey } from '../../src/mirror/object.ts';
 import { readMirrorOptions } from '../../src/mirror/options.ts';
 import type { MirroredTable, MirrorWork } from '../../src/mirror/work.ts';
 import { claimCheckpoint, ensureCheckpointTables } from '../../src/peers/checkpoint.ts';
+import { connectPeer } from '../../src/peers/connect.ts';
+import { SessionShelf } from '../../src/peers/shelf.ts';
 import { Connection } from '../../src/pg/client.ts';
 import { showTable } from '../../src/pg/table.ts';
 import type { SnapshotDeps } from '../../src/snapshot/deps.ts';
 import { finishSnapshot } from '../../src/snapshot/finish.ts';
+import { SourceMemory } from '../../src/snapshot/known-source.ts';
 import { prepareTarget } from '../../src/snapshot/prepare.ts';
 import { runSnapshot } from '../../src/snapshot/run.ts';
 import { peerOf } from './peer.ts';
@@ -129,9 +132,8 @@ export function whenMaking<Deps extends SnapshotDeps>(
 }
 
 /** Takes the mirror over, as every step begins. */
-export async function claim(work: MirrorWork): Promise<void> {
-  const { host, port, user, password, database } = work.target;
-  await using db = await Connection.open({ host, port, user, password, database });
+export async function claim(work: MirrorWork, shelf?: SessionShelf): Promise<void> {
+  await using db = await connectPeer(work.target, { application: 'sluice test claim', shelf });
   await ensureCheckpointTables(db, work.target.metadataSchema);
   await claimCheckpoint(db, work);
 }
@@ -140,10 +142,15 @@ const never = new AbortController().signal;
 
 /** All three steps, one after the other. */
 export async function copyAll(work: MirrorWork): Promise<Told> {
-  const deps = listening(work);
-  await claim(work);
-  await prepareTarget(deps, never);
-  await runSnapshot(deps, never);
-  await finishSnapshot(deps, never);
+  const sessions = new SessionShelf();
+  const deps = { ...listening(work), sessions, memory: new SourceMemory() };
+  try {
+    await claim(work, sessions);
+    await prepareTarget(deps, never);
+    await runSnapshot(deps, never);
+    await finishSnapshot(deps, never);
+  } finally {
+    await sessions.end();
+  }
   return deps.told;
 }
