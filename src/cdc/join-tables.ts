@@ -62,7 +62,8 @@ export async function joinTables(deps: JoinDeps, come: readonly MirroredTable[])
   for (const tree of trees) {
     try {
       await holdStill(deps, then, tree);
-      const database = planSides({ source: side, target: await readTargetSide(deps.target, work) }, work, [tree]);
+      const target = await readTargetSide(deps.target, work, { holds: side?.facts.holds });
+      const database = planSides({ source: side, target }, work, [tree]);
       await makeNeeds(deps, database);
       if (await join1(deps, { tree, database, then, lsn })) changes.push({ kind: 'join', table: tree.mapping });
     } catch (error) {

@@ -7,13 +7,30 @@ const firstVersion = 140_000;
 /** Where the catalogs take more than that, to look at every row costs more than to read some tables again. */
 const mostBytes = 48 * 1024 * 1024;
 
+export interface CatalogPrint {
+  readonly print: string;
+  /** Which transactions had ended when it was made; null where that does not say which ones could be seen. */
+  readonly ended: string | null;
+}
+
+// While no other transaction has ended, none of those that change something, there is nothing new to see. A standby does not list
+// those that are under way. https://www.postgresql.org/docs/18/functions-info.html#FUNCTIONS-PG-SNAPSHOT
+const ended = sql`case when not pg_catalog.pg_is_in_recovery() then pg_catalog.pg_current_snapshot()::text end as ended`;
+
+/** Whether the catalogs are what they were. */
+export async function isCatalogPrint(db: Connection, before: CatalogPrint): Promise<boolean> {
+  const now = await db.one<{ ended: string | null }>(sql`select ${ended}`);
+  if (now.ended !== null && now.ended === before.ended) return true;
+  return (await readCatalogPrint(db))?.print === before.print;
+}
+
 /**
  * Of the versions (xmin and ctid) of all rows of the catalogs that the role may read, those that all databases share among them, and
  * of the names of roles; not of statistics and of what large objects hold. VACUUM and ANALYZE change rows of pg_class in place, and
  * with them no version; a version that is frozen keeps its xmin. https://www.postgresql.org/docs/18/ddl-system-columns.html
  * @returns null where it cannot be had, or not cheaply
  */
-export async function readCatalogPrint(db: Connection): Promise<string | null> {
+export async function readCatalogPrint(db: Connection): Promise<CatalogPrint | null> {
   if (db.version < firstVersion) return null;
   const catalogs = await db.query<{ name: string; bytes: string }>(sql`
     select c.relname::text as name, pg_catalog.pg_relation_size(c.oid) as bytes from pg_catalog.pg_class c
@@ -26,7 +43,7 @@ export async function readCatalogPrint(db: Connection): Promise<string | null> {
   // Their own catalog is not for everybody.
   const all = join([...each, printOf('pg_roles', sql`oid, rolname`)], ' union all ');
   const printed = sql`pg_catalog.string_agg(pg_catalog.concat_ws(' ', name, rows, versions), ',' order by name)`;
-  return (await db.one<{ print: string }>(sql`select pg_catalog.md5(${printed}) as print from (${all}) prints`)).print;
+  return await db.one<CatalogPrint>(sql`select pg_catalog.md5(${printed}) as print, ${ended} from (${all}) prints`);
 }
 
 function printOf(catalog: string, columns: Sql): Sql {

@@ -65,7 +65,8 @@ export async function checkPeer(db: Connection): Promise<PeerFacts> {
       current_setting('max_wal_senders')::int as "maxWalSenders",
       current_setting('max_wal_senders')::int
         - (select count(*)::int from pg_catalog.pg_stat_replication) as "freeWalSenders",
-      (select setting::int from pg_catalog.pg_settings where name = 'max_slot_wal_keep_size') as keep_mb,
+      case current_setting('max_slot_wal_keep_size') when '-1' then -1
+        else pg_size_bytes(current_setting('max_slot_wal_keep_size')) / 1048576 end::int as keep_mb,
       has_database_privilege(current_database(), 'create') as "createOnDatabase",
       extract(epoch from pg_postmaster_start_time())::text as started,
       has_function_privilege('pg_catalog.pg_control_system()', 'execute') as may_identify

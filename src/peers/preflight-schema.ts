@@ -6,7 +6,7 @@ import { growTrees, planInput, readFactsAndRefusals, readSourceSchema, type Sour
 import { planSchema, type SchemaPlan } from './ddl-plan.ts';
 import type { TargetFacts } from './inspect-target.ts';
 import { type Finding, type MirrorPlan, ok, problem, warning } from './preflight-finding.ts';
-import { type DatabasePlan, planSides, readSourceSide, readTargetSide, readUsualOwner } from './schema/read-plan.ts';
+import { type DatabasePlan, planSides, readCommon, readSourceSide, readTargetSide } from './schema/read-plan.ts';
 import { readUnlogged, unfollowedPartitions } from './schema/unlogged.ts';
 
 /** What is read of both sides for a plan of the target's schema. */
@@ -28,15 +28,15 @@ export async function readSchemaSides(
 ): Promise<SchemaSides> {
   // Of a view or a foreign table, a copy makes a table.
   const usable = look.plan.slot === null ? look.tables : look.tables.filter(isTable);
-  const usual = await readUsualOwner(target);
+  const common = await readCommon({ source, target }, look.plan);
   const [ofSource, targetSide] = await Promise.all([
     (async () => {
       const trees = await growTrees(source, look.plan.tables, usable);
       const schema = await readSourceSchema(source, trees);
       const unlogged = await readUnlogged(source, look.plan);
-      return { schema, trees, unlogged, side: await readSourceSide(source, look.plan, usual) };
+      return { schema, trees, unlogged, side: await readSourceSide(source, look.plan, common) };
     })(),
-    readTargetSide(target, look.plan, usual),
+    readTargetSide(target, look.plan, common),
   ]);
   const { schema, trees, unlogged, side } = ofSource;
   const database = planSides({ source: side, target: targetSide }, look.plan, [...trees, ...unlogged]);

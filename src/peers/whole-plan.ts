@@ -98,7 +98,7 @@ export async function planWhole(
   const keys = look.objects.objects.indexes.filter(
     ({ oid, constraint }) => constraint?.type === 'p' && !known(`pg_class:${oid}`),
   );
-  const sides = { source: look.side, target: await readTargetSide(target, work) };
+  const sides = { source: look.side, target: await readTargetSide(target, work, { holds: look.side?.facts.holds }) };
   const database = planSides(sides, work, look.trees);
   const lateKeys = new Map(keys.map((index) => [index.table, 'index first'] as const));
   const planning = await planTables(target, work, look.objects, { renames: database.renames, lateKeys });

@@ -1,6 +1,6 @@
 // What was read of the source and is still so: a small database's is kept as long as its catalogs are what they were.
 import type { MirrorWork } from '../mirror/work.ts';
-import { readCatalogPrint } from '../peers/catalog-print.ts';
+import { type CatalogPrint, isCatalogPrint, readCatalogPrint } from '../peers/catalog-print.ts';
 import type { SourceObjects } from '../peers/objects-look.ts';
 import type { DatabaseSide } from '../peers/schema/side.ts';
 import type { Connection } from '../pg/client.ts';
@@ -10,13 +10,13 @@ import type { WholeSource } from './whole.ts';
 const mostTables = 1_000;
 
 export class KnownSource {
-  readonly #print: string;
+  readonly #print: CatalogPrint;
   /** What belongs to no table. */
   side: DatabaseSide | null = null;
   /** All of them, in their order. */
   readonly slices: SourceObjects[] = [];
 
-  private constructor(print: string) {
+  private constructor(print: CatalogPrint) {
     this.#print = print;
   }
 
@@ -34,7 +34,7 @@ export class KnownSource {
 
   /** Whether the source is still what is known of it. */
   async holds(source: Connection): Promise<boolean> {
-    return (await readCatalogPrint(source)) === this.#print;
+    return await isCatalogPrint(source, this.#print);
   }
 }
 

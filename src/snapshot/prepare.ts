@@ -19,11 +19,12 @@ import { forgetTree } from '../peers/known-objects.ts';
 import { forgetCopied } from '../peers/known-tables.ts';
 import { createPublication } from '../peers/publication.ts';
 import {
+  type CommonFacts,
   type DatabasePlan,
   planSides,
+  readCommon,
   readSourceSide,
   readTargetSide,
-  readUsualOwner,
 } from '../peers/schema/read-plan.ts';
 import { readUnlogged, unfollowedPartitions, unfollowedReason, unloggedReason } from '../peers/schema/unlogged.ts';
 import type { Sequence } from '../peers/sequences.ts';
@@ -45,7 +46,7 @@ import { during, readTrees } from './trees.ts';
  * @throws `undefined_table`, `wrong_state` (what is on the target does not fit; all of it in the detail), `upstream` …
  */
 export async function prepareTarget(given: SnapshotDeps, signal: AbortSignal): Promise<void> {
-  const use = { application: applicationName('prepare', given.work) };
+  const use = { application: applicationName('prepare', given.work), shelf: given.sessions };
   await using sides = await connectSides(given.work, use, signal);
   const { source, target } = sides;
   const { work, now } = await lookBefore(given, { source, target });
@@ -84,7 +85,7 @@ async function preparePresent(
 // While the target makes its tables, the source has nothing to do.
 async function prepareSource(
   { deps, source, trees }: Sides,
-  { usualOwner }: Fitting,
+  { common: { usualOwner } }: Fitting,
   signal: AbortSignal,
 ): Promise<void> {
   const { work, memory, log } = deps;
@@ -179,21 +180,20 @@ interface Fitting {
   readonly database: DatabasePlan;
   readonly facts: TargetFacts;
   readonly sequences: readonly Sequence[];
-  /** See readSourceSide. */
-  readonly usualOwner: string;
+  readonly common: CommonFacts;
 }
 
 /** Plans the schema, and drops what is to be replaced. What was read of both sides and is in no plan goes with its return. */
 async function planWhatFits({ deps, source, target, trees, empty }: Sides, signal: AbortSignal): Promise<Fitting> {
   const { work } = deps;
   const all = [...trees, ...(await missingOf(target, empty))];
-  const usualOwner = await readUsualOwner(target);
+  const common = await readCommon({ source, target }, work);
   const [ofSource, targetSide] = await Promise.all([
     (async () => ({
       schema: await readSourceSchema(source, all),
-      side: await readSourceSide(source, work, usualOwner),
+      side: await readSourceSide(source, work, common),
     }))(),
-    readTargetSide(target, work, usualOwner),
+    readTargetSide(target, work, common),
   ]);
   const { schema } = ofSource;
   const sides = { source: ofSource.side, target: targetSide };
@@ -203,9 +203,9 @@ async function planWhatFits({ deps, source, target, trees, empty }: Sides, signa
     const database = planSides(sides, work, [...trees, ...empty]);
     const plan = planSchema(planInput(schema, facts, work, database));
     refuse(plan);
-    if (plan.drop.length === 0) return { plan, database, facts, sequences: schema.sequences, usualOwner };
+    if (plan.drop.length === 0) return { plan, database, facts, sequences: schema.sequences, common };
     await dropTables(target, work, plan.drop);
-    sides.target = await readTargetSide(target, work, usualOwner);
+    sides.target = await readTargetSide(target, work, common);
   }
 }
 

@@ -25,6 +25,6 @@ export async function readAhead(
     if (signal.aborted) return null;
     known.slices.push(theirs);
   }
-  known.side = await readSourceSide(source, work, usualOwner);
+  known.side = await readSourceSide(source, work, { usualOwner });
   return { known, whole };
 }

@@ -1,6 +1,7 @@
 // A print of a database's catalogs is the same as long as nothing in them was changed.
 import { expect, test } from 'vitest';
-import { readCatalogPrint } from '../../src/peers/catalog-print.ts';
+import { isCatalogPrint, readCatalogPrint } from '../../src/peers/catalog-print.ts';
+import { sql } from '../../src/pg/sql.ts';
 import { pinned } from '../support/copied.ts';
 import { databaseOn, ownServer, testDatabase } from '../support/servers.ts';
 
@@ -40,7 +41,9 @@ test.each([14, 18] as const)(
     await using db = await databaseOn(own.server.config(), major);
     await db.exec(before);
     await using reader = await pinned(db);
-    const print = await readCatalogPrint(reader);
+    const first = await readCatalogPrint(reader);
+    if (first === null) throw new Error('no print');
+    const { print } = first;
     expect(print).toMatch(/^[0-9a-f]{32}$/);
     for (const harmless of [
       "insert into t select i, 'x' from generate_series(1, 1000) i",
@@ -51,17 +54,44 @@ test.each([14, 18] as const)(
       'begin; create table gone (); rollback',
     ]) {
       await db.exec(harmless);
-      expect([harmless, await readCatalogPrint(reader)]).toEqual([harmless, print]);
+      expect([harmless, (await readCatalogPrint(reader))?.print]).toEqual([harmless, print]);
+      expect([harmless, await isCatalogPrint(reader, first)]).toEqual([harmless, true]);
     }
     const prints = [print];
+    let last = first;
     for (const change of changes) {
+      expect(await isCatalogPrint(reader, last)).toBe(true);
       await db.exec(change);
+      expect([change, await isCatalogPrint(reader, last)]).toEqual([change, false]);
       const now = await readCatalogPrint(reader);
-      expect([change, prints.includes(now)]).toEqual([change, false]);
-      prints.push(now);
+      if (now === null) throw new Error('no print');
+      expect([change, prints.includes(now.print)]).toEqual([change, false]);
+      prints.push(now.print);
+      last = now;
     }
   },
 );
+
+test('what a transaction that was under way changes is seen when it has ended, not before', async () => {
+  await using own = await ownServer({ major: 18 });
+  await using db = await databaseOn(own.server.config(), 18);
+  await db.exec(before);
+  await using reader = await pinned(db);
+  const [early, late] = [await pinned(db), await pinned(db)];
+  for (const each of [early, late]) await each.run(sql`begin`);
+  await early.run(sql`create table public.early ()`);
+  const print = await readCatalogPrint(reader);
+  if (print === null) throw new Error('no print');
+  await late.run(sql`create table public.late ()`);
+  expect(await isCatalogPrint(reader, print)).toBe(true);
+  await late.run(sql`commit`);
+  expect(await isCatalogPrint(reader, print)).toBe(false);
+  const then = await readCatalogPrint(reader);
+  if (then === null) throw new Error('no print');
+  await early.run(sql`commit`);
+  expect(await isCatalogPrint(reader, then)).toBe(false);
+  for (const each of [early, late]) await each.close();
+});
 
 test('a role that may not read all catalogs gets a print of those that it may', async () => {
   await using db = await testDatabase(18);
@@ -71,8 +101,9 @@ test('a role that may not read all catalogs gets a print of those that it may', 
   try {
     await using reader = await pinned({ ...db, user: role, password: 'x' });
     const print = await readCatalogPrint(reader);
+    if (print === null) throw new Error('no print');
     await db.exec('alter table t add c int');
-    expect(await readCatalogPrint(reader)).not.toBe(print);
+    expect(await isCatalogPrint(reader, print)).toBe(false);
   } finally {
     await db.exec(`drop role ${role}`);
   }

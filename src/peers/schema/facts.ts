@@ -19,7 +19,7 @@ export interface ServerFacts {
   readonly roles: ReadonlySet<string>;
   /** Extensions that can be installed, with those that are. */
   readonly available: ReadonlySet<string>;
-  /** Which kinds of things of users there are at all. */
+  /** Which kinds of things of users there are at all, or are asked for: others are not read. */
   readonly holds: ReadonlySet<Held>;
   /** Schemas that are not the user's: ours. */
   readonly ours: readonly string[];
@@ -27,11 +27,17 @@ export interface ServerFacts {
   readonly usualOwner?: string | undefined;
 }
 
-/** @param ours schemas that hold what Sluice keeps on that side */
+/** What is known before. */
+export interface AskedFacts {
+  readonly usualOwner?: string | undefined;
+  readonly holds?: ReadonlySet<Held> | undefined;
+}
+
+/** @param ours schemas that hold what Sluice keeps on that side @param holds if only these kinds are asked for */
 export async function readServerFacts(
   db: Connection,
   ours: readonly string[],
-  usualOwner?: string,
+  { usualOwner, holds }: AskedFacts = {},
 ): Promise<ServerFacts> {
   const { version } = db;
   const row = await db.one<{
@@ -61,7 +67,7 @@ export async function readServerFacts(
     replicaRole: await maySwitchOff(db),
     roles: new Set(row.roles),
     available: new Set(row.available),
-    holds: await takeCensus(db),
+    holds: holds ?? (await takeCensus(db)),
     ...{ ours, usualOwner },
   };
 }

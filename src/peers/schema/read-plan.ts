@@ -3,6 +3,8 @@ import type { MirrorWork } from '../../mirror/work.ts';
 import type { Connection } from '../../pg/client.ts';
 import { sql } from '../../pg/sql.ts';
 import type { TableHead, TreeOf } from '../ddl-tree.ts';
+import { takeCensus } from './census.ts';
+import type { AskedFacts } from './facts.ts';
 import { type DatabasePlan, emptyPlan, planDatabase } from './plan.ts';
 import { type DatabaseSide, readSide } from './side.ts';
 
@@ -14,41 +16,55 @@ type Work = Pick<MirrorWork, 'tables' | 'scope' | 'slot' | 'publication'> & {
   readonly target: { readonly metadataSchema: string };
 };
 
-/** The source's side; none where nothing is to be made. @param usualOwner `readUsualOwner`, if the target's is read with it too */
+/** What both sides are read with. */
+export interface CommonFacts extends AskedFacts {
+  /** Who owns what we make: of ten thousand tables that are that role's on both sides, no owner need be read. */
+  readonly usualOwner: string;
+}
+
+/** @returns with the kinds of objects that the source has: of others nobody asks what the target has of them */
+export async function readCommon({ source, target }: Sides, { options }: Work): Promise<CommonFacts> {
+  const owner = target.one<{ user: string }>(sql`select current_user::text as user`);
+  const census = options.schema === 'none' ? undefined : takeCensus(source);
+  const [{ user: usualOwner }, holds] = await Promise.all([owner, census]);
+  return { usualOwner, holds };
+}
+
+/** The source's side; none where nothing is to be made. @param asked of `readCommon`, if the target's is read with it too */
 export async function readSourceSide(
   source: Connection,
   work: Work,
-  usualOwner?: string,
+  asked: AskedFacts = {},
 ): Promise<DatabaseSide | null> {
   if (work.options.schema === 'none') return null;
-  return await readSide(source, oursOf(work), usualOwner);
+  return await readSide(source, oursOf(work), asked);
 }
 
-/** The target's side as it is now; none where nothing is to be made. */
+/** The target's side as it is now; none where nothing is to be made. @param asked with the kinds that the source holds, if they are known */
 export async function readTargetSide(
   target: Connection,
   work: Work,
-  usualOwner?: string,
+  asked: AskedFacts = {},
 ): Promise<DatabaseSide | null> {
   if (work.options.schema === 'none') return null;
-  return await readSide(target, oursOf(work), usualOwner);
+  return await readSide(target, oursOf(work), asked);
 }
 
-/** Who owns what we make: of ten thousand tables that are that role's on both sides, no owner need be read. */
-export async function readUsualOwner(target: Connection): Promise<string> {
-  return (await target.one<{ user: string }>(sql`select current_user::text as user`)).user;
+interface Sides {
+  readonly source: Connection;
+  readonly target: Connection;
 }
 
 /** Both sides at once. @param known the source's, if it need not be read */
 export async function readSides(
-  { source, target }: { readonly source: Connection; readonly target: Connection },
+  { source, target }: Sides,
   work: Work,
   known: DatabaseSide | null = null,
 ): Promise<BothSides> {
-  const usual = await readUsualOwner(target);
+  const common = known === null ? await readCommon({ source, target }, work) : known.facts;
   const [ofSource, ofTarget] = await Promise.all([
-    known ?? readSourceSide(source, work, usual),
-    readTargetSide(target, work, usual),
+    known ?? readSourceSide(source, work, common),
+    readTargetSide(target, work, common),
   ]);
   return { source: ofSource, target: ofTarget };
 }

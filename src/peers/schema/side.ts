@@ -2,7 +2,7 @@
 import type { Connection } from '../../pg/client.ts';
 import { type Graph, readDependencies } from './depend.ts';
 import type { Entity } from './entity.ts';
-import { readServerFacts, type ServerFacts } from './facts.ts';
+import { type AskedFacts, readServerFacts, type ServerFacts } from './facts.ts';
 import { readers } from './readers.ts';
 
 export interface DatabaseSide {
@@ -11,9 +11,9 @@ export interface DatabaseSide {
   readonly graph: Graph;
 }
 
-/** @param ours schemas that hold what Sluice keeps on that side @param usualOwner see ServerFacts */
-export async function readSide(db: Connection, ours: readonly string[], usualOwner?: string): Promise<DatabaseSide> {
-  const facts = await readServerFacts(db, ours, usualOwner);
+/** @param ours schemas that hold what Sluice keeps on that side @param asked see readServerFacts */
+export async function readSide(db: Connection, ours: readonly string[], asked: AskedFacts = {}): Promise<DatabaseSide> {
+  const facts = await readServerFacts(db, ours, asked);
   const graph = await readDependencies(db, facts.holds);
   const entities: Entity[] = [];
   for (const read of readers) entities.push(...(await read(db, facts)));
