@@ -5,6 +5,7 @@ import { throwIfStopped } from '../base/retry.ts';
 import { type ObjectLine, type ObjectName, objectKey } from '../mirror/object.ts';
 import { holdToken } from '../peers/checkpoint.ts';
 import type { SchemaStep } from '../peers/ddl-tree.ts';
+import { showSteps } from '../peers/objects-planned.ts';
 import { inOrder } from '../peers/schema/order.ts';
 import type { DatabasePlan } from '../peers/schema/read-plan.ts';
 import type { Connection } from '../pg/client.ts';
@@ -56,6 +57,7 @@ export async function makeBefore(
     }
   }
   await makeLacking(troubles, make, signal);
+  await deps.report.objects([...troubles].flatMap(([item, trouble]) => item.lines.map(refusedWith(item, trouble))));
   throwAll([...troubles.values()]);
   return new Set(failed.keys());
 }
@@ -270,6 +272,12 @@ function made(line: ObjectLine): ObjectLine {
 
 function gone(line: ObjectLine, missing: ObjectLine): ObjectLine {
   return { ...line, state: 'failed', reason: `${missing.kind} ${missing.name} is not there` };
+}
+
+// The server's own words; what was being done stands in the line.
+function refusedWith(item: Item, { cause }: SluiceError): (line: ObjectLine) => ObjectLine {
+  const statement = showSteps(item.steps());
+  return (line) => ({ ...refusedLine(line, toSluiceError(cause)), statement });
 }
 
 function refusedLine(line: ObjectLine, error: SluiceError): ObjectLine {
