@@ -2,8 +2,8 @@
 import { expect, test } from 'vitest';
 import { sql, trusted } from '../../src/pg/sql.ts';
 import { type Following, following } from '../support/following.ts';
-import { testDatabase } from '../support/servers.ts';
-import { eager } from '../support/streamed-source.ts';
+import { databaseOn, ownServer, testDatabase } from '../support/servers.ts';
+import { beEager } from '../support/streamed-source.ts';
 import { until, untilLate } from '../support/wait.ts';
 
 const tables = `create table t (id int primary key, v text);
@@ -115,8 +115,11 @@ test('what is cut off in the middle of a backlog goes on where the target is: no
 });
 
 test('a transaction that comes in blocks is left to the stream, with all that follows it', async () => {
-  // An older one tells of transactions of other tables, too: those would come first.
-  await using source = await eager(18);
+  // An older one tells of transactions of other tables, too: those would come first. And it is looked at the first of the log only,
+  // which must not be full of what other tests write.
+  await using own = await ownServer({ major: 18 });
+  await using source = await databaseOn(own.server.config(), 18);
+  await beEager(source);
   await using target = await testDatabase(14);
   const f = await following({ source, target, tables, mirrored, ...always });
   await source.exec(small(1, 500));

@@ -7,12 +7,17 @@ import { until } from './wait.ts';
 /** Sends what is larger than 64 kB at once, or everything. */
 export async function eager(major: SharedMajor, how: 'large' | 'all' = 'large'): Promise<TestDatabase> {
   const source = await testDatabase(major);
-  const settings = Object.entries(streamedSettings(major)).map(([name, value]) =>
+  await beEager(source, how);
+  return source;
+}
+
+/** Makes that database such a source. */
+export async function beEager(source: TestDatabase, how: 'large' | 'all' = 'large'): Promise<void> {
+  const settings = Object.entries(streamedSettings(source.major)).map(([name, value]) =>
     name.startsWith('debug') && how === 'large' ? ([name, 'buffered'] as const) : ([name, value] as const),
   );
   for (const [name, value] of settings)
     await source.exec(`alter database ${ident(source.database).text} set ${name} = '${value}'`);
-  return source;
 }
 
 /** Waits until that many transactions were sent so. */
