@@ -15,6 +15,7 @@ import type { CommandContext } from './commands/result.ts';
 import type { Config } from './config.ts';
 import { runGateway } from './gateway/gateway.ts';
 import { peerClientConfig } from './peers/connect.ts';
+import { LeftSessions } from './peers/shelf.ts';
 import { sql } from './pg/sql.ts';
 import { runStep } from './runner/steps.ts';
 import { runSupervisor } from './runner/supervisor.ts';
@@ -69,7 +70,10 @@ async function start(config: Config, log: Log, parts: Scope): Promise<RunningSer
     return ended;
   };
   const spill = new Spill(join(config.dataDir, 'spill'));
-  run((signal) => runSupervisor({ catalog, log, runStep, spill, catchUpBytes: config.catchUpBytes }, signal));
+  const left = new LeftSessions();
+  parts.defer(() => left.end());
+  const mirrors = { catalog, log, runStep, spill, left, catchUpBytes: config.catchUpBytes };
+  run((signal) => runSupervisor(mirrors, signal));
   const names = new Names(catalog);
   run((signal) => keepNames({ catalog, names, log }, signal));
   const ready = async () => {
@@ -87,7 +91,7 @@ async function start(config: Config, log: Log, parts: Scope): Promise<RunningSer
   }
   const port = await new Promise<number>((resolve, reject) => {
     const gateway = {
-      ...gatewayDeps({ config, log, catalog, names, ready }),
+      ...gatewayDeps({ config, log, catalog, names, left, ready }),
       onListening: (at: { port: number }) => resolve(at.port),
     };
     run((signal) => runGateway(gateway, signal)).catch(reject);
@@ -103,9 +107,10 @@ function gatewayDeps(given: {
   readonly log: Log;
   readonly catalog: Catalog;
   readonly names: Names;
+  readonly left: LeftSessions;
   readonly ready: () => Promise<void>;
 }) {
-  const { config, log, catalog, names } = given;
+  const { config, log, catalog, names, left } = given;
   const peers = new PeerTable(catalog);
   const users = new UserTable(catalog);
   const { host, port, tls, password, limits } = config;
@@ -114,7 +119,7 @@ function gatewayDeps(given: {
     log,
     run: async (statement: Statement, context: CommandContext) => {
       try {
-        return await runStatement({ catalog }, statement, context);
+        return await runStatement({ catalog, left }, statement, context);
       } finally {
         // Whoever said it finds the new names at once.
         if (changesNames(statement)) names.forget();

@@ -4,6 +4,7 @@ import { liveMirrors } from '../catalog/mirrors.ts';
 import type { Catalog } from '../catalog/open.ts';
 import { PeerTable } from '../catalog/peers.ts';
 import { UserTable } from '../catalog/users.ts';
+import type { LeftSessions } from '../peers/shelf.ts';
 import { quoteName } from '../pg/sql.ts';
 import { type AlterMirror, commandTag, type Statement } from '../sql/statement.ts';
 import { notBuilt, refuseAlter, refuseCutover, refuseResync } from './later.ts';
@@ -19,6 +20,8 @@ import { alterUser, createUser, dropUser, showUsers } from './users.ts';
 
 export interface CommandDeps {
   readonly catalog: Catalog;
+  /** See CreateDeps. */
+  readonly left?: LeftSessions;
 }
 
 /**
@@ -62,7 +65,11 @@ function alterMirror(deps: LifecycleDeps, statement: AlterMirror, context: Comma
   }
 }
 
-async function run({ catalog }: CommandDeps, statement: Statement, context: CommandContext): Promise<CommandResult> {
+async function run(
+  { catalog, left }: CommandDeps,
+  statement: Statement,
+  context: CommandContext,
+): Promise<CommandResult> {
   const { pool } = catalog;
   const peers = new PeerTable(catalog);
   const users = new UserTable(catalog);
@@ -80,7 +87,7 @@ async function run({ catalog }: CommandDeps, statement: Statement, context: Comm
     case 'show_peer':
       return showPeer({ peers }, statement);
     case 'create_mirror':
-      return createMirror({ pool, peers }, statement, context);
+      return createMirror({ pool, peers, left }, statement, context);
     case 'explain':
       return explainMirror({ pool, peers }, statement.statement, context);
     case 'pause_mirror':

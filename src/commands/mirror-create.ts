@@ -15,6 +15,7 @@ import { connectPeer } from '../peers/connect.ts';
 import { listTables } from '../peers/inspect.ts';
 import { preflight } from '../peers/preflight.ts';
 import { type Finding, throwFirstError } from '../peers/preflight-finding.ts';
+import { type LeftSessions, SessionShelf } from '../peers/shelf.ts';
 import type { Connection } from '../pg/client.ts';
 import { showTable } from '../pg/table.ts';
 import type { CreateMirror, MirrorScope } from '../sql/statement.ts';
@@ -26,6 +27,8 @@ import { said } from './said.ts';
 export interface CreateDeps {
   readonly pool: Pool;
   readonly peers: Pick<PeerTable, 'find'>;
+  /** Gets the sessions that looked, for who runs the mirror. */
+  readonly left?: LeftSessions | undefined;
 }
 
 type Plan = Pick<MirrorWork, 'name' | 'options' | 'tables' | 'scope' | 'publication' | 'slot' | 'source' | 'target'>;
@@ -41,15 +44,39 @@ export async function createMirror(
 ): Promise<CommandResult> {
   const tag = 'CREATE MIRROR';
   const { name } = statement;
-  const { options, notices: told } = readOptionsOf(statement);
-  const notices = [...told];
+  const { options, notices } = readOptionsOf(statement);
   if (await deps.pool.use((db) => findMirror(db, name))) {
     if (!statement.ifNotExists) throw taken(name);
     return { tag, notices: [...notices, `mirror "${name}" already exists, skipping`] };
   }
-  const [source, target] = await findPeers(deps, statement);
-  const { plan, findings } = await look(statement, { options, source, target }, context.signal);
+  const peers = await findPeers(deps, statement);
+  const shelf = deps.left === undefined ? undefined : new SessionShelf();
+  try {
+    const made = await writeDown(deps, statement, { options, peers, shelf, context });
+    if (shelf !== undefined) deps.left?.leave(made.id, shelf);
+    return { tag, notices: [...notices, ...made.notices] };
+  } catch (error) {
+    await shelf?.end();
+    throw error;
+  }
+}
+
+async function writeDown(
+  { pool }: Pick<CreateDeps, 'pool'>,
+  statement: CreateMirror,
+  given: {
+    readonly options: MirrorOptions;
+    readonly peers: readonly [Peer, Peer];
+    readonly shelf: SessionShelf | undefined;
+    readonly context: CommandContext;
+  },
+): Promise<{ readonly id: string; readonly notices: readonly string[] }> {
+  const { name } = statement;
+  const { options, context, shelf } = given;
+  const [source, target] = given.peers;
+  const { plan, findings } = await look(statement, { options, source, target, shelf }, context.signal);
   throwFirstError(findings);
+  const notices: string[] = [];
   for (const finding of findings) if (finding.state === 'warning') notices.push(inWords(finding));
   const entry = said(statement, context);
   const mirror = {
@@ -60,11 +87,11 @@ export async function createMirror(
     by: { user: context.user, remote: context.remote },
     ...{ sourceId: source.id, sourceName: source.name, targetId: target.id, targetName: target.name },
   };
-  await deps.pool.transaction(async (db) => {
+  await pool.transaction(async (db) => {
     await insertMirror(db, mirror);
     await writeJournal(db, [{ ...entry, mirror }]);
   });
-  return { tag, notices };
+  return { id: mirror.id, notices };
 }
 
 function taken(name: string): SluiceError {
@@ -138,12 +165,18 @@ async function findPeers(deps: CreateDeps, statement: CreateMirror): Promise<rea
 /** Looks at both servers: which tables are meant, and what stands in the way. */
 async function look(
   statement: CreateMirror,
-  means: { readonly options: MirrorOptions; readonly source: Peer; readonly target: Peer },
+  means: {
+    readonly options: MirrorOptions;
+    readonly source: Peer;
+    readonly target: Peer;
+    readonly shelf?: SessionShelf | undefined;
+  },
   signal: AbortSignal,
 ): Promise<{ plan: Plan; findings: readonly Finding[] }> {
   await using scope = new Scope();
   const open = async (peer: Peer) => {
-    const connection = await connectPeer(peer.config, { application: 'sluice create mirror' }, signal);
+    const use = { application: 'sluice create mirror', shelf: means.shelf };
+    const connection = await connectPeer(peer.config, use, signal);
     scope.defer(() => connection.close());
     return connection;
   };

@@ -61,3 +61,28 @@ export class SessionShelf {
 }
 
 const keyOf = (peer: PeerConfig) => JSON.stringify(peer);
+
+// Whoever runs the mirror begins at once, if it is this process that does.
+const leftForMs = 2_000;
+
+/** Sessions that a command leaves to who runs its mirror, by the mirror's id. */
+export class LeftSessions {
+  readonly #left = new Map<string, { readonly shelf: SessionShelf; readonly timer: NodeJS.Timeout }>();
+
+  leave(id: string, shelf: SessionShelf): void {
+    const timer = setTimeout(() => void this.take(id)?.end(), leftForMs);
+    this.#left.set(id, { shelf, timer });
+  }
+
+  take(id: string): SessionShelf | undefined {
+    const left = this.#left.get(id);
+    this.#left.delete(id);
+    clearTimeout(left?.timer);
+    return left?.shelf;
+  }
+
+  /** Ends all that nobody has taken. */
+  async end(): Promise<void> {
+    await Promise.all([...this.#left.keys()].map((id) => this.take(id)?.end()));
+  }
+}

@@ -23,7 +23,7 @@ import { Progress } from '../catalog/progress.ts';
 import type { CopyLimits } from '../mirror/copy-tally.ts';
 import { copyLimits, followsOtherwise, throttleOf } from '../mirror/options.ts';
 import { type MirrorWork, withSchemas } from '../mirror/work.ts';
-import { SessionShelf } from '../peers/shelf.ts';
+import { type LeftSessions, SessionShelf } from '../peers/shelf.ts';
 import { SourceMemory } from '../snapshot/known-source.ts';
 import type { Bell } from './bell.ts';
 import { withSide } from './said.ts';
@@ -39,6 +39,7 @@ export interface RunnerDeps {
   readonly runStep: typeof runStep;
   readonly spill: Spill;
   readonly catchUpBytes: number;
+  readonly left?: LeftSessions;
 }
 
 // Besides the bell: a notification may be lost with its connection.
@@ -82,10 +83,11 @@ class Runner {
   #inTrouble = false;
   readonly #throttle = new Throttle(null);
   readonly #memory = new SourceMemory();
-  readonly #sessions = new SessionShelf();
+  readonly #sessions: SessionShelf;
 
   constructor(parts: RunnerParts) {
     this.#parts = parts;
+    this.#sessions = parts.left?.take(parts.owned.id) ?? new SessionShelf();
   }
 
   async run(signal: AbortSignal): Promise<void> {

@@ -8,6 +8,7 @@ import type { Spill } from '../base/spill.ts';
 import { liveMirrors, type Mirror } from '../catalog/mirrors.ts';
 import type { Catalog } from '../catalog/open.ts';
 import { PeerTable } from '../catalog/peers.ts';
+import type { LeftSessions } from '../peers/shelf.ts';
 import type { Connection } from '../pg/client.ts';
 import { sql } from '../pg/sql.ts';
 import { Bell } from './bell.ts';
@@ -24,6 +25,8 @@ export interface SupervisorDeps {
   readonly spill: Spill;
   /** See CdcDeps. */
   readonly catchUpBytes: number;
+  /** What commands leave to who runs their mirrors. */
+  readonly left?: LeftSessions;
   /** Seconds between two looks at one slot; 10 unless told. */
   readonly slotLookSeconds?: number;
 }

@@ -1,7 +1,7 @@
 // A session that one step leaves to the next is as good as a new one, and none is left when nobody wants it any more.
 import { expect, test } from 'vitest';
 import { connectPeer } from '../../src/peers/connect.ts';
-import { SessionShelf } from '../../src/peers/shelf.ts';
+import { LeftSessions, SessionShelf } from '../../src/peers/shelf.ts';
 import type { Connection } from '../../src/pg/client.ts';
 import { sql, trusted } from '../../src/pg/sql.ts';
 import { peerOf } from '../support/peer.ts';
@@ -102,4 +102,20 @@ test('who does what cannot be undone takes one and does not put it back', async 
   expect(third.pid).not.toBe(first.pid);
   await third.close();
   await shelf.end();
+});
+
+test('what a command leaves is for who runs its mirror, and for nobody when nobody comes', async () => {
+  await using db = await testDatabase();
+  const peer = peerTo(db);
+  const left = new LeftSessions();
+  const shelf = new SessionShelf();
+  await (await connectPeer(peer, { application: 'sluice create mirror', shelf })).close();
+  left.leave('one', shelf);
+  expect(left.take('another')).toBeUndefined();
+  expect(left.take('one')).toBe(shelf);
+  expect(left.take('one')).toBeUndefined();
+  expect(await sessionsOf(db)).toHaveLength(1);
+  left.leave('one', shelf);
+  await until('it is ended', async () => (await sessionsOf(db)).length === 0);
+  expect(left.take('one')).toBeUndefined();
 });

@@ -3,12 +3,15 @@ import { silentLog } from '../../src/base/log.ts';
 import { type Catalog, openCatalog } from '../../src/catalog/open.ts';
 import { runStatement } from '../../src/commands/dispatch.ts';
 import type { CommandResult } from '../../src/commands/result.ts';
+import { LeftSessions } from '../../src/peers/shelf.ts';
 import { parseStatement } from '../../src/sql/parse.ts';
 import { type TestDatabase, testDatabase } from './servers.ts';
 
 export interface TestCatalog extends AsyncDisposable {
   readonly catalog: Catalog;
   readonly database: TestDatabase;
+  /** What CREATE MIRROR leaves to who runs it. */
+  readonly left: LeftSessions;
   /** Says one statement of our language. */
   say(text: string): Promise<CommandResult>;
   /** Says a SHOW and gives its rows by column name. */
@@ -23,6 +26,7 @@ export async function testCatalog(): Promise<TestCatalog> {
     { place: { kind: 'url', url: database.url }, secretKey: 'the key of these tests', log: silentLog },
     new AbortController().signal,
   );
+  const left = new LeftSessions();
   const say = async (text: string) => {
     const context = {
       user: 'tester',
@@ -30,11 +34,12 @@ export async function testCatalog(): Promise<TestCatalog> {
       remote: '127.0.0.1:1',
       signal: new AbortController().signal,
     } as const;
-    return runStatement({ catalog }, parseStatement(text), context);
+    return runStatement({ catalog, left }, parseStatement(text), context);
   };
   return {
     catalog,
     database,
+    left,
     say,
     async show(text) {
       const { columns = [], rows = [] } = await say(text);
@@ -45,6 +50,7 @@ export async function testCatalog(): Promise<TestCatalog> {
         password = '${at.password}', database = '${at.database}')`);
     },
     async [Symbol.asyncDispose]() {
+      await left.end();
       await catalog[Symbol.asyncDispose]();
       await database[Symbol.asyncDispose]();
     },

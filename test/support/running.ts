@@ -27,7 +27,10 @@ export async function running(
   const scope = new Scope();
   scope.run((signal) =>
     runSupervisor(
-      { catalog: world.catalog, log: silentLog, runStep, spill: testSpill, catchUpBytes: testCatchUpBytes, ...more },
+      {
+        ...{ catalog: world.catalog, left: world.left, log: silentLog, runStep },
+        ...{ spill: testSpill, catchUpBytes: testCatchUpBytes, ...more },
+      },
       signal,
     ),
   );
