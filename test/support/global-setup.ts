@@ -3,6 +3,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
 import { findBinaries } from '../../src/pg/binaries.ts';
+import { Connection } from '../../src/pg/client.ts';
 import { type EmbeddedPostgres, removeEmbedded, startEmbedded } from '../../src/pg/embedded.ts';
 import { keepInMemory, serverFolder } from './folder.ts';
 import { guardProcess } from './guard.ts';
@@ -42,6 +43,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
       });
       guardProcess(server.pid, 'QUIT');
       running.push({ server, dataDir });
+      // The first session of a database makes a file of what it knows of the catalogs; databases that are made come with it.
+      await (await Connection.open({ ...server.config(), database: 'template1' })).close();
       const { host, port, user, password } = server.config();
       return { host, port, user, password };
     };
