@@ -5,7 +5,6 @@ import { throwIfStopped } from '../base/retry.ts';
 import { type ObjectLine, type ObjectName, objectKey } from '../mirror/object.ts';
 import { holdToken } from '../peers/checkpoint.ts';
 import type { SchemaStep } from '../peers/ddl-tree.ts';
-import { showSteps } from '../peers/objects-planned.ts';
 import { inOrder } from '../peers/schema/order.ts';
 import type { DatabasePlan } from '../peers/schema/read-plan.ts';
 import type { Connection } from '../pg/client.ts';
@@ -57,7 +56,6 @@ export async function makeBefore(
     }
   }
   await makeLacking(troubles, make, signal);
-  await deps.report.objects([...troubles].flatMap(([item, trouble]) => item.lines.map(refusedWith(item, trouble))));
   throwAll([...troubles.values()]);
   return new Set(failed.keys());
 }
@@ -260,7 +258,7 @@ async function makeOne(
 }
 
 const lackingHint =
-  'What an expression of it names is not there yet, and no dependency of the source says so: a default may name an index, or two tables each other. Make the table on the target without that default, which can be set when the copy is done: one that fits is used. Then RESUME MIRROR.';
+  'What an expression of it names is not there yet, and no dependency of the source says so: a default may name an index, or two tables each other. Make the table on the target without that default, with its partitions if it has some; one that fits is used, and the default can be set when the copy is done. Then RESUME MIRROR.';
 
 function madeLines({ lines, leftOut }: Item): readonly ObjectLine[] {
   return [...lines.map(made), ...leftOut];
@@ -272,12 +270,6 @@ function made(line: ObjectLine): ObjectLine {
 
 function gone(line: ObjectLine, missing: ObjectLine): ObjectLine {
   return { ...line, state: 'failed', reason: `${missing.kind} ${missing.name} is not there` };
-}
-
-// The server's own words; what was being done stands in the line.
-function refusedWith(item: Item, { cause }: SluiceError): (line: ObjectLine) => ObjectLine {
-  const statement = showSteps(item.steps());
-  return (line) => ({ ...refusedLine(line, toSluiceError(cause)), statement });
 }
 
 function refusedLine(line: ObjectLine, error: SluiceError): ObjectLine {
