@@ -108,4 +108,4 @@ function accountFor(run: ObjectRun, { line, steps }: Pick<PlannedObject, 'line' 
   return [line];
 }
 
-const lost = 'it was on the target and is not, or not all of it, any more';
+const lost = 'it is not on the target any more as it was made, or was changed on the source since';

@@ -92,7 +92,7 @@ test('what somebody drops on the target meanwhile gets a line and a note at the 
     it.to.exec('drop view a cascade; drop index t_f; drop text search configuration conf'),
   );
   await allSteps(deps);
-  const gone = 'it was on the target and is not, or not all of it, any more';
+  const gone = 'it is not on the target any more as it was made, or was changed on the source since';
   // Whose owner was to be set at that moment is told of once more.
   expect(exceptions(deps.told).filter((line) => !line.includes(' owner '))).toEqual([
     `failed index public.t_f of public.t: ${gone}`,

@@ -59,7 +59,7 @@ async function retried(work: MirrorWork, told: Told): Promise<Told> {
   return deps.told;
 }
 
-const lost = 'it was on the target and is not, or not all of it, any more';
+const lost = 'it is not on the target any more as it was made, or was changed on the source since';
 const apart = 'it is no partition of public.p on the target';
 
 test.each([
