@@ -4,18 +4,7 @@ import type { TableName } from '../pg/table.ts';
 import type { CollationDefinition, ExtensionName, TypeDefinition } from './inspect-schema.ts';
 import type { Sequence } from './sequences.ts';
 
-/**
- * The statement that makes a schema if there is none of that name. Everybody may look into one named public, as into the one that
- * initdb makes: what the source's public has beyond or below that is told of it.
- */
 export function createSchema(name: string): Sql {
-  if (name === 'public')
-    return sql`do 'begin
-      if pg_catalog.to_regnamespace(''public'') is null then
-        create schema public;
-        grant usage on schema public to public;
-      end if;
-    end'`;
   return sql`create schema if not exists ${ident(name)}`;
 }
 

@@ -49,8 +49,8 @@ const others = {
       and d.objid >= 16384 and d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass and d.refobjid >= 16384`,
   rules: `select from pg_catalog.pg_rewrite where oid >= 16384 and rulename <> '_RETURN'`,
   views: `select from pg_catalog.pg_rewrite where oid >= 16384 and rulename = '_RETURN'`,
-  // Access control lists that are not as initdb made them; those of information_schema are nobody's. That of schema public is
-  // compared with what it has been since 15.
+  // Access control lists that are not as initdb made them; those of information_schema are nobody's. Of that of schema public,
+  // what everybody may do is always read.
   privileges: `select from (
       select 'pg_catalog.pg_class'::pg_catalog.regclass::oid as class, oid, 0 as sub, relacl as acl, relnamespace as schema
         from pg_catalog.pg_class where relacl is not null
@@ -71,8 +71,9 @@ const others = {
     where not exists (select from pg_catalog.pg_init_privs i
       where i.classoid = o.class and i.objoid = o.oid and i.objsubid = o.sub and i.initprivs = o.acl)
     and o.schema not in (select n.oid from pg_catalog.pg_namespace n where n.nspname = 'information_schema')
-    union all select from pg_catalog.pg_namespace o where o.nspname = 'public'
-      and coalesce(o.nspacl, pg_catalog.acldefault('n', o.nspowner)) <> pg_catalog.acldefault('n', o.nspowner) || pg_catalog.makeaclitem(0::oid, o.nspowner, 'USAGE', false)`,
+    union all select from pg_catalog.pg_namespace o where o.nspname = 'public' and o.nspacl is not null
+      and (exists (select from pg_catalog.aclexplode(o.nspacl) x where x.grantee not in (0, o.nspowner)) or 2 <> (
+        select pg_catalog.count(*) from pg_catalog.aclexplode(o.nspacl) x where x.grantee = o.nspowner and not x.is_grantable))`,
 } as const;
 
 /** A catalog, or a part of one, that has rows of users or not. */

@@ -42,6 +42,29 @@ interface ObjectRow {
   readonly every: readonly string[];
 }
 
+/**
+ * What everybody may do in schema public, and may not. Neither what initdb makes nor what a database was given is a measure of it: it
+ * is another thing before 15, and nothing where somebody dropped the schema and made it again, on either side.
+ */
+export async function readPublicSchema(db: Connection): Promise<readonly Entity[]> {
+  const rows = await db.query<ObjectRow>(sql`
+    select 'pg_namespace:' || n.oid as self, 'pg_namespace:' || n.oid as about, 'grant' as kind, '' as schema, null as home,
+      null as relation, null as sequence, null as column, 'schema public' as "on", false as theirs,
+      coalesce((select pg_catalog.json_agg(pg_catalog.json_build_object('grantor', g.rolname, 'own', x.grantor = n.nspowner,
+          'role', null, 'toOwner', false, 'privilege', x.privilege_type, 'grantable', x.is_grantable) order by x.privilege_type)
+        from pg_catalog.aclexplode(has.acl) x left join pg_catalog.pg_roles g on g.oid = x.grantor
+        where x.grantee = 0), '[]') as granted,
+      coalesce((select pg_catalog.json_agg(pg_catalog.json_build_object('role', null, 'toOwner', false, 'privilege', each.privilege)
+          order by each.privilege) from (values ('CREATE'), ('USAGE')) each (privilege)
+        where not exists (select from pg_catalog.aclexplode(has.acl) x
+          where x.grantee = 0 and x.privilege_type = each.privilege)), '[]') as revoked,
+      '["USAGE", "CREATE"]'::json as every
+    from pg_catalog.pg_namespace n
+    cross join lateral (select coalesce(n.nspacl, pg_catalog.acldefault('n', n.nspowner)) as acl) has
+    where n.nspname = 'public'`);
+  return rows.flatMap((row) => grantEntities(row)).map((each) => ({ ...each, usual: true }));
+}
+
 export async function readGrants(db: Connection, facts: ServerFacts): Promise<readonly Entity[]> {
   if (!facts.holds.has('privileges')) return [];
   const rows = await db.query<ObjectRow>(selectGrants(facts));
@@ -79,8 +102,7 @@ const selectObjects = sql`
   left join pg_catalog.pg_class c on c.oid = t.typrelid and c.relkind <> 'c'
   where t.typtype <> 'm' and not ${trusted(isArray('t'))}
   union all
-  select 'pg_namespace', 'pg_catalog.pg_namespace'::pg_catalog.regclass, n.oid, 0, n.oid, n.nspowner,
-    case n.nspname when 'public' then coalesce(n.nspacl, pg_catalog.acldefault('n', n.nspowner)) else n.nspacl end, 'n', pg_catalog.format('schema %I', n.nspname), null, null, null
+  select 'pg_namespace', 'pg_catalog.pg_namespace'::pg_catalog.regclass, n.oid, 0, n.oid, n.nspowner, n.nspacl, 'n', pg_catalog.format('schema %I', n.nspname), null, null, null
   from pg_catalog.pg_namespace n
   union all
   select 'pg_language', 'pg_catalog.pg_language'::pg_catalog.regclass, l.oid, 0, 0, l.lanowner, l.lanacl, 'l', pg_catalog.format('language %I', l.lanname), null, null, null
@@ -94,15 +116,16 @@ const selectObjects = sql`
   from pg_catalog.pg_foreign_server s`;
 
 // What everybody has from the beginning is compared with what is, without who granted it; for what the system or an extension
-// brought, the beginning is as it was brought. Schema public begins as initdb makes it since 15, even if somebody dropped it and
-// made another: what everybody may do in it beyond that, or may not, goes along.
+// brought, the beginning is as it was brought. What everybody may do in schema public is read apart.
 function selectGrants(facts: ServerFacts): Sql {
   const isPublic = sql`(o.catalog = 'pg_namespace' and n.nspname = 'public')`;
   return sql`
   with object as materialized (
     select o.*, o.oid < 16384 and not ${isPublic} or member.objid is not null as theirs,
       case when ${isPublic}
-        then pg_catalog.acldefault('n', o.owner) || pg_catalog.makeaclitem(0::oid, o.owner, 'USAGE', false)
+        then pg_catalog.acldefault('n', o.owner) || coalesce((
+          select pg_catalog.array_agg(pg_catalog.makeaclitem(0::oid, x.grantor, x.privilege_type, x.is_grantable))
+          from pg_catalog.aclexplode(o.acl) x where x.grantee = 0), '{}')
         else coalesce(init.initprivs, pg_catalog.acldefault(o.letter::"char", o.owner)) end as base, n.nspname::text as nspname
     from (${selectObjects}) o
     left join pg_catalog.pg_namespace n on n.oid = o.schema

@@ -3,7 +3,7 @@ import type { Reader } from './entity.ts';
 import { readCollations, readConversions } from './read-collations.ts';
 import { readComments, readSecurityLabels } from './read-comments.ts';
 import { readForeign } from './read-foreign.ts';
-import { readDefaultPrivileges, readGrants } from './read-grants.ts';
+import { readDefaultPrivileges, readGrants, readPublicSchema } from './read-grants.ts';
 import { readAccessMethods, readLanguages, readTransforms } from './read-languages.ts';
 import { readLargeObjectRights } from './read-large-objects.ts';
 import { readOperators } from './read-operators.ts';
@@ -43,6 +43,7 @@ export const readers: readonly Reader[] = [
   readRowSecurity,
   readComments,
   readSecurityLabels,
+  readPublicSchema,
   readGrants,
   readDefaultPrivileges,
   readLargeObjectRights,
