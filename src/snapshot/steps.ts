@@ -258,7 +258,7 @@ async function makeOne(
 }
 
 const lackingHint =
-  'What an expression of it names is not there yet, and no dependency of the source says so: a default may name an index, or two tables each other. Make the table on the target without that default, with its partitions if it has some; one that fits is used, and the default can be set when the copy is done. Then RESUME MIRROR.';
+  'It names something that is not there: SHOW MIRROR tells what was not made, and why. If nothing is told (a default may name an index, or two tables each other, of which no dependency tells), make the table on the target without that default, with its partitions if it has some; one that fits is used, and the default can be set when the copy is done. Then RESUME MIRROR.';
 
 function madeLines({ lines, leftOut }: Item): readonly ObjectLine[] {
   return [...lines.map(made), ...leftOut];

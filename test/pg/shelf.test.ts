@@ -19,6 +19,8 @@ async function sessionsOf(db: TestDatabase): Promise<readonly string[]> {
   return rows.map(({ name }) => name);
 }
 
+const noneIsLeft = (db: TestDatabase) => until('no session is left', async () => (await sessionsOf(db)).length === 0);
+
 test.each([18, 14] as const)('what is left behind in a session of %i is gone when the next gets it', async (major) => {
   await using db = await testDatabase(major);
   const peer = peerTo(db);
@@ -52,7 +54,7 @@ test.each([18, 14] as const)('what is left behind in a session of %i is gone whe
   });
   await second.close();
   await shelf.end();
-  await until('no session is left', async () => (await sessionsOf(db)).length === 0);
+  await noneIsLeft(db);
 });
 
 test('a session that was ended while nobody had it, or is of another login, is not given', async () => {
@@ -84,7 +86,7 @@ test('a session that was ended while nobody had it, or is of another login, is n
   await expect(open(peer, stop.signal)).rejects.toMatchObject({ kind: 'stopped' });
   await other.close();
   await shelf.end();
-  await until('no session is left', async () => (await sessionsOf(db)).length === 0);
+  await noneIsLeft(db);
 });
 
 test('who does what cannot be undone takes one and does not put it back', async () => {
@@ -97,7 +99,7 @@ test('who does what cannot be undone takes one and does not put it back', async 
   const second = await open({ from: shelf });
   expect(second.pid).toBe(first.pid);
   await second.close();
-  await until('it is gone', async () => (await sessionsOf(db)).length === 0);
+  await noneIsLeft(db);
   const third = await open({ from: shelf });
   expect(third.pid).not.toBe(first.pid);
   await third.close();
@@ -116,6 +118,6 @@ test('what a command leaves is for who runs its mirror, and for nobody when nobo
   expect(left.take('one')).toBeUndefined();
   expect(await sessionsOf(db)).toHaveLength(1);
   left.leave('one', shelf);
-  await until('it is ended', async () => (await sessionsOf(db)).length === 0);
+  await noneIsLeft(db);
   expect(left.take('one')).toBeUndefined();
 });
