@@ -1,6 +1,8 @@
 // What everybody may do in schema public is on the target what it is on the source, however either came by its schema.
 import { expect, test } from 'vitest';
 import { copyAll, mirrorWork, table } from '../support/copied.ts';
+import { quieted } from '../support/ddl-full.ts';
+import { following } from '../support/following.ts';
 import { type SharedMajor, type TestDatabase, testDatabase } from '../support/servers.ts';
 
 const anew = 'drop schema public cascade; create schema public';
@@ -45,5 +47,30 @@ test.each<readonly [SharedMajor, SharedMajor]>([
     // What is the same is worth no line, whoever made it so.
     if (JSON.stringify(before[0]) === JSON.stringify(before[1])) expect([what, lines]).toEqual([what, []]);
     else expect(lines.some(({ state, name }) => state === 'created' && name.includes('PUBLIC'))).toBe(true);
+  }
+});
+
+test.each<readonly [SharedMajor, SharedMajor]>([
+  [18, 14],
+  [14, 18],
+])('from %i to %i what everybody may do there follows, and is left when it has come', async (from, to) => {
+  await using source = await testDatabase(from);
+  await using target = await testDatabase(to);
+  const f = await following({
+    ...{ source, target, tables: 'create table x (id int primary key)', mirrored: ['x'] },
+    ...{ options: { schema_changes: 'full' }, scope: { kind: 'all' } },
+  });
+  for (const change of [
+    'select 1',
+    'revoke all on schema public from public',
+    'create table public.again (id int primary key)',
+    'grant usage on schema public to public',
+    'grant create on schema public to public',
+    'comment on table x is $$a change of something else$$',
+    'revoke create on schema public from public',
+  ]) {
+    await source.exec(change);
+    await quieted(f);
+    expect([change, await rights(target)]).toEqual([change, await rights(source)]);
   }
 });

@@ -74,8 +74,6 @@ export interface Entity {
   readonly columns?: readonly string[] | undefined;
   /** Whether it is worth no line while it stands as it should. */
   readonly quiet?: boolean | undefined;
-  /** Whether it is worth no line while the target has the same, whoever gave it that. */
-  readonly usual?: boolean | undefined;
   /** Of what is quiet: whether it comes about by itself where what it is about is made. */
   readonly given?: ((all: Circumstances) => boolean) | undefined;
   /** The first version that can hold it, and what of it needs that: `[150_000, 'it is security_invoker']`. */

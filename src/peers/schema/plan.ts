@@ -162,10 +162,7 @@ function worthALook(
   there: ReadonlyMap<string, Entity>,
 ): readonly Entity[] {
   const circumstances = { source: source.facts, target: target.facts, follows: work.slot !== null };
-  const { scope } = work;
-  const moves = scope.kind === 'schemas' && scope.pairs.some(({ from, to }) => from === 'public' && to !== 'public');
   return withoutParents(source.entities, trees).filter((entity) => {
-    if (entity.usual === true && !moves) return there.get(identity(entity))?.definition !== entity.definition;
     if (entity.quiet !== true || entity.given?.(circumstances) !== true) return true;
     return (there.get(identity(entity)) ?? entity).definition !== entity.definition;
   });

@@ -62,7 +62,7 @@ export async function readPublicSchema(db: Connection): Promise<readonly Entity[
     from pg_catalog.pg_namespace n
     cross join lateral (select coalesce(n.nspacl, pg_catalog.acldefault('n', n.nspowner)) as acl) has
     where n.nspname = 'public'`);
-  return rows.flatMap((row) => grantEntities(row)).map((each) => ({ ...each, usual: true }));
+  return rows.flatMap((row) => grantEntities(row)).map((each) => ({ ...each, quiet: true }));
 }
 
 export async function readGrants(db: Connection, facts: ServerFacts): Promise<readonly Entity[]> {
