@@ -1,10 +1,11 @@
 // From what the source has and what the target has: the steps that make the target ready, or every reason why it cannot be. Pure.
 import { ident, quoteName, type Sql, sql } from '../pg/sql.ts';
-import { showTable, type Table, type TableName } from '../pg/table.ts';
+import { sameTable, showTable, type Table, type TableName } from '../pg/table.ts';
 import { addColumn, attachPartition, createTable, type TableToMake } from './ddl.ts';
 import { type Before, planBefore } from './ddl-before.ts';
 import { missingLabels, tableDifferences, typeDifference } from './ddl-fit.ts';
 import { handedDown, heirOf } from './ddl-heirs.ts';
+import { attachStep, type LackingPartitions, lackingPartitions, lackingWords } from './ddl-lacking.ts';
 import { leftOutOf } from './ddl-properties.ts';
 import {
   type Member,
@@ -37,6 +38,10 @@ export interface SchemaPlan {
   readonly missing: readonly TableName[];
   /** Mirrored tables that were there and are used as they are. */
   readonly used: readonly TableName[];
+  /** Tables that stand alone there and are to become partitions. */
+  readonly joining: readonly TableName[];
+  /** Partitioned tables that are used and may have no place for a row: in words. */
+  readonly otherwise: readonly string[];
 }
 
 export function planSchema(input: PlanInput): SchemaPlan {
@@ -55,6 +60,7 @@ export function planSchema(input: PlanInput): SchemaPlan {
   const drop: TableName[] = [];
   const additions: SchemaStep[] = [];
   const toMake: TableTree[] = [];
+  const toFill: LackingPartitions[] = [];
   for (const tree of input.trees) {
     const { to, exclude } = tree.mapping;
     for (const { name } of input.added) {
@@ -68,34 +74,39 @@ export function planSchema(input: PlanInput): SchemaPlan {
       continue;
     }
     const differences = differencesOf(context, { tree, source: tree.root, to }, there);
-    const lacking = input.added.filter((column) => !there.columns.some((each) => each.name === column.name));
+    const unfilled = input.added.filter((column) => !there.columns.some((each) => each.name === column.name));
     if (!input.create) {
-      differences.push(...lacking.map((column) => `${showTable(to)}.${column.name} is missing on the target`));
+      differences.push(...unfilled.map((column) => `${showTable(to)}.${column.name} is missing on the target`));
     }
     if (differences.length === 0) {
       used.push(to);
-      const statements = lacking.map((column) => addColumn(to, column));
+      const statements = unfilled.map((column) => addColumn(to, column));
       if (statements.length > 0) additions.push({ what: `table ${showTable(to)}`, statements });
+      const lacking = lackingPartitions(context, tree);
+      if (input.create) toFill.push(lacking);
+      else problems.push(...lacking.attach.map(lackingWords));
     } else if (input.replace && input.create && (there.kind === 'r' || there.kind === 'p')) drop.push(to);
     else {
       unfit.push(to);
       problems.push(...differences);
     }
   }
-  if (drop.length > 0 || toMake.length === 0) {
-    return { drop, steps: additions, problems, remedies, unfit, missing, used };
+  const otherwise = toFill.flatMap((each) => each.otherwise);
+  const told = { drop, remedies, unfit, missing, used, otherwise };
+  const lacking = toFill.flatMap(({ members }) => members);
+  if (drop.length > 0 || (toMake.length === 0 && lacking.length === 0)) {
+    return { ...told, steps: additions, problems, joining: [] };
   }
-  const made = new Set(toMake.flatMap((tree) => [tree.root.oid, ...tree.partitions.map((each) => each.oid)]));
+  const whole = inOrder(context, toMake).map(membersOf);
+  const made = new Set([...whole.flat(), ...lacking].map(({ source }) => source.oid));
   const before = planBefore(context, made);
-  const tables = inOrder(context, toMake).flatMap((tree) => planTree(context, tree, before));
+  const tables = [...whole, lacking].flatMap((members) => planMembers(context, members, before));
+  const attached = toFill.flatMap(({ attach }) => attach.flatMap(attachStep));
   return {
-    drop,
-    steps: [...before.steps, ...tables.flatMap((each) => each.steps), ...additions],
+    ...told,
+    steps: [...before.steps, ...tables.flatMap((each) => each.steps), ...attached, ...additions],
     problems: [...problems, ...before.problems, ...tables.flatMap((each) => each.problems)],
-    remedies,
-    unfit,
-    missing,
-    used,
+    joining: tables.flatMap((each) => each.joining),
   };
 }
 
@@ -115,24 +126,25 @@ function inOrder(context: PlanContext, trees: readonly TableTree[]): readonly Ta
 interface TablePlan {
   readonly steps: readonly SchemaStep[];
   readonly problems: readonly string[];
+  readonly joining: readonly TableName[];
 }
 
-/**
- * A table, or the whole of a partitioned one from the leaves up: a partitioned table and the attaching of its partitions are
- * one step, so where it exists on the target, its partitions are complete.
- */
-function planTree(context: PlanContext, tree: TableTree, before: Before): readonly TablePlan[] {
-  return membersOf(tree)
-    .toReversed()
-    .map((member) => {
-      const there = member.source === tree.root ? undefined : context.target.tables.get(showTable(member.to));
-      if (there === undefined) return { steps: [makeStep(context, member, before)], problems: limits(context, member) };
-      const problems = differencesOf(context, member, there);
-      if (there.partitionOf !== null) {
-        problems.push(`${showTable(there)} is a partition of ${showTable(there.partitionOf.parent)} on the target`);
-      }
-      return { steps: [], problems };
-    });
+/** A table, or the whole of a partitioned one from the leaves up: it and the attaching of its partitions are one step. */
+function planMembers(context: PlanContext, members: readonly Member[], before: Before): readonly TablePlan[] {
+  return members.toReversed().map((member) => {
+    const there = member.source === member.tree.root ? undefined : context.target.tables.get(showTable(member.to));
+    if (there === undefined) {
+      return { steps: [makeStep(context, member, before)], problems: limits(context, member), joining: [] };
+    }
+    const problems = differencesOf(context, member, there);
+    const [of, above] = [member.source.partitionOf, there.partitionOf?.parent];
+    if (above === undefined) return { steps: [], problems, joining: [there] };
+    const parent = of === null ? undefined : context.members.get(showTable(of.parent))?.to;
+    if (parent === undefined || !sameTable(above, parent)) {
+      problems.push(`${showTable(there)} is a partition of ${showTable(above)} on the target`);
+    }
+    return { steps: [], problems, joining: [] };
+  });
 }
 
 function makeStep(context: PlanContext, member: Member, before: Before): SchemaStep {

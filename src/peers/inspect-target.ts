@@ -13,6 +13,8 @@ export interface TargetFacts {
   readonly schemas: ReadonlySet<string>;
   /** By showTable, as the following. */
   readonly tables: ReadonlyMap<string, Table>;
+  /** What their own partitions are for, whatever their names: of each table of these that has some. */
+  readonly bounds: ReadonlyMap<string, readonly string[]>;
   readonly types: ReadonlyMap<string, TypeDefinition>;
   readonly sequences: ReadonlySet<string>;
   readonly collations: ReadonlySet<string>;
@@ -63,10 +65,12 @@ export async function inspectTarget(
       (select coalesce(pg_catalog.json_agg(amname), '[]') from pg_catalog.pg_am where amtype = 't') as access_methods,
       ${presentFunctions(wanted.functions)} as functions`);
   const byName = <T extends TableName>(list: readonly T[]) => new Map(list.map((each) => [showTable(each), each]));
+  const tables = await inspectTables(db, wanted.tables, { sizes: false });
   return {
     version: db.version,
     schemas: new Set(facts.schemas),
-    tables: byName(await inspectTables(db, wanted.tables, { sizes: false })),
+    tables: byName(tables),
+    bounds: await readBounds(db, tables),
     types: byName(await findTypes(db, wanted.types)),
     sequences: new Set(facts.sequences.map(showTable)),
     collations: new Set(facts.collations.map(showTable)),
@@ -77,6 +81,17 @@ export async function inspectTarget(
     compressions: new Set(facts.compressions),
     accessMethods: new Set(facts.access_methods),
   };
+}
+
+async function readBounds(db: Connection, tables: readonly Table[]): Promise<ReadonlyMap<string, readonly string[]>> {
+  const partitioned = tables.filter(({ partitioning }) => partitioning !== null);
+  if (partitioned.length === 0) return new Map();
+  const rows = await db.query<{ parent: number; bounds: readonly string[] }>(sql`
+    select i.inhparent as parent, pg_catalog.json_agg(pg_catalog.pg_get_expr(c.relpartbound, c.oid)) as bounds
+    from pg_catalog.pg_inherits i join pg_catalog.pg_class c on c.oid = i.inhrelid
+    where i.inhparent = any(${partitioned.map(({ oid }) => oid)}::oid[]) and c.relispartition group by 1`);
+  const byParent = new Map(rows.map(({ parent, bounds }) => [parent, bounds]));
+  return new Map(partitioned.map((table) => [showTable(table), byParent.get(table.oid) ?? []]));
 }
 
 // Printing a function as regprocedure looks up all of its name, which for all functions of a server is a fifth of a second: only

@@ -56,6 +56,7 @@ export function checkSchema(plan: MirrorPlan, sides: SchemaSides): readonly Find
   const more = [
     ...checkInheritance(plan, schema),
     ...checkPartitions(plan, schema),
+    ...checkPlaces(found),
     ...checkUnlogged(plan, sides),
     ...checkObjects(database),
   ];
@@ -161,6 +162,17 @@ function checkPartitions(plan: MirrorPlan, { trees }: SourceSchema): readonly Fi
     warning('partitions', 'partitions of tables in schemas that are not mapped become tables of their own', {
       detail: `Partitions: ${alone.join('; ')}.`,
       hint: 'Map the schema of the partitioned tables too, if they are to be their partitions.',
+    }),
+  ];
+}
+
+// Whether each row finds a place there, only the rows know.
+function checkPlaces({ otherwise }: SchemaPlan): readonly Finding[] {
+  if (otherwise.length === 0) return [];
+  return [
+    warning('partitions of target tables', `${otherwise[0]} is divided otherwise on the target and used as it is`, {
+      detail: otherwise.join('\n'),
+      hint: 'The first row without a place there stops the mirror and is named. A default partition takes what no other does.',
     }),
   ];
 }

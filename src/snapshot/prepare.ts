@@ -67,7 +67,7 @@ async function preparePresent(
   const { definitions, trees } = await readTables(source, work);
   const sides = { deps, source, target, trees, empty: await readUnlogged(source, work), definitions };
   const fitting = await planWhatFits(sides, signal);
-  await refuseRows(target, work, fitting.facts);
+  await refuseRows(target, work, fitting);
   await using beside = new Scope(signal);
   // What follows everything tells of each change from the beginning on, which is when the tables stand.
   if (!followsAll(work)) beside.run((stop) => prepareSource(sides, fitting, stop));
@@ -227,12 +227,12 @@ function refuse(plan: SchemaPlan): void {
 }
 
 // Rows that we did not bring are never mixed with ours, and never deleted without being told to.
-async function refuseRows(target: Connection, work: MirrorWork, facts: TargetFacts): Promise<void> {
+async function refuseRows(target: Connection, work: MirrorWork, { facts, plan }: Fitting): Promise<void> {
   if (!work.options.do_initial_copy || work.options.resync) return;
-  const mirrored = new Set(work.tables.map(({ to }) => showTable(to)));
+  const ours = new Set([...work.tables.map(({ to }) => to), ...plan.joining].map(showTable));
   await refuseFilled(
     target,
-    [...facts.tables.values()].filter((table) => table.partitionOf !== null || mirrored.has(showTable(table))),
+    [...facts.tables.values()].filter((table) => table.partitionOf !== null || ours.has(showTable(table))),
   );
 }
 

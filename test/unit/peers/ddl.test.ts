@@ -241,6 +241,7 @@ const nothingThere: TargetFacts = {
   version: 180_000,
   schemas: new Set(['public']),
   tables: new Map(),
+  bounds: new Map(),
   types: new Map(),
   sequences: new Set(),
   collations: new Set(),

@@ -1,0 +1,118 @@
+// Partitioned tables that are on the target before the mirror: what they lack of the source's partitions, and how else they are divided.
+import { expect, test } from 'vitest';
+import { objectKey } from '../../src/mirror/object.ts';
+import type { MirrorWork } from '../../src/mirror/work.ts';
+import { preflight } from '../../src/peers/preflight.ts';
+import { finishSnapshot } from '../../src/snapshot/finish.ts';
+import { prepareTarget } from '../../src/snapshot/prepare.ts';
+import { runSnapshot } from '../../src/snapshot/run.ts';
+import { expectEqualTables } from '../support/compare.ts';
+import { claim, copyAll, listening, mirrorWork, pinned, table } from '../support/copied.ts';
+import { databaseWork, exceptions, type Sides, sides } from '../support/database.ts';
+import type { TestDatabase } from '../support/servers.ts';
+
+const never = new AbortController().signal;
+
+const root = 'create table p (id int, k int not null, v text, primary key (k, id)) partition by range (k)';
+const two = `create table p1 partition of p for values from (0) to (10);
+  create table p2 partition of p for values from (10) to (20)`;
+// A default in a schema of its own, one that is divided again, and one with more of its own.
+const rest = `create table p3 partition of p for values from (20) to (30); create index p3_v on p3 (v); alter table p3 add check (id > 0);
+  create table p4 partition of p for values from (30) to (50) partition by hash (id);
+  create table p4_a partition of p4 for values with (modulus 2, remainder 0); create table p4_b partition of p4 for values with (modulus 2, remainder 1);
+  create table aside.p5 partition of p default`;
+const rows = `insert into p select i, i % 60, 'v' || i from generate_series(1, 600) i`;
+const whole = `create schema aside; ${root}; ${two}; ${rest}; ${rows}`;
+
+async function warned(w: Sides, work: MirrorWork) {
+  await using source = await pinned(w.from);
+  await using target = await pinned(w.to);
+  const { findings } = await preflight(source, target, work);
+  return findings.filter(({ state }) => state === 'error' || state === 'warning');
+}
+
+/** Each table, what it is part of, how, and its rows. */
+async function partitions({ exec }: TestDatabase) {
+  return await exec(`select c.oid::regclass::text as name, i.inhparent::regclass::text as parent, pg_get_expr(relpartbound, c.oid) as bound,
+      (xpath('/row/n/text()', query_to_xml(format('select count(*) as n from %s', c.oid::regclass), false, true, '')))[1]::text as rows,
+      array(select indexrelid::regclass::text from pg_index where indrelid = c.oid order by 1) as indexes
+    from pg_class c left join pg_inherits i on i.inhrelid = c.oid
+    where relkind in ('r', 'p') and relnamespace in (select oid from pg_namespace where nspname in ('public', 'aside')) order by 1`);
+}
+
+test.each([
+  [18, 18, two],
+  [14, 18, 'select 1'],
+  [18, 14, `${two}; create table p4 (v text, k int not null, id int not null) partition by hash (id)`],
+] as const)('partitions that a table of the target lacks are made: %i to %i, with %s', async (from, to, stood) => {
+  await using w = await sides(whole, `${root}; ${stood}`, [from, to]);
+  const work = await databaseWork(w);
+  expect(await warned(w, work)).toEqual([]);
+  const told = await copyAll(work);
+  expect(exceptions(told)).toEqual([]);
+  expect(told.objects.get(objectKey({ kind: 'table', schema: 'public', name: 'p3', table: '' }))).toMatchObject({
+    state: 'created',
+  });
+  const [ours, theirs] = [await partitions(w.to), await partitions(w.from)];
+  expect(ours).toEqual(theirs);
+});
+
+test('they are made once, whenever the mirror is killed', async () => {
+  await using w = await sides(whole, `${root}; create table p3 (like p); ${two}`);
+  const work = await databaseWork(w);
+  await claim(work);
+  await prepareTarget(listening(work), never);
+  await w.to.exec('alter table p detach partition p3; drop table p4');
+  for (const step of [prepareTarget, runSnapshot, finishSnapshot]) await step(listening(work), never);
+  expect(await partitions(w.to)).toEqual(await partitions(w.from));
+});
+
+test('what stands by itself and holds rows is not attached, and nothing is made where nothing may be', async () => {
+  await using w = await sides(whole, `${root}; create table p3 (like p); insert into p3 values (1, 2, 'theirs')`);
+  const before = await partitions(w.to);
+  const work = await databaseWork(w);
+  await claim(work);
+  await expect(prepareTarget(listening(work), never)).rejects.toMatchObject({
+    kind: 'wrong_state',
+    message: 'target table public.p3 has rows',
+  });
+  await w.to.exec('drop table p3');
+  const without = { ...work, options: { ...work.options, schema: 'none' as const } };
+  const lacking = 'public.p has no partition DEFAULT on the target, as is aside.p5 on the source';
+  expect(await warned(w, without)).toMatchObject([
+    { check: 'schema of the target', detail: expect.stringContaining(lacking) },
+  ]);
+  await expect(prepareTarget(listening(without), never)).rejects.toMatchObject({
+    kind: 'wrong_state',
+    detail: expect.stringContaining('public.p has no partition FOR VALUES FROM (30) TO (50) on the target'),
+  });
+  expect(await partitions(w.to)).toEqual(before.filter(({ name }) => name !== 'p3'));
+});
+
+test('one that is divided otherwise is used as it is, and told of where a row may have no place', async () => {
+  const tables =
+    'create table p (id int primary key, k int) partition by range (id); create table q (like p) partition by hash (id)';
+  await using w = await sides(
+    `${tables}; create table p1 partition of p for values from (0) to (10); create table p2 partition of p for values from (10) to (20);
+     create table q1 partition of q for values with (modulus 1, remainder 0);
+     insert into p select i, i from generate_series(1, 19) i; insert into q select i, i from generate_series(1, 19) i`,
+    `${tables}; create table early partition of p for values from (0) to (15);
+     create table q_even partition of q for values with (modulus 2, remainder 0); create table q_odd partition of q for values with (modulus 2, remainder 1)`,
+  );
+  const work = mirrorWork(w, [table('p'), table('q')], { initial_copy_only: true });
+  expect(await warned(w, work)).toMatchObject([
+    {
+      state: 'warning',
+      check: 'partitions of target tables',
+      detail: 'public.p (RANGE (id), 1 partitions)\npublic.q (HASH (id), 2 partitions)',
+    },
+  ]);
+  await expect(copyAll(work)).rejects.toMatchObject({
+    message: expect.stringContaining('no partition of relation "p" found for row'),
+    detail: expect.stringContaining('(id) = (15)'),
+  });
+  await w.to.exec('create table late partition of p default; truncate p, q; drop schema _sluice cascade');
+  expect((await warned(w, work)).map(({ detail }) => detail)).toEqual(['public.q (HASH (id), 2 partitions)']);
+  await copyAll(work);
+  await expectEqualTables(w.from.connection, w.to.connection, [table('p'), table('q')]);
+});
