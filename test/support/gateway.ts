@@ -7,7 +7,9 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
+import { findBinaries } from '../../src/pg/binaries.ts';
 import { removeEmbedded } from '../../src/pg/embedded.ts';
+import { giveCluster } from './clusters.ts';
 import { serverFolder } from './folder.ts';
 import { guardProcess } from './guard.ts';
 import { programCommand } from './program.ts';
@@ -60,6 +62,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
   const home = serverFolder('gateway');
   const gateway = new GatewayProcess({ home, port: await steadyPort(), httpPort: await steadyPort(), options });
   try {
+    await giveCluster(join(gateway.dataDir, 'catalog'), { binaries: findBinaries(), quickLogins: false });
     await gateway.start();
   } catch (error) {
     await gateway[Symbol.asyncDispose]();

@@ -5,6 +5,7 @@ import type { TestProject } from 'vitest/node';
 import { findBinaries } from '../../src/pg/binaries.ts';
 import { Connection } from '../../src/pg/client.ts';
 import { type EmbeddedPostgres, removeEmbedded, startEmbedded } from '../../src/pg/embedded.ts';
+import { keepClusters } from './clusters.ts';
 import { keepInMemory, serverFolder } from './folder.ts';
 import { guardProcess } from './guard.ts';
 import { buildProgram } from './program.ts';
@@ -19,6 +20,7 @@ declare module 'vitest' {
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const removeProgram = buildProgram();
   const forget = keepInMemory();
+  const forgetClusters = keepClusters();
   const home = serverFolder('shared');
   const running: { readonly server: EmbeddedPostgres; readonly dataDir: string }[] = [];
   const end = async () => {
@@ -28,6 +30,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     }
     rmSync(home, { recursive: true, force: true });
     removeProgram();
+    forgetClusters();
     forget();
   };
   try {

@@ -7,6 +7,7 @@ import { findBinaries } from '../../src/pg/binaries.ts';
 import { Connection } from '../../src/pg/client.ts';
 import { type EmbeddedPostgres, removeEmbedded, startEmbedded } from '../../src/pg/embedded.ts';
 import { ident, literal, sql } from '../../src/pg/sql.ts';
+import { giveCluster } from './clusters.ts';
 import { serverFolder } from './folder.ts';
 import { guardProcess } from './guard.ts';
 
@@ -207,12 +208,14 @@ export async function ownServer(options: {
   readonly quickLogins?: boolean;
 }): Promise<OwnServer> {
   const dataDir = serverFolder('own');
+  const binaries = findBinaries(serverPackages[options.major ?? 18]);
+  const quickLogins = options.quickLogins ?? true;
+  await giveCluster(dataDir, { binaries, quickLogins });
   const start = async () => {
     const started = await startEmbedded({
       dataDir,
-      binaries: findBinaries(serverPackages[options.major ?? 18]),
+      ...{ binaries, quickLogins },
       throwaway: !options.durable,
-      quickLogins: options.quickLogins ?? true,
       settings: { ...settingsOf(options.major ?? 18), ...options.settings },
     });
     guardProcess(started.pid, 'QUIT');

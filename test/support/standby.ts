@@ -6,6 +6,7 @@ import { findBinaries } from '../../src/pg/binaries.ts';
 import { Connection } from '../../src/pg/client.ts';
 import { type EmbeddedPostgres, removeEmbedded, startEmbedded } from '../../src/pg/embedded.ts';
 import { sql } from '../../src/pg/sql.ts';
+import { giveCluster } from './clusters.ts';
 import { serverFolder } from './folder.ts';
 import { guardProcess } from './guard.ts';
 import { serverPackages, serverSettings, type TestDatabase, type TestedMajor } from './servers.ts';
@@ -51,7 +52,7 @@ export async function standbyPair(options: {
     rmSync(home, { recursive: true, force: true });
   };
   try {
-    await (await start(dirs.primary)).stop('fast');
+    await giveCluster(dirs.primary, { binaries, quickLogins: false });
     cpSync(dirs.primary, dirs.standby, { recursive: true, preserveTimestamps: true });
     const signal = join(dirs.standby, 'cluster', 'standby.signal');
     writeFileSync(signal, '');
