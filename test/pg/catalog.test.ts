@@ -178,6 +178,15 @@ test('the views and the program use the same status word in every situation', as
   expect(said.map((row) => row.word)).toEqual(words);
 });
 
+test('who asks for a mirror’s status alone does not have all of its tables counted', async () => {
+  await using db = await testDatabase();
+  await (await open({ kind: 'url', url: db.url }))[Symbol.asyncDispose]();
+  const plan = async (columns: string) =>
+    JSON.stringify(await db.exec(`explain select ${columns} from sluice.mirrors where name = 'm'`));
+  expect(await plan('*')).toContain('on parts');
+  expect(await plan('status, trouble, lag_bytes')).not.toMatch(/on (parts|table_progress|mirror_tables)/);
+});
+
 test('an address of the catalog that cannot be read names its variable', async () => {
   const place = { kind: 'url' as const, url: 'mysql://x' };
   const opening = openCatalog(
