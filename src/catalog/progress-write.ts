@@ -1,7 +1,7 @@
 // Gathered progress to rows: few statements whatever the number of tables, parts and batches.
 import type { Connection } from '../pg/client.ts';
 import { formatLsn, type Lsn } from '../pg/lsn.ts';
-import { sql } from '../pg/sql.ts';
+import { type Sql, sql } from '../pg/sql.ts';
 import { writeConflict } from './conflicts.ts';
 import { writeJournal } from './journal.ts';
 import { writeObjects } from './objects.ts';
@@ -26,6 +26,18 @@ export async function writeProgress(
   if (taken.estimate !== undefined) await writeEstimate(db, mirrorId, taken.estimate);
   for (const met of taken.conflicts) await writeConflict(db, mirrorId, met);
   await writeJournal(db, taken.journal);
+}
+
+// The row of each, by its key and locked: before there are statistics the planner takes a mirror's rows for a few, and would go
+// through all of them for each that is written.
+function tableFound(mirrorId: string): Sql {
+  return sql`cross join lateral (select t.ctid from sluice_private.table_progress t
+    where t.mirror_id = ${mirrorId} and t.source_table = v."table" offset 0 for no key update) found`;
+}
+
+function partFound(mirrorId: string): Sql {
+  return sql`cross join lateral (select t.ctid from sluice_private.parts t
+    where t.mirror_id = ${mirrorId} and t.source_table = v."table" and t.part = v.part offset 0 for no key update) found`;
 }
 
 async function writeWaits(db: Connection, mirrorId: string, waits: NonNullable<Gathered['waits']>): Promise<void> {
@@ -66,12 +78,12 @@ async function writeEstimate(db: Connection, mirrorId: string, now: TimedEstimat
       bytes_per_second = v."bytesPerSecond", seconds_left = v."secondsLeft"
     from jsonb_to_recordset(${JSON.stringify(tables)}::jsonb)
       as v ("table" text, "rowsPerSecond" float8, "bytesPerSecond" float8, "secondsLeft" float8)
-    where g.mirror_id = ${mirrorId} and g.source_table = v."table"`);
+    ${tableFound(mirrorId)} where g.ctid = found.ctid`);
   await db.run(sql`update sluice_private.parts p set rows_per_second = v."rowsPerSecond",
       bytes_per_second = v."bytesPerSecond", seconds_left = v."secondsLeft"
     from jsonb_to_recordset(${JSON.stringify(parts)}::jsonb)
       as v ("table" text, part integer, "rowsPerSecond" float8, "bytesPerSecond" float8, "secondsLeft" float8)
-    where p.mirror_id = ${mirrorId} and p.source_table = v."table" and p.part = v.part`);
+    ${partFound(mirrorId)} where p.ctid = found.ctid`);
 }
 
 // A planned table waits until its first part begins.
@@ -79,7 +91,7 @@ async function writeBegun(db: Connection, mirrorId: string, begun: Gathered['beg
   const rows = [...begun].map(([table, at]) => ({ table, at }));
   await db.run(sql`update sluice_private.table_progress g set state = 'copying', started_at = v.at, changed_at = now()
     from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as v ("table" text, at timestamptz)
-    where g.mirror_id = ${mirrorId} and g.source_table = v."table" and g.state = 'waiting'`);
+    ${tableFound(mirrorId)} where g.ctid = found.ctid and g.state = 'waiting'`);
 }
 
 async function writePlans(db: Connection, mirrorId: string, planned: Gathered['planned']): Promise<void> {
@@ -95,7 +107,7 @@ async function writePlans(db: Connection, mirrorId: string, planned: Gathered['p
   await db.run(sql`update sluice_private.table_progress g set state = 'waiting', rows_estimated = v.rows,
       bytes_estimated = v.bytes, started_at = null, finished_at = null, changed_at = now()
     from jsonb_to_recordset(${JSON.stringify(tables)}::jsonb) as v ("table" text, rows bigint, bytes bigint)
-    where g.mirror_id = ${mirrorId} and g.source_table = v."table"`);
+    ${tableFound(mirrorId)} where g.ctid = found.ctid`);
 }
 
 async function writeParts(db: Connection, mirrorId: string, parts: Gathered['parts']): Promise<void> {
@@ -104,7 +116,7 @@ async function writeParts(db: Connection, mirrorId: string, parts: Gathered['par
       started_at = v."startedAt", finished_at = case when v.state = 'copied' then v.at end
     from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as v ("table" text, part integer, state text, rows bigint,
       bytes bigint, "startedAt" timestamptz, at timestamptz)
-    where p.mirror_id = ${mirrorId} and p.source_table = v."table" and p.part = v.part`);
+    ${partFound(mirrorId)} where p.ctid = found.ctid`);
 }
 
 async function writeFinished(db: Connection, mirrorId: string, finished: Gathered['finished']): Promise<void> {
@@ -112,7 +124,7 @@ async function writeFinished(db: Connection, mirrorId: string, finished: Gathere
   await db.run(sql`update sluice_private.table_progress g set state = 'copied', changed_at = now(),
       started_at = coalesce(g.started_at, v.at), finished_at = v.at
     from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as v ("table" text, at timestamptz)
-    where g.mirror_id = ${mirrorId} and g.source_table = v."table"`);
+    ${tableFound(mirrorId)} where g.ctid = found.ctid`);
 }
 
 async function writeBatches(
@@ -164,7 +176,7 @@ async function writeCounts(
       change_byte_rate = sluice_private.faded(g.change_byte_rate, g.change_rate_at) + v.bytes / 10::double precision
     from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb)
       as v ("table" text, inserts bigint, updates bigint, deletes bigint, truncates bigint, bytes bigint)
-    where g.mirror_id = ${mirrorId} and g.source_table = v."table"`);
+    ${tableFound(mirrorId)} where g.ctid = found.ctid`);
 }
 
 async function writePosition(db: Connection, mirrorId: string, taken: Gathered): Promise<void> {

@@ -153,6 +153,12 @@ function sharedIndex(row: Omit<IndexFacts, 'bytes'> & { readonly bytes: string }
   };
 }
 
+// As obj_description, which the server would begin anew for each row.
+function commentOf(oid: string, catalog: 'pg_class' | 'pg_constraint' | 'pg_statistic_ext'): Sql {
+  return trusted(`(select d.description from pg_catalog.pg_description d
+    where d.classoid = 'pg_catalog.${catalog}'::pg_catalog.regclass and d.objoid = ${oid} and d.objsubid = 0)`);
+}
+
 // A column that came with a version, and what its absence means.
 function since(version: number, came: number, column: string, before: string): Sql {
   return trusted(version >= came ? column : before);
@@ -177,7 +183,7 @@ function selectIndexes(
       (select pg_catalog.json_build_object('type', k.contype, 'definition', pg_catalog.pg_get_constraintdef(k.oid),
           'deferrable', k.condeferrable, 'deferred', k.condeferred,
           'period', ${period},
-          'comment', pg_catalog.obj_description(k.oid, 'pg_constraint'))
+          'comment', ${commentOf('k.oid', 'pg_constraint')})
         from pg_catalog.pg_constraint k
         where k.conindid = c.oid and k.conrelid = x.indrelid and k.contype in ('p', 'u', 'x')) as constraint,
       (select i.inhparent::oid from pg_catalog.pg_inherits i where i.inhrelid = c.oid) as parent,
@@ -195,7 +201,7 @@ function selectIndexes(
       (select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('column', a.attnum, 'target', a.attstattarget) order by a.attnum), '[]')
         from pg_catalog.pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and a.attstattarget >= 0) as statistics,
       ${bytes} as bytes,
-      pg_catalog.obj_description(c.oid, 'pg_class') as comment,
+      ${commentOf('c.oid', 'pg_class')} as comment,
       (select s.spcname::text from pg_catalog.pg_tablespace s where s.oid = c.reltablespace) as tablespace
     from pg_catalog.pg_index x join pg_catalog.pg_class c on c.oid = x.indexrelid
     join pg_catalog.pg_namespace n on n.oid = c.relnamespace
@@ -229,7 +235,7 @@ function selectConstraints(tables: readonly number[], version: number): Sql {
         end as around,
       period.is as period, ${someColumns} as "deletesColumns",
       k.confupdtype in ('c', 'n', 'd') or k.confdeltype in ('c', 'n', 'd') as acts,
-      pg_catalog.obj_description(k.oid, 'pg_constraint') as comment
+      ${commentOf('k.oid', 'pg_constraint')} as comment
     from pg_catalog.pg_constraint k
     cross join lateral (select pg_catalog.pg_get_constraintdef(k.oid) as text offset 0) def
     cross join lateral (select ${withPeriod} as is) period
@@ -246,7 +252,7 @@ function selectConstraints(tables: readonly number[], version: number): Sql {
         or not k.conislocal and exists (select from pg_catalog.pg_inherits i join pg_catalog.pg_constraint p
           on p.conrelid = i.inhparent and p.contype = 'n' and p.conname = k.conname and not p.convalidated
           where i.inhrelid = k.conrelid)
-        or pg_catalog.obj_description(k.oid, 'pg_constraint') is not null))
+        or ${commentOf('k.oid', 'pg_constraint')} is not null))
     order by k.conrelid, k.conname`;
 }
 
@@ -261,7 +267,7 @@ function selectStatistics(tables: readonly number[]): Sql {
           union select d.refobjsubid from pg_catalog.pg_depend d
             where d.classid = 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass and d.objid = s.oid
               and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.refobjid = s.stxrelid and d.refobjsubid > 0) used) as columns,
-      coalesce(s.stxstattarget, -1)::int as target, pg_catalog.obj_description(s.oid, 'pg_statistic_ext') as comment
+      coalesce(s.stxstattarget, -1)::int as target, ${commentOf('s.oid', 'pg_statistic_ext')} as comment
     from pg_catalog.pg_statistic_ext s join pg_catalog.pg_namespace n on n.oid = s.stxnamespace
     join pg_catalog.pg_class t on t.oid = s.stxrelid join pg_catalog.pg_namespace tn on tn.oid = t.relnamespace
     cross join lateral (select pg_catalog.pg_get_statisticsobjdef(s.oid) as text) def
