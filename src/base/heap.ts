@@ -16,7 +16,7 @@ const copying: Growth = { bytes: 14 * 1024 * 1024, least: 25, most: 100 };
 const following: Growth = { bytes: 30 * 1024 * 1024, least: 40, most: 200 };
 // What lives is what is left after a sweep: the least of some looks.
 const lookEveryMs = 1_000;
-const looks = 10;
+const looks = 3;
 
 const holders = { copying: 0, following: 0 };
 const seen: number[] = [];

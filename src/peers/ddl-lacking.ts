@@ -2,8 +2,9 @@
 import { quoteName } from '../pg/sql.ts';
 import { sameTable, showTable, type Table, type TableName } from '../pg/table.ts';
 import { attachPartition } from './ddl.ts';
+import { makePartition } from './ddl-attach.ts';
 import { sameExpression } from './ddl-fit.ts';
-import type { Member, PlanContext, SchemaStep, TableTree } from './ddl-tree.ts';
+import { type Member, type PlanContext, type SchemaStep, type TableTree, tableObject } from './ddl-tree.ts';
 
 /** A partition of the source that stands below no table of the target, and where it belongs there. */
 export interface Lacking {
@@ -16,6 +17,10 @@ export interface LackingPartitions {
   readonly attach: readonly Lacking[];
   /** They, and all below those that do not stand: parents first. */
   readonly members: readonly Member[];
+  /** Those whose columns come from a table of the target that has others than the source's; parents first. */
+  readonly inherit: readonly Lacking[];
+  /** Why some of them can be neither made nor attached. */
+  readonly problems: readonly string[];
   /** Tables of the target that are divided otherwise than the source's, and may have no place for a row: in words. */
   readonly otherwise: readonly string[];
 }
@@ -25,36 +30,40 @@ export interface LackingPartitions {
  * own way, or not at all, is used as it is.
  */
 export function lackingPartitions(context: PlanContext, tree: TableTree): LackingPartitions {
-  const attach: Lacking[] = [];
+  const [attach, inherit]: [Lacking[], Lacking[]] = [[], []];
   const members: Member[] = [];
-  const otherwise: string[] = [];
+  const [problems, otherwise]: [string[], string[]] = [[], []];
+  const add = (member: Member, parent: Table) => {
+    const own = standing(context, member);
+    const lacking = { member, parent };
+    if (own !== undefined) {
+      problems.push(...misfits(context, own, lacking));
+      members.push(member);
+      attach.push(lacking);
+      visit(member);
+    } else if (hasColumnsOf(context, parent, member)) {
+      members.push(...withAllBelow(context, member));
+      attach.push(lacking);
+    } else inherit.push(...asBelow(context, lacking));
+  };
   const visit = (member: Member) => {
     const there = standing(context, member);
-    const children = context.children.get(showTable(member.source)) ?? [];
-    if (there?.partitioning == null || member.source.partitioning === null) return;
+    if (there?.partitioning == null) return;
     const bounds = context.target.bounds.get(showTable(there)) ?? [];
-    const lacking: Member[] = [];
-    for (const child of children) {
-      const own = standing(context, child);
-      if (own?.partitionOf != null && sameTable(own.partitionOf.parent, there)) visit(child);
-      else if (!bounds.some((bound) => sameBound(bound, child))) lacking.push(child);
-    }
-    if (lacking.length === 0) return;
+    const children = context.children.get(showTable(member.source)) ?? [];
+    const lacking = children.filter((child) => !bounds.some((bound) => sameBound(bound, child)));
+    for (const child of children) if (!lacking.includes(child) && isPartitionOf(context, child, there)) visit(child);
     const alike =
+      member.source.partitioning !== null &&
       sameExpression(there.partitioning.key, member.source.partitioning.key) &&
       bounds.every((bound) => children.some((child) => sameBound(bound, child)));
-    if (alike) {
-      for (const each of lacking) {
-        attach.push({ member: each, parent: member.to });
-        members.push(...(standing(context, each) === undefined ? withAllBelow(context, each) : [each]));
-        visit(each);
-      }
-    } else if (!bounds.includes('DEFAULT')) {
+    if (alike) for (const each of lacking) add(each, there);
+    else if ((lacking.length > 0 || member.source.partitioning === null) && !bounds.includes('DEFAULT')) {
       otherwise.push(`${showTable(there)} (${there.partitioning.key}, ${bounds.length} partitions)`);
     }
   };
   visit({ tree, source: tree.root, to: tree.mapping.to });
-  return { attach, members, otherwise };
+  return { attach, members, inherit, problems, otherwise };
 }
 
 /** What attaches one, after it was made. */
@@ -70,6 +79,20 @@ export function attachStep({ member: { source, to }, parent }: Lacking): readonl
   ];
 }
 
+/** What makes one with the columns of its parent on the target. */
+export function inheritStep({ member: { source, to }, parent }: Lacking): readonly SchemaStep[] {
+  if (source.partitionOf === null) return [];
+  const { bound } = source.partitionOf;
+  return [
+    {
+      what: `partition ${showTable(to)} of ${quoteName(parent.schema, parent.name)}`,
+      id: `partition:${source.oid}`,
+      objects: [tableObject(source)],
+      statements: [makePartition({ to, parent, bound, key: source.partitioning?.key ?? null })],
+    },
+  ];
+}
+
 /** What keeps rows from the target where nothing may be made there. */
 export function lackingWords({ member: { source, to }, parent }: Lacking): string {
   return `${showTable(parent)} has no partition ${source.partitionOf?.bound} on the target, as is ${showTable(to)} on the source`;
@@ -79,6 +102,11 @@ function standing(context: PlanContext, { to }: Member): Table | undefined {
   return context.target.tables.get(showTable(to));
 }
 
+function isPartitionOf(context: PlanContext, member: Member, parent: TableName): boolean {
+  const above = standing(context, member)?.partitionOf?.parent;
+  return above !== undefined && sameTable(above, parent);
+}
+
 function sameBound(bound: string, { source }: Member): boolean {
   return source.partitionOf !== null && sameExpression(bound, source.partitionOf.bound);
 }
@@ -86,4 +114,51 @@ function sameBound(bound: string, { source }: Member): boolean {
 function withAllBelow(context: PlanContext, member: Member): readonly Member[] {
   const children = context.children.get(showTable(member.source)) ?? [];
   return [member, ...children.flatMap((child) => withAllBelow(context, child))];
+}
+
+function asBelow(context: PlanContext, lacking: Lacking): readonly Lacking[] {
+  const { member } = lacking;
+  const children = context.children.get(showTable(member.source)) ?? [];
+  return [lacking, ...children.flatMap((child) => asBelow(context, { member: child, parent: member.to }))];
+}
+
+// Whether a table that is made as the source's has just the columns of its table-to-be, to which ours are added before.
+function hasColumnsOf(context: PlanContext, parent: Table, { source, tree }: Member): boolean {
+  const ours = source.columns.filter(({ name }) => !tree.mapping.exclude.includes(name));
+  const theirs = parent.columns.filter(({ name }) => !isAdded(context, name));
+  return (
+    theirs.length === ours.length &&
+    ours.every(({ name, type }) => theirs.some((column) => column.name === name && column.type.text === type.text))
+  );
+}
+
+function isAdded({ added }: PlanContext, name: string): boolean {
+  return added.some((column) => column.name === name);
+}
+
+// Why a table that stands by itself cannot be attached.
+function misfits(
+  context: PlanContext,
+  own: Table,
+  { member: { source }, parent }: { readonly member: Member; readonly parent: Table },
+): readonly string[] {
+  const why = (words: string) =>
+    `${showTable(own)} cannot be a partition of ${showTable(parent)} on the target: ${words}`;
+  if (own.partitionOf !== null && sameTable(own.partitionOf.parent, parent)) {
+    return [why(`it is ${own.partitionOf.bound} there and ${source.partitionOf?.bound} on the source`)];
+  }
+  const wanted = parent.columns.filter(({ name }) => !isAdded(context, name));
+  const more = own.columns.filter(
+    ({ name }) => !isAdded(context, name) && !parent.columns.some((column) => column.name === name),
+  );
+  return [
+    ...wanted.flatMap((column) => {
+      const same = own.columns.find(({ name }) => name === column.name);
+      if (same === undefined) return [why(`it has no column ${column.name}`)];
+      if (same.type.text !== column.type.text)
+        return [why(`${column.name} is ${same.type.text}, not ${column.type.text}`)];
+      return column.notNull && !same.notNull ? [why(`${column.name} may be NULL`)] : [];
+    }),
+    ...more.map(({ name }) => why(`it has a column ${name} of its own`)),
+  ];
 }

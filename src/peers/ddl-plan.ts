@@ -5,7 +5,7 @@ import { addColumn, attachPartition, createTable, type TableToMake } from './ddl
 import { type Before, planBefore } from './ddl-before.ts';
 import { missingLabels, tableDifferences, typeDifference } from './ddl-fit.ts';
 import { handedDown, heirOf } from './ddl-heirs.ts';
-import { attachStep, type LackingPartitions, lackingPartitions, lackingWords } from './ddl-lacking.ts';
+import { attachStep, inheritStep, type LackingPartitions, lackingPartitions, lackingWords } from './ddl-lacking.ts';
 import { leftOutOf } from './ddl-properties.ts';
 import {
   type Member,
@@ -71,20 +71,25 @@ export function planSchema(input: PlanInput): SchemaPlan {
     if (there === undefined) {
       if (input.create) toMake.push(tree);
       else missing.push(to);
+      if (input.create && input.replace) drop.push(...standingAlone(context, membersOf(tree).slice(1)));
       continue;
     }
     const differences = differencesOf(context, { tree, source: tree.root, to }, there);
-    const unfilled = input.added.filter((column) => !there.columns.some((each) => each.name === column.name));
+    problems.push(...filledTwice(context, there));
+    const unfilled = addedTo(context, there);
     if (!input.create) {
       differences.push(...unfilled.map((column) => `${showTable(to)}.${column.name} is missing on the target`));
     }
     if (differences.length === 0) {
       used.push(to);
-      const statements = unfilled.map((column) => addColumn(to, column));
-      if (statements.length > 0) additions.push({ what: `table ${showTable(to)}`, statements });
       const lacking = lackingPartitions(context, tree);
+      const joining = lacking.attach.flatMap(({ member }) => input.target.tables.get(showTable(member.to)) ?? []);
+      additions.push(...[there, ...joining].flatMap((table) => additionsTo(context, table)));
+      const alone = input.replace ? standingAlone(context, lacking.members) : [];
+      drop.push(...alone);
+      if (alone.length === 0) problems.push(...lacking.problems);
       if (input.create) toFill.push(lacking);
-      else problems.push(...lacking.attach.map(lackingWords));
+      else problems.push(...[...lacking.attach, ...lacking.inherit].map(lackingWords));
     } else if (input.replace && input.create && (there.kind === 'r' || there.kind === 'p')) drop.push(to);
     else {
       unfit.push(to);
@@ -94,20 +99,32 @@ export function planSchema(input: PlanInput): SchemaPlan {
   const otherwise = toFill.flatMap((each) => each.otherwise);
   const told = { drop, remedies, unfit, missing, used, otherwise };
   const lacking = toFill.flatMap(({ members }) => members);
+  const filled = toFill.flatMap(({ attach, inherit }) => [
+    ...inherit.flatMap(inheritStep),
+    ...attach.flatMap(attachStep),
+  ]);
   if (drop.length > 0 || (toMake.length === 0 && lacking.length === 0)) {
-    return { ...told, steps: additions, problems, joining: [] };
+    return { ...told, steps: drop.length > 0 ? [] : [...filled, ...additions], problems, joining: [] };
   }
   const whole = inOrder(context, toMake).map(membersOf);
   const made = new Set([...whole.flat(), ...lacking].map(({ source }) => source.oid));
   const before = planBefore(context, made);
   const tables = [...whole, lacking].flatMap((members) => planMembers(context, members, before));
-  const attached = toFill.flatMap(({ attach }) => attach.flatMap(attachStep));
   return {
     ...told,
-    steps: [...before.steps, ...tables.flatMap((each) => each.steps), ...attached, ...additions],
+    steps: [...before.steps, ...tables.flatMap((each) => each.steps), ...filled, ...additions],
     problems: [...problems, ...before.problems, ...tables.flatMap((each) => each.problems)],
     joining: tables.flatMap((each) => each.joining),
   };
+}
+
+function addedTo({ added }: PlanContext, there: Table) {
+  return added.filter((column) => !there.columns.some((each) => each.name === column.name));
+}
+
+function additionsTo(context: PlanContext, there: Table): readonly SchemaStep[] {
+  const statements = addedTo(context, there).map((column) => addColumn(there, column));
+  return statements.length === 0 ? [] : [{ what: `table ${showTable(there)}`, statements }];
 }
 
 function differencesOf(context: PlanContext, member: Member, there: Table): string[] {
@@ -121,6 +138,26 @@ function inOrder(context: PlanContext, trees: readonly TableTree[]): readonly Ta
   const types = new Set(context.needs.types.filter((type) => type.composite?.table).map(showTable));
   const isType = (tree: TableTree) => types.has(showTable(tree.root));
   return parentsFirst([...trees.filter(isType), ...trees.filter((tree) => !isType(tree))]);
+}
+
+// Rows of two tables of the source would be one table's there, and what empties one would empty both.
+function filledTwice(context: PlanContext, there: Table): readonly string[] {
+  if (there.partitionOf === null) return [];
+  const targets = new Set([...context.members.values()].map(({ to }) => showTable(to)));
+  let partitionOf: Table['partitionOf'] = there.partitionOf;
+  while (partitionOf !== null) {
+    const above = showTable(partitionOf.parent);
+    if (targets.has(above))
+      return [`${showTable(there)} is a partition of ${above} on the target, which the mirror fills, too`];
+    partitionOf = context.target.tables.get(above)?.partitionOf ?? null;
+  }
+  return [];
+}
+
+// What is to be a partition and stands as a table of its own.
+function standingAlone({ target }: PlanContext, members: readonly Member[]): readonly TableName[] {
+  const there = members.flatMap(({ to }) => target.tables.get(showTable(to)) ?? []);
+  return there.filter(({ partitionOf, kind }) => partitionOf === null && (kind === 'r' || kind === 'p'));
 }
 
 interface TablePlan {

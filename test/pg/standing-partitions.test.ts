@@ -89,22 +89,81 @@ test('what stands by itself and holds rows is not attached, and nothing is made 
   expect(await partitions(w.to)).toEqual(before.filter(({ name }) => name !== 'p3'));
 });
 
+test.each([
+  [
+    'wider columns',
+    'create table p (id bigint, k int not null, v text, primary key (k, id)) partition by range (k)',
+    {},
+  ],
+  ['a column of its own', root.replace('v text', `v text, extra text default 'e'`), {}],
+  ['a column that the mirror fills', root, { soft_delete: true, initial_copy_only: false, do_initial_copy: true }],
+])('partitions have the columns of their table there: with %s', async (_, stood, options) => {
+  await using w = await sides(whole, `${stood}; ${two}; create table p3 (like p including defaults)`);
+  const work = await databaseWork(w, options);
+  expect(await warned(w, work)).toEqual([]);
+  await copyAll(work);
+  const where = async (db: TestDatabase) =>
+    (await partitions(db)).map(({ name, parent, bound, rows }) => ({ name, parent, bound, rows }));
+  expect(await where(w.to)).toEqual(await where(w.from));
+  await expectEqualTables(w.from.connection, w.to.connection, [table('p')]);
+});
+
+test('resync makes anew what stands in the place of a partition', async () => {
+  await using w = await sides(
+    whole,
+    `${root}; ${two}; create table p3 (like p); insert into p3 values (1, 2, 'theirs'); create table p4 (other int); insert into p4 values (1)`,
+  );
+  const work = await databaseWork(w, { resync: true });
+  expect(await warned(w, work)).toEqual([]);
+  await copyAll(work);
+  expect(await partitions(w.to)).toEqual(await partitions(w.from));
+});
+
+test('what stands in the place of a partition and cannot be one is told of before anything is made', async () => {
+  await using w = await sides(
+    `${whole}; create table q (id int primary key); insert into q values (1)`,
+    `${root}; create table p1 (id int, k int not null, v varchar, primary key (k, id)); create table p2 (like p, more int);
+     create table p3 partition of p for values from (30) to (50); create table aside (id int primary key) partition by range (id);
+     create table q partition of aside for values from (0) to (100)`,
+  );
+  const before = await partitions(w.to);
+  const work = await databaseWork(w);
+  const place = 'cannot be a partition of public.p on the target';
+  const problems = [
+    `public.p1 ${place}: v is character varying, not text`,
+    `public.p2 ${place}: it has a column more of its own`,
+    `public.p3 ${place}: it is FOR VALUES FROM (30) TO (50) there and FOR VALUES FROM (20) TO (30) on the source`,
+  ];
+  const told = (await warned(w, work)).map(({ message, detail }) => `${message}\n${detail}`).join('\n');
+  for (const problem of problems) expect(told).toContain(problem);
+  await claim(work);
+  await expect(prepareTarget(listening(work), never)).rejects.toMatchObject({ kind: 'wrong_state' });
+  expect(await partitions(w.to)).toEqual(before);
+  // A partition of what is none of the mirror's is anybody's own affair.
+  expect(told).not.toContain('public.q');
+  await w.from.exec('create table aside (id int primary key)');
+  const mixed = (await warned(w, await databaseWork(w))).map(({ detail }) => detail).join('\n');
+  expect(mixed).toContain('public.q is a partition of public.aside on the target, which the mirror fills, too');
+});
+
 test('one that is divided otherwise is used as it is, and told of where a row may have no place', async () => {
   const tables =
     'create table p (id int primary key, k int) partition by range (id); create table q (like p) partition by hash (id)';
   await using w = await sides(
     `${tables}; create table p1 partition of p for values from (0) to (10); create table p2 partition of p for values from (10) to (20);
      create table q1 partition of q for values with (modulus 1, remainder 0);
-     insert into p select i, i from generate_series(1, 19) i; insert into q select i, i from generate_series(1, 19) i`,
+     create table r (id int primary key); insert into p select i, i from generate_series(1, 19) i; insert into q select i, i from generate_series(1, 19) i`,
     `${tables}; create table early partition of p for values from (0) to (15);
-     create table q_even partition of q for values with (modulus 2, remainder 0); create table q_odd partition of q for values with (modulus 2, remainder 1)`,
+     create table q_even partition of q for values with (modulus 2, remainder 0); create table q_odd partition of q for values with (modulus 2, remainder 1);
+     create table r (id int primary key) partition by range (id)`,
   );
-  const work = mirrorWork(w, [table('p'), table('q')], { initial_copy_only: true });
+  const work = mirrorWork(w, [table('p'), table('q'), table('r')], { initial_copy_only: true });
   expect(await warned(w, work)).toMatchObject([
     {
       state: 'warning',
       check: 'partitions of target tables',
-      detail: 'public.p (RANGE (id), 1 partitions)\npublic.q (HASH (id), 2 partitions)',
+      detail:
+        'public.p (RANGE (id), 1 partitions)\npublic.q (HASH (id), 2 partitions)\npublic.r (RANGE (id), 0 partitions)',
     },
   ]);
   await expect(copyAll(work)).rejects.toMatchObject({
@@ -112,7 +171,9 @@ test('one that is divided otherwise is used as it is, and told of where a row ma
     detail: expect.stringContaining('(id) = (15)'),
   });
   await w.to.exec('create table late partition of p default; truncate p, q; drop schema _sluice cascade');
-  expect((await warned(w, work)).map(({ detail }) => detail)).toEqual(['public.q (HASH (id), 2 partitions)']);
+  expect((await warned(w, work)).map(({ detail }) => detail)).toEqual([
+    'public.q (HASH (id), 2 partitions)\npublic.r (RANGE (id), 0 partitions)',
+  ]);
   await copyAll(work);
   await expectEqualTables(w.from.connection, w.to.connection, [table('p'), table('q')]);
 });
