@@ -108,7 +108,19 @@ function isPartitionOf(context: PlanContext, member: Member, parent: TableName):
 }
 
 function sameBound(bound: string, { source }: Member): boolean {
-  return source.partitionOf !== null && sameExpression(bound, source.partitionOf.bound);
+  return source.partitionOf !== null && sameExpression(inOneWay(bound), inOneWay(source.partitionOf.bound));
+}
+
+// The values of a list in one order; whole numbers as of `integer`: those of other types stand in quotes.
+function inOneWay(bound: string): string {
+  const text = bound.replaceAll(/'(-?\d+)'/g, '$1');
+  const list = /^(FOR VALUES IN \()([\s\S]*)\)$/.exec(text);
+  if (list === null) return text;
+  const values = (list[2] ?? '').match(/(?:'(?:[^']|'')*'|[^',])+/g) ?? [];
+  return `${list[1]}${values
+    .map((value) => value.trim())
+    .toSorted()
+    .join(', ')})`;
 }
 
 function withAllBelow(context: PlanContext, member: Member): readonly Member[] {

@@ -108,6 +108,22 @@ test.each([
   await expectEqualTables(w.from.connection, w.to.connection, [table('p')]);
 });
 
+test('bounds are the same in whatever order and type their values are written', async () => {
+  const kinds = 'create table l (id int, kind text) partition by list (kind)';
+  await using w = await sides(
+    `create table n (id int primary key) partition by range (id); create table n1 partition of n for values from (0) to (10);
+     create table n2 partition of n for values from (-10) to (0); insert into n select generate_series(-5, 5);
+     ${kinds}; create table l1 partition of l for values in ('a', 'b, c', '7', 'it''s'); create table l2 partition of l for values in (null, 'd');
+     insert into l values (1, 'b, c'), (2, null), (3, 'it''s'), (4, '7')`,
+    `create table n (id bigint primary key) partition by range (id); create table n1 partition of n for values from (0) to (10);
+     ${kinds}; create table l1 partition of l for values in ('it''s', '7', 'b, c', 'a')`,
+  );
+  const work = await databaseWork(w);
+  expect(await warned(w, work)).toEqual([]);
+  await copyAll(work);
+  await expectEqualTables(w.from.connection, w.to.connection, [table('n'), table('l'), table('n2'), table('l2')]);
+});
+
 test('resync makes anew what stands in the place of a partition', async () => {
   await using w = await sides(
     whole,
