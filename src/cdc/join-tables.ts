@@ -246,7 +246,9 @@ async function makeAndFill(
   const [known] = await findKnownObjects(target, work, [`pg_class:${tree.root.oid}`]);
   if (known?.kind === 'table') await dropDetached(target, known);
   const facts = await readTargetFacts(target, schema);
-  const plan = planSchema(planInput(schema, facts, work, database));
+  // Nothing is dropped here: what a mirror may replace, it has replaced when it began.
+  const kept = { ...work, options: { ...work.options, resync: false } };
+  const plan = planSchema(planInput(schema, facts, kept, database));
   const [problem] = [...plan.problems, ...plan.missing.map((each) => `target table ${showTable(each)} does not exist`)];
   if (problem !== undefined) {
     // What was a partition and is held there: its place is all that is needed.

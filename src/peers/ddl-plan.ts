@@ -104,7 +104,7 @@ export function planSchema(input: PlanInput): SchemaPlan {
     ...attach.flatMap(attachStep),
   ]);
   if (drop.length > 0 || (toMake.length === 0 && lacking.length === 0)) {
-    return { ...told, steps: drop.length > 0 ? [] : [...filled, ...additions], problems, joining: [] };
+    return { ...told, steps: drop.length > 0 ? [] : [...additions, ...filled], problems, joining: [] };
   }
   const whole = inOrder(context, toMake).map(membersOf);
   const made = new Set([...whole.flat(), ...lacking].map(({ source }) => source.oid));
@@ -112,7 +112,7 @@ export function planSchema(input: PlanInput): SchemaPlan {
   const tables = [...whole, lacking].flatMap((members) => planMembers(context, members, before));
   return {
     ...told,
-    steps: [...before.steps, ...tables.flatMap((each) => each.steps), ...filled, ...additions],
+    steps: [...before.steps, ...additions, ...tables.flatMap((each) => each.steps), ...filled],
     problems: [...problems, ...before.problems, ...tables.flatMap((each) => each.problems)],
     joining: tables.flatMap((each) => each.joining),
   };
