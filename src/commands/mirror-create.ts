@@ -18,6 +18,7 @@ import { type Finding, throwFirstError } from '../peers/preflight-finding.ts';
 import { type LeftSessions, SessionShelf } from '../peers/shelf.ts';
 import type { Connection } from '../pg/client.ts';
 import { showTable } from '../pg/table.ts';
+import { isVanished } from '../pg/vanished.ts';
 import type { CreateMirror, MirrorScope } from '../sql/statement.ts';
 import { notBuilt } from './later.ts';
 import { checkMirrorName, publicationName, slotName } from './mirror-names.ts';
@@ -185,7 +186,12 @@ async function look(
   if (source.status === 'rejected') throw source.reason;
   if (target.status === 'rejected') throw target.reason;
   for (let tries = 1; ; tries++) {
-    const found = await lookOnce(statement, { ...means, sides: { source: source.value, target: target.value } });
+    const sides = { source: source.value, target: target.value };
+    const found = await lookOnce(statement, { ...means, sides }).catch((error: unknown) => {
+      if (!(error instanceof SluiceError) || !isVanished(error) || tries === mostLooks) throw error;
+      return null;
+    });
+    if (found === null) continue;
     // Tables of a schema that came and went between two statements; those that a person names are looked for once.
     const isGone = found.findings.some(({ check, state }) => check === 'source tables' && state === 'error');
     if (!isGone || statement.scope.kind === 'tables' || tries === mostLooks) return found;

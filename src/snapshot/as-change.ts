@@ -5,6 +5,7 @@ import { type Definition, definitionsOf } from '../peers/begun-tables.ts';
 import { connectPeer } from '../peers/connect.ts';
 import { typesUsed } from '../peers/told-types.ts';
 import { showTable, type TableName } from '../pg/table.ts';
+import { isVanished } from '../pg/vanished.ts';
 import { followsAll, type Present } from './changed-tables.ts';
 import { lookForTypes } from './changed-types.ts';
 import type { SnapshotDeps } from './deps.ts';
@@ -41,11 +42,6 @@ export async function asChange(
     cause: error,
   });
 }
-
-// As a server says of what goes between the look at its name and that at itself; such words are never translated.
-const isVanished = ({ sqlstate, message }: SluiceError) =>
-  sqlstate === 'XX000' &&
-  /could not open relation with OID|cache lookup failed for|could not map filenumber/.test(message);
 
 const mayComeOfIt: ReadonlySet<string> = new Set(['upstream', 'wrong_state', 'undefined_table']);
 const mostNames = 5;
