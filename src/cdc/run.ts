@@ -7,9 +7,6 @@ import type { Spill } from '../base/spill.ts';
 import { applicationName, type MirrorWork } from '../mirror/work.ts';
 import { RowConflict } from '../peers/apply-words.ts';
 import { connectSides } from '../peers/connect.ts';
-import { databaseIdentity, isBroughtFrom } from '../peers/origin.ts';
-import { syncSequences } from '../peers/sequences.ts';
-import { moveFreeSequences } from '../peers/sequences-free.ts';
 import { SessionShelf } from '../peers/shelf.ts';
 import { type Lsn, laterLsn, parseLsn } from '../pg/lsn.ts';
 import { sql } from '../pg/sql.ts';
@@ -19,6 +16,7 @@ import { compareLabels, followLabels, type NewName } from './labels.ts';
 import type { Followed, Positions } from './positions.ts';
 import { Repeats } from './repeats.ts';
 import type { CdcReport } from './report.ts';
+import { lastSequences, moveSequences } from './sequences.ts';
 import { openSession, type Session } from './session.ts';
 import { tellWaits } from './waits.ts';
 import { Wake } from './wake.ts';
@@ -39,12 +37,10 @@ export interface CdcDeps {
 }
 
 const positionEveryMs = 1_000;
-const sequencesEveryMs = 10_000;
-const watchEveryMs = 10_000;
+/** Between two looks at what the source is like and where its sequences stand. */
+const lookEveryMs = 10_000;
 // What failed before its commit is done in its turn, and so are others for that long.
 const orderedMs = 300_000;
-/** The most that stopping waits for the sequences' last values. */
-const lastSequencesMs = 3_000;
 
 /**
  * Follows the mirror's slot until the signal is aborted, then returns. The caller owns the mirror (claimCheckpoint).
@@ -183,12 +179,15 @@ async function followOnce(
       followed = await follow({ session, wake, positions, careful, aheadAfter }, stop);
       if (followed === 'unstreamed') await tellUnstreamed(deps, session.streamed?.failure ?? null);
       // What it told of files is not told again to the session that comes.
-      if (followed === 'caughtUp') await look(deps.work, { session, positions }, stop);
+      if (followed === 'caughtUp') {
+        await using sides = await openLook(deps.work, stop);
+        await session.watcher.look({ ...sides, reached: positions.durable });
+      }
       scope.stop();
     });
     scope.run((stop) => tellWaits(session, deps.log, stop));
     scope.run((stop) => watchPosition(session, positions, stop));
-    scope.run((stop) => keepSequences(deps, { stop, wish: signal }));
+    scope.run((stop) => lastSequences(deps, session.source, { stop, wish: signal }));
     scope.run((stop) => watchSource(deps, { session, positions, wake }, stop));
     await scope.join();
   } catch (error) {
@@ -248,30 +247,26 @@ async function watchPosition(session: Session, positions: Positions, signal: Abo
   }
 }
 
-async function keepSequences(deps: CdcDeps, signals: { stop: AbortSignal; wish: AbortSignal }): Promise<void> {
-  const { stop, wish } = signals;
-  while (!stop.aborted) {
-    await rest(sequencesEveryMs, stop);
-    if (!stop.aborted) await moveSequences(deps, stop);
-  }
-  // Told to stop (and not broken, nor replaced by another owner): whoever pauses may be about to write to the target.
-  if (wish.aborted) await moveSequences(deps, AbortSignal.timeout(lastSequencesMs));
-}
-
 // On connections of its own: it must not wait for a target transaction that a large source transaction keeps open.
 async function watchSource(
-  { work, log }: CdcDeps,
+  deps: CdcDeps,
   { session, positions, wake }: { readonly session: Session; readonly positions: Positions; readonly wake: Wake },
   signal: AbortSignal,
 ): Promise<void> {
+  const { work, log } = deps;
   const { watcher } = session;
+  let moved = performance.now();
   while (!signal.aborted) {
-    await rest(watcher.suspicious ? positionEveryMs : watchEveryMs, signal);
+    await rest(watcher.suspicious ? positionEveryMs : lookEveryMs, signal);
     if (signal.aborted) return;
     try {
-      await look(work, { session, positions }, signal);
+      await using sides = await openLook(work, signal);
+      await watcher.look({ ...sides, reached: positions.durable });
       // A table may have to be read again.
       wake.ring();
+      if (performance.now() - moved < lookEveryMs) continue;
+      moved = performance.now();
+      await moveSequences(deps, sides, signal);
     } catch (error) {
       const known = toSluiceError(error);
       if (signal.aborted) return;
@@ -281,28 +276,8 @@ async function watchSource(
   }
 }
 
-async function look(
-  work: MirrorWork,
-  { session, positions }: { readonly session: Session; readonly positions: Positions },
-  signal: AbortSignal,
-): Promise<void> {
-  await using sides = await connectSides(work, { application: applicationName('look', work) }, signal);
-  await session.watcher.look({ source: sides.source, target: sides.target, reached: positions.durable });
-}
-
-async function moveSequences({ work, log }: CdcDeps, signal: AbortSignal): Promise<void> {
-  const use = { application: applicationName('sequences', work) };
-  try {
-    await using sides = await connectSides(work, use, signal);
-    const { source, target } = sides;
-    // Where a mirror brings changes back, both sides give numbers out: each goes its own way.
-    if (await isBroughtFrom(source, await databaseIdentity(target))) return;
-    await syncSequences(source, target, work);
-    await moveFreeSequences({ source, target }, work);
-  } catch (error) {
-    // Rows are more important; the next time may do.
-    if (!signal.aborted) log.warn({ err: toSluiceError(error), mirror: work.name }, 'sequences were not moved');
-  }
+async function openLook(work: MirrorWork, signal: AbortSignal) {
+  return await connectSides(work, { application: applicationName('look', work) }, signal);
 }
 
 async function rest(ms: number, signal: AbortSignal): Promise<void> {

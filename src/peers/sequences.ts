@@ -72,6 +72,14 @@ export async function readSequences(
     order by n.nspname, c.relname`);
 }
 
+/** Whether the database has any sequence but those in this schema. */
+export async function hasSequences(db: Connection, besides: string): Promise<boolean> {
+  const { has } = await db.one<{ has: boolean }>(sql`select exists (select from pg_catalog.pg_class c
+    join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    where c.relkind = 'S' and n.nspname <> ${besides}) as has`);
+  return has;
+}
+
 const sequencesPerTrip = 200;
 
 /** Where each of these sequences stands now, by `showTable` of its name. Needs SELECT on them. */

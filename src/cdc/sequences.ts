@@ -1,0 +1,63 @@
+// Sequences while a mirror follows: no change of theirs is in the log, so they are moved from time to time, and at the end.
+import { once } from 'node:events';
+import { toSluiceError } from '../base/errors.ts';
+import type { Log } from '../base/log.ts';
+import { applicationName, type MirrorWork } from '../mirror/work.ts';
+import { connectSides } from '../peers/connect.ts';
+import { databaseIdentity, isBroughtFrom } from '../peers/origin.ts';
+import { hasSequences, syncSequences } from '../peers/sequences.ts';
+import { moveFreeSequences } from '../peers/sequences-free.ts';
+import type { Connection } from '../pg/client.ts';
+
+interface Deps {
+  readonly work: MirrorWork;
+  readonly log: Log;
+}
+
+/** The most that stopping waits for the sequences' last values. */
+const lastSequencesMs = 3_000;
+
+/**
+ * Once it is told to stop, and is not broken, nor replaced by another owner: whoever pauses may be about to write to the target.
+ * @param source a session of the stream's own
+ */
+export async function lastSequences(
+  deps: Deps,
+  source: Connection,
+  { stop, wish }: { readonly stop: AbortSignal; readonly wish: AbortSignal },
+): Promise<void> {
+  if (!stop.aborted) await once(stop, 'abort');
+  if (!wish.aborted) return;
+  const { work } = deps;
+  const inTime = AbortSignal.timeout(lastSequencesMs);
+  try {
+    if (!(await hasSequences(source, work.target.metadataSchema))) return;
+    await using sides = await connectSides(work, { application: applicationName('sequences', work) }, inTime);
+    await moveSequences(deps, sides, inTime);
+  } catch (error) {
+    if (!inTime.aborted) tellUnmoved(deps, error);
+  }
+}
+
+/** Sets the target's sequences to where the source's stand. What keeps it from that goes to the log. */
+export async function moveSequences(
+  deps: Deps,
+  { source, target }: { readonly source: Connection; readonly target: Connection },
+  signal: AbortSignal,
+): Promise<void> {
+  const { work } = deps;
+  try {
+    if (!(await hasSequences(source, work.target.metadataSchema))) return;
+    // Where a mirror brings changes back, both sides give numbers out: each goes its own way.
+    if (await isBroughtFrom(source, await databaseIdentity(target))) return;
+    await syncSequences(source, target, work);
+    await moveFreeSequences({ source, target }, work);
+  } catch (error) {
+    // Rows are more important; the next time may do.
+    if (!signal.aborted) tellUnmoved(deps, error);
+  }
+}
+
+function tellUnmoved({ work, log }: Deps, error: unknown): void {
+  log.warn({ err: toSluiceError(error), mirror: work.name }, 'sequences were not moved');
+}
