@@ -39,7 +39,7 @@ export interface FoundTable {
 /** Reads what inspection does not: rights, row security and the identity that the server itself would use. */
 export async function readRelations(db: Connection, tables: readonly Table[]): Promise<ReadonlyMap<number, Relation>> {
   const oids = [...new Set(tables.flatMap((table) => [table.oid, ...table.leaves.map((leaf) => leaf.oid)]))];
-  // A primary key that is deferrable identifies nothing; pg_get_replica_identity_index knows such rules.
+  // As pg_get_replica_identity_index, which opens the table, and fails where that is being dropped.
   const rows = await db.query<Relation>(sql`
     select c.oid, n.nspname::text as schema, c.relname::text as name, c.relreplident::text as identity,
       (select json_agg(a.attname order by key.place)
@@ -69,7 +69,11 @@ export async function readRelations(db: Connection, tables: readonly Table[]): P
       row_security_active(c.oid) as "rowSecurity",
       pg_has_role(current_user, c.relowner, 'usage') as owned
     from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-    cross join lateral (select case when c.relkind in ('r', 'p') then pg_get_replica_identity_index(c.oid) end as index) i
+    left join lateral (select x.indexrelid as index from pg_catalog.pg_index x
+      where x.indrelid = c.oid and x.indimmediate
+        and case c.relreplident when 'd' then x.indisprimary when 'i' then x.indisreplident else false end
+        and (x.indisvalid or c.relkind = 'p' and c.relreplident = 'd'
+          and pg_catalog.current_setting('server_version_num')::int >= 180000)) i on true
     where c.oid = any(${oids}::oid[])`);
   return new Map(rows.map((row) => [row.oid, row]));
 }

@@ -86,13 +86,13 @@ test('a mirror of a schema can be created while tables of it are dropped and mad
       await writer.run(
         trusted('begin; drop table public.swapped; create table public.swapped (id int primary key); commit'),
       );
-      await pause(20);
+      await pause(100);
     }
   });
   await until('it is swapped', () => times > 1);
   await gateway.query(`${createPeer('a', it.from)} ${createPeer('b', it.to)}`);
   const answers: unknown[] = [];
-  for (let n = 0; n < 10; n++) {
+  for (let n = 0; n < 6; n++) {
     const rows = await gateway.query<{ check: string; state: string; message: string }>(
       'explain create mirror m from a to b with schema mapping (public:public) with (initial_copy_only = true)',
     );

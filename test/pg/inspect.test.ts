@@ -1,7 +1,9 @@
 // What inspection reads from a real catalog: names as hostile as they come, exact types, keys, identity, partitions, sizes.
 import { describe, expect, test } from 'vitest';
 import { inspectPartitions, inspectTables, listTables } from '../../src/peers/inspect.ts';
+import { readRelations } from '../../src/peers/preflight-tables.ts';
 import { Connection } from '../../src/pg/client.ts';
+import { sql } from '../../src/pg/sql.ts';
 import type { Table, TableName } from '../../src/pg/table.ts';
 import { type TestDatabase, testDatabase } from '../support/servers.ts';
 
@@ -20,6 +22,33 @@ async function inspectOne(db: TestDatabase, name: string, schema = 'public'): Pr
 }
 
 describe.each([14, 18] as const)('on PostgreSQL %i', (major) => {
+  test('what identifies a row is what the server itself says', async () => {
+    await using db = await testDatabase(major);
+    await db.exec(`create table keyed (b int, a int, primary key (a, b)); create table none (a int);
+      create table deferred (a int primary key deferrable); create table chosen (a int not null unique, b int primary key);
+      alter table chosen replica identity using index chosen_a_key;
+      create table whole (a int primary key); alter table whole replica identity full;
+      create table nothing (a int primary key); alter table nothing replica identity nothing;
+      create table parted (a int primary key) partition by list (a); create table parted_1 partition of parted for values in (1);
+      create table unkeyed (a int not null) partition by list (a); create table unkeyed_1 partition of unkeyed for values in (1);
+      alter table only unkeyed add primary key (a);
+      create table lost (a int not null unique); alter table lost replica identity using index lost_a_key;
+      alter table lost drop constraint lost_a_key`);
+    await using connection = await pinned(db);
+    const tables = await inspectTables(connection, await listTables(connection));
+    const said = await connection.query<{ name: string; columns: readonly string[] | null }>(sql`
+      select c.relname::text as name, (select pg_catalog.json_agg(a.attname order by key.place) from pg_catalog.pg_index x
+          cross join lateral pg_catalog.unnest(x.indkey) with ordinality as key(attnum, place)
+          join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum = key.attnum
+          where x.indexrelid = pg_catalog.pg_get_replica_identity_index(c.oid)) as columns
+      from pg_catalog.pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')`);
+    const read = [...(await readRelations(connection, tables)).values()];
+    expect(new Map(read.map(({ name, identityColumns }) => [name, identityColumns]))).toEqual(
+      new Map(said.map(({ name, columns }) => [name, columns])),
+    );
+    expect(said.filter(({ columns }) => columns !== null).length).toBeGreaterThan(3);
+  });
+
   test('tables are listed without partitions, temporary, unlogged and system ones, hostile names as they are', async () => {
     await using db = await testDatabase(major);
     await db.exec(`create schema "a.b";
