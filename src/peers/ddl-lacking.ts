@@ -10,6 +10,14 @@ import { type Member, type PlanContext, type SchemaStep, type TableTree, tableOb
 export interface Lacking {
   readonly member: Member;
   readonly parent: TableName;
+  /** OID of its parent on the source. */
+  readonly above: number;
+}
+
+/** Why a table of the target cannot be what it has the name of. */
+export interface Misfit {
+  readonly of: TableName;
+  readonly words: string;
 }
 
 export interface LackingPartitions {
@@ -19,8 +27,8 @@ export interface LackingPartitions {
   readonly members: readonly Member[];
   /** Those whose columns come from a table of the target that has others than the source's; parents first. */
   readonly inherit: readonly Lacking[];
-  /** Why some of them can be neither made nor attached. */
-  readonly problems: readonly string[];
+  /** Why some that stand cannot be attached. */
+  readonly problems: readonly Misfit[];
   /** Tables of the target that are divided otherwise than the source's, and may have no place for a row: in words. */
   readonly otherwise: readonly string[];
 }
@@ -30,63 +38,89 @@ export interface LackingPartitions {
  * own way, or not at all, is used as it is.
  */
 export function lackingPartitions(context: PlanContext, tree: TableTree): LackingPartitions {
-  const [attach, inherit]: [Lacking[], Lacking[]] = [[], []];
-  const members: Member[] = [];
-  const [problems, otherwise]: [string[], string[]] = [[], []];
-  const add = (member: Member, parent: Table) => {
-    const own = standing(context, member);
-    const lacking = { member, parent };
-    if (own !== undefined) {
-      problems.push(...misfits(context, own, lacking));
-      members.push(member);
-      attach.push(lacking);
-      visit(member);
-    } else if (hasColumnsOf(context, parent, member)) {
-      members.push(...withAllBelow(context, member));
-      attach.push(lacking);
-    } else inherit.push(...asBelow(context, lacking));
-  };
-  const visit = (member: Member) => {
-    const there = standing(context, member);
+  const search = new Search(context);
+  search.visit({ tree, source: tree.root, to: tree.mapping.to });
+  return search;
+}
+
+/** Goes down a tree and gathers. */
+class Search implements LackingPartitions {
+  readonly attach: Lacking[] = [];
+  readonly members: Member[] = [];
+  readonly inherit: Lacking[] = [];
+  readonly problems: Misfit[] = [];
+  readonly otherwise: string[] = [];
+  readonly #context: PlanContext;
+
+  constructor(context: PlanContext) {
+    this.#context = context;
+  }
+
+  /** One that stands on the target, if it does. */
+  visit(member: Member): void {
+    const there = standing(this.#context, member);
     if (there?.partitioning == null) return;
-    const bounds = context.target.bounds.get(showTable(there)) ?? [];
-    const children = context.children.get(showTable(member.source)) ?? [];
+    const { source } = member;
+    const bounds = this.#context.target.bounds.get(showTable(there)) ?? [];
+    const children = childrenOf(this.#context, member);
     const lacking = children.filter((child) => !bounds.some((bound) => sameBound(bound, child)));
-    for (const child of children) if (!lacking.includes(child) && isPartitionOf(context, child, there)) visit(child);
-    const alike =
-      member.source.partitioning !== null &&
-      sameExpression(there.partitioning.key, member.source.partitioning.key) &&
-      bounds.every((bound) => children.some((child) => sameBound(bound, child)));
-    if (alike) for (const each of lacking) add(each, there);
-    else if ((lacking.length > 0 || member.source.partitioning === null) && !bounds.includes('DEFAULT')) {
-      otherwise.push(`${showTable(there)} (${there.partitioning.key}, ${bounds.length} partitions)`);
+    for (const child of children) {
+      if (!lacking.includes(child) && isPartitionOf(this.#context, child, there)) this.visit(child);
     }
-  };
-  visit({ tree, source: tree.root, to: tree.mapping.to });
-  return { attach, members, inherit, problems, otherwise };
+    const alike =
+      source.partitioning !== null &&
+      sameExpression(there.partitioning.key, source.partitioning.key) &&
+      bounds.every((bound) => children.some((child) => sameBound(bound, child)));
+    if (alike) for (const each of lacking) this.#add(each, { columns: there, above: source.oid });
+    else if ((lacking.length > 0 || source.partitioning === null) && !bounds.includes('DEFAULT')) {
+      this.otherwise.push(`${showTable(there)} (${there.partitioning.key}, ${bounds.length} partitions)`);
+    }
+  }
+
+  // `columns`: those that its parent has on the target, or is to get there.
+  #add(member: Member, { columns, above }: { readonly columns: Table; readonly above: number }): void {
+    const context = this.#context;
+    const { schema, name } = columns;
+    const lacking = { member, parent: { schema, name }, above };
+    const own = standing(context, member);
+    if (own !== undefined) {
+      this.problems.push(...misfits(context, own, { member, parent: columns }));
+      this.members.push(member);
+      this.attach.push(lacking);
+      this.visit(member);
+    } else if (hasColumnsOf(context, columns, member)) {
+      this.members.push(...withAllBelow(context, member));
+      this.attach.push(lacking);
+    } else {
+      this.inherit.push(lacking);
+      const below = { columns: { ...columns, ...member.to }, above: member.source.oid };
+      for (const child of childrenOf(context, member)) this.#add(child, below);
+    }
+  }
 }
 
 /** What attaches one, after it was made. */
-export function attachStep({ member: { source, to }, parent }: Lacking): readonly SchemaStep[] {
+export function attachStep({ member: { source, to }, parent, above }: Lacking): readonly SchemaStep[] {
   if (source.partitionOf === null) return [];
   return [
     {
       what: `partition ${showTable(to)} of ${quoteName(parent.schema, parent.name)}`,
       id: `attach:${source.oid}`,
-      after: [`pg_class:${source.oid}`],
+      after: [`pg_class:${source.oid}`, `pg_class:${above}`],
       statements: [attachPartition(parent, to, source.partitionOf)],
     },
   ];
 }
 
 /** What makes one with the columns of its parent on the target. */
-export function inheritStep({ member: { source, to }, parent }: Lacking): readonly SchemaStep[] {
+export function inheritStep({ member: { source, to }, parent, above }: Lacking): readonly SchemaStep[] {
   if (source.partitionOf === null) return [];
   const { bound } = source.partitionOf;
   return [
     {
       what: `partition ${showTable(to)} of ${quoteName(parent.schema, parent.name)}`,
-      id: `partition:${source.oid}`,
+      id: `pg_class:${source.oid}`,
+      after: [`pg_class:${above}`],
       objects: [tableObject(source)],
       statements: [makePartition({ to, parent, bound, key: source.partitioning?.key ?? null })],
     },
@@ -124,14 +158,11 @@ function inOneWay(bound: string): string {
 }
 
 function withAllBelow(context: PlanContext, member: Member): readonly Member[] {
-  const children = context.children.get(showTable(member.source)) ?? [];
-  return [member, ...children.flatMap((child) => withAllBelow(context, child))];
+  return [member, ...childrenOf(context, member).flatMap((child) => withAllBelow(context, child))];
 }
 
-function asBelow(context: PlanContext, lacking: Lacking): readonly Lacking[] {
-  const { member } = lacking;
-  const children = context.children.get(showTable(member.source)) ?? [];
-  return [lacking, ...children.flatMap((child) => asBelow(context, { member: child, parent: member.to }))];
+function childrenOf({ children }: PlanContext, { source }: Member): readonly Member[] {
+  return children.get(showTable(source)) ?? [];
 }
 
 // Whether a table that is made as the source's has just the columns of its table-to-be, to which ours are added before.
@@ -153,9 +184,9 @@ function misfits(
   context: PlanContext,
   own: Table,
   { member: { source }, parent }: { readonly member: Member; readonly parent: Table },
-): readonly string[] {
-  const why = (words: string) =>
-    `${showTable(own)} cannot be a partition of ${showTable(parent)} on the target: ${words}`;
+): readonly Misfit[] {
+  const whole = `${showTable(own)} cannot be a partition of ${showTable(parent)} on the target`;
+  const why = (words: string): Misfit => ({ of: own, words: `${whole}: ${words}` });
   if (own.partitionOf !== null && sameTable(own.partitionOf.parent, parent)) {
     return [why(`it is ${own.partitionOf.bound} there and ${source.partitionOf?.bound} on the source`)];
   }

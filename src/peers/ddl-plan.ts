@@ -48,63 +48,33 @@ export function planSchema(input: PlanInput): SchemaPlan {
   const context = planContext(input);
   const remedies: string[] = [];
   const { refusals } = input.target;
-  const problems = input.needs.types.flatMap((type) => {
+  const ofTypes = input.needs.types.flatMap((type) => {
     const there = input.target.types.get(showTable(type));
     if (there === undefined) return refusals?.get(showTable(type))?.map(({ words }) => words) ?? [];
     remedies.push(...missingLabels(type, there));
     return typeDifference(type, there) ?? [];
   });
-  const unfit: TableName[] = [];
-  const missing: TableName[] = [];
-  const used: TableName[] = [];
-  const drop: TableName[] = [];
-  const additions: SchemaStep[] = [];
-  const toMake: TableTree[] = [];
-  const toFill: LackingPartitions[] = [];
-  for (const tree of input.trees) {
-    const { to, exclude } = tree.mapping;
-    for (const { name } of input.added) {
-      if (exclude.includes(name) || !tree.root.columns.some((column) => column.name === name)) continue;
-      problems.push(`${showTable(tree.root)} has a column ${quoteName(name)}, which the mirror is to fill itself`);
-    }
-    const there = input.target.tables.get(showTable(to));
-    if (there === undefined) {
-      if (input.create) toMake.push(tree);
-      else missing.push(to);
-      if (input.create && input.replace) drop.push(...standingAlone(context, membersOf(tree).slice(1)));
-      continue;
-    }
-    const differences = differencesOf(context, { tree, source: tree.root, to }, there);
-    problems.push(...filledTwice(context, there));
-    const unfilled = addedTo(context, there);
-    if (!input.create) {
-      differences.push(...unfilled.map((column) => `${showTable(to)}.${column.name} is missing on the target`));
-    }
-    if (differences.length === 0) {
-      used.push(to);
-      const lacking = lackingPartitions(context, tree);
-      const joining = lacking.attach.flatMap(({ member }) => input.target.tables.get(showTable(member.to)) ?? []);
-      additions.push(...[there, ...joining].flatMap((table) => additionsTo(context, table)));
-      const alone = input.replace ? standingAlone(context, lacking.members) : [];
-      drop.push(...alone);
-      if (alone.length === 0) problems.push(...lacking.problems);
-      if (input.create) toFill.push(lacking);
-      else problems.push(...[...lacking.attach, ...lacking.inherit].map(lackingWords));
-    } else if (input.replace && input.create && (there.kind === 'r' || there.kind === 'p')) drop.push(to);
-    else {
-      unfit.push(to);
-      problems.push(...differences);
-    }
-  }
-  const otherwise = toFill.flatMap((each) => each.otherwise);
-  const told = { drop, remedies, unfit, missing, used, otherwise };
-  const lacking = toFill.flatMap(({ members }) => members);
+  const trees = input.trees.map((tree) => planTree(context, tree));
+  const toFill = input.create ? trees.flatMap(({ lacking }) => lacking ?? []) : [];
+  const problems = [...ofTypes, ...trees.flatMap((each) => each.problems)];
+  const drop = trees.flatMap((each) => each.drop);
+  const told = {
+    ...{ drop, remedies },
+    unfit: trees.flatMap((each) => each.unfit),
+    missing: trees.flatMap((each) => each.missing),
+    used: trees.flatMap((each) => each.used),
+    otherwise: toFill.flatMap((each) => each.otherwise),
+  };
+  if (drop.length > 0) return { ...told, steps: [], problems, joining: [] };
+  const additions = trees.flatMap((each) => each.additions);
   const filled = toFill.flatMap(({ attach, inherit }) => [
     ...inherit.flatMap(inheritStep),
     ...attach.flatMap(attachStep),
   ]);
-  if (drop.length > 0 || (toMake.length === 0 && lacking.length === 0)) {
-    return { ...told, steps: drop.length > 0 ? [] : [...additions, ...filled], problems, joining: [] };
+  const toMake = input.trees.filter((_, place) => trees[place]?.make);
+  const lacking = toFill.flatMap(({ members }) => members);
+  if (toMake.length === 0 && lacking.length === 0) {
+    return { ...told, steps: [...additions, ...filled], problems, joining: [] };
   }
   const whole = inOrder(context, toMake).map(membersOf);
   const made = new Set([...whole.flat(), ...lacking].map(({ source }) => source.oid));
@@ -116,6 +86,77 @@ export function planSchema(input: PlanInput): SchemaPlan {
     problems: [...problems, ...before.problems, ...tables.flatMap((each) => each.problems)],
     joining: tables.flatMap((each) => each.joining),
   };
+}
+
+/** The plan as it will be when what it would drop is gone: what it says then is what counts. Pure. */
+export function planAfterDrops(input: PlanInput): SchemaPlan {
+  const first = planSchema(input);
+  if (first.drop.length === 0) return first;
+  const { target } = input;
+  const dropped = new Set(first.drop.map(showTable));
+  const goes = (table: Table): boolean => {
+    if (dropped.has(showTable(table))) return true;
+    const above = table.partitionOf && target.tables.get(showTable(table.partitionOf.parent));
+    return above !== undefined && above !== null && goes(above);
+  };
+  const tables = new Map([...target.tables].filter(([, table]) => !goes(table)));
+  return planSchema({ ...input, target: { ...target, tables }, replace: false });
+}
+
+/** What becomes of a mirrored table on the target. */
+interface TreePlan extends Pick<SchemaPlan, 'drop' | 'problems' | 'unfit' | 'missing' | 'used'> {
+  /** It is to be made, with its partitions. */
+  readonly make: boolean;
+  /** What the mirror adds to what stands. */
+  readonly additions: readonly SchemaStep[];
+  /** Of one that stands and is used. */
+  readonly lacking: LackingPartitions | null;
+}
+
+const nothing: Omit<TreePlan, 'problems'> = {
+  ...{ drop: [], unfit: [], missing: [], used: [], additions: [] },
+  ...{ make: false, lacking: null },
+};
+
+function planTree(context: PlanContext, tree: TableTree): TreePlan {
+  const { create, replace, target } = context;
+  const { to } = tree.mapping;
+  const own = ownColumns(context, tree);
+  const there = target.tables.get(showTable(to));
+  if (there === undefined) {
+    if (!create) return { ...nothing, problems: own, missing: [to] };
+    const drop = replace ? standingAlone(context, membersOf(tree).slice(1)) : [];
+    return { ...nothing, problems: own, make: true, drop };
+  }
+  const differences = differencesOf(context, { tree, source: tree.root, to }, there);
+  const problems = [...own, ...filledTwice(context, there)];
+  if (!create) {
+    const unfilled = addedTo(context, there);
+    differences.push(...unfilled.map((column) => `${showTable(to)}.${column.name} is missing on the target`));
+  }
+  if (differences.length > 0) {
+    if (replace && create && (there.kind === 'r' || there.kind === 'p')) return { ...nothing, problems, drop: [to] };
+    return { ...nothing, problems: [...problems, ...differences], unfit: [to] };
+  }
+  const lacking = lackingPartitions(context, tree);
+  const joining = lacking.attach.flatMap(({ member }) => target.tables.get(showTable(member.to)) ?? []);
+  // What is made anew need not fit.
+  const drop = replace ? standingAlone(context, lacking.members) : [];
+  const stays = lacking.problems.filter(({ of }) => !drop.some((each) => sameTable(each, of)));
+  problems.push(...stays.map(({ words }) => words));
+  if (!create) problems.push(...[...lacking.attach, ...lacking.inherit].map(lackingWords));
+  const additions = [there, ...joining].flatMap((table) => additionsTo(context, table));
+  return { ...nothing, problems, drop, used: [to], additions, lacking };
+}
+
+// Columns of the source that have the names of those which the mirror fills.
+function ownColumns({ added }: PlanContext, { root, mapping }: TableTree): readonly string[] {
+  const taken = added.filter(
+    ({ name }) => !mapping.exclude.includes(name) && root.columns.some((column) => column.name === name),
+  );
+  return taken.map(
+    ({ name }) => `${showTable(root)} has a column ${quoteName(name)}, which the mirror is to fill itself`,
+  );
 }
 
 function addedTo({ added }: PlanContext, there: Table) {

@@ -3,7 +3,7 @@ import type { Connection } from '../pg/client.ts';
 import { showTable, type Table, type TableName } from '../pg/table.ts';
 import { cannotTake } from './ddl-fit.ts';
 import { growTrees, planInput, readFactsAndRefusals, readSourceSchema, type SourceSchema } from './ddl-input.ts';
-import { planSchema, type SchemaPlan } from './ddl-plan.ts';
+import { planAfterDrops, planSchema, type SchemaPlan } from './ddl-plan.ts';
 import type { TargetFacts } from './inspect-target.ts';
 import { type Finding, type MirrorPlan, ok, problem, warning } from './preflight-finding.ts';
 import { type DatabasePlan, planSides, readCommon, readSourceSide, readTargetSide } from './schema/read-plan.ts';
@@ -52,7 +52,7 @@ export function checkSchema(plan: MirrorPlan, sides: SchemaSides): readonly Find
     ...schema,
     trees: schema.trees.filter(({ mapping }) => isTable(target.tables.get(showTable(mapping.to)))),
   };
-  const found = planAfterDrops(plan, usable, { target, database });
+  const found = planAfterDrops(planInput(usable, target, plan, database));
   const more = [
     ...checkInheritance(plan, schema),
     ...checkPartitions(plan, schema),
@@ -76,24 +76,6 @@ export function checkSchema(plan: MirrorPlan, sides: SchemaSides): readonly Find
 /** Tables of the target that the mirror would drop to make them anew. Pure. */
 export function tablesToReplace(plan: MirrorPlan, { schema, target, database }: SchemaSides): readonly TableName[] {
   return planSchema(planInput(schema, target, plan, database)).drop;
-}
-
-// Tables that are replaced are dropped first; what the plan says then is what counts.
-function planAfterDrops(
-  plan: MirrorPlan,
-  schema: SourceSchema,
-  { target, database }: { readonly target: TargetFacts; readonly database: DatabasePlan },
-): SchemaPlan {
-  const first = planSchema(planInput(schema, target, plan, database));
-  if (first.drop.length === 0) return first;
-  const dropped = new Set(first.drop.map(showTable));
-  const tables = new Map(
-    [...target.tables].filter(
-      ([name, { partitionOf }]) => !dropped.has(name) && !(partitionOf && dropped.has(showTable(partitionOf.parent))),
-    ),
-  );
-  const options = { ...plan.options, resync: false };
-  return planSchema(planInput(schema, { ...target, tables }, { ...plan, options }, database));
 }
 
 // What one message can bear; the ledger has them all.

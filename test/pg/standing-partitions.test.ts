@@ -135,6 +135,45 @@ test('resync makes anew what stands in the place of a partition', async () => {
   expect(await partitions(w.to)).toEqual(await partitions(w.from));
 });
 
+test('resync drops nothing where something else cannot be made', async () => {
+  await using w = await sides(
+    `${whole}; create table q (id int primary key)`,
+    `${root}; create table p1 (like p); insert into p1 values (1, 2, 'theirs'); create table q (other int);
+     create table apart (like p) partition by range (k); create table p2 partition of apart for values from (10) to (20)`,
+  );
+  const before = await partitions(w.to);
+  const work = await databaseWork(w, { resync: true });
+  const problem = 'public.p2 is a partition of public.apart on the target';
+  expect(await warned(w, work)).toMatchObject([
+    { check: 'schema of the target', message: expect.stringContaining(problem) },
+  ]);
+  await claim(work);
+  await expect(prepareTarget(listening(work), never)).rejects.toMatchObject({
+    kind: 'wrong_state',
+    message: expect.stringContaining(problem),
+  });
+  expect(await partitions(w.to)).toEqual(before);
+});
+
+test('a part of a partition that takes the columns of its table may stand by itself', async () => {
+  const source = `${root}; create table p4 partition of p for values from (0) to (50) partition by hash (id);
+    create table p4_a partition of p4 for values with (modulus 2, remainder 0); create table p4_b partition of p4 for values with (modulus 2, remainder 1);
+    create view of_part as select p4_b from p4_b; insert into p select i, i, 'v' from generate_series(1, 40) i`;
+  const wider = root.replace('v text', `v text, extra text default 'e'`);
+  await using w = await sides(source, `${wider}; create table p4_a (like p including all)`);
+  const work = await databaseWork(w);
+  expect(await warned(w, work)).toEqual([]);
+  expect(exceptions(await copyAll(work))).toEqual([]);
+  const where = async (db: TestDatabase) =>
+    (await partitions(db)).map(({ name, parent, bound, rows }) => ({ name, parent, bound, rows }));
+  expect(await where(w.to)).toEqual(await where(w.from));
+  await using without = await sides(source, `${wider}; create table p4_a (like p including all, more int)`);
+  const problem = 'public.p4_a cannot be a partition of public.p4 on the target: it has a column more of its own';
+  expect(await warned(without, await databaseWork(without))).toMatchObject([
+    { message: expect.stringContaining(problem) },
+  ]);
+});
+
 test('what stands in the place of a partition and cannot be one is told of before anything is made', async () => {
   await using w = await sides(
     `${whole}; create table q (id int primary key); insert into q values (1)`,
