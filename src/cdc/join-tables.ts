@@ -12,18 +12,19 @@ import { planSchema } from '../peers/ddl-plan.ts';
 import { parentsFirst, type TableTree, tableObject } from '../peers/ddl-tree.ts';
 import { readFiles, withFiles } from '../peers/files.ts';
 import { inspectTables } from '../peers/inspect.ts';
-import { tablesWithRows } from '../peers/inspect-target.ts';
-import { findKnownObjects, type KnownObject } from '../peers/known-objects.ts';
+import { type TargetFacts, tablesWithRows } from '../peers/inspect-target.ts';
+import { findKnownObjects, findKnownTable, type KnownObject } from '../peers/known-objects.ts';
 import { findTables, identityProblems, readRelations } from '../peers/preflight-tables.ts';
 import { readPublication } from '../peers/publication.ts';
 import { type DatabasePlan, planSides, readSourceSide, readTargetSide } from '../peers/schema/read-plan.ts';
 import { writeSchemaChange } from '../peers/schema-changes.ts';
 import { shapeLeaves, shapeOf, writeMemories } from '../peers/shape.ts';
 import { createSlotWithSnapshot } from '../peers/slot.ts';
+import { isApart } from '../peers/standing-partitions.ts';
 import type { Connection } from '../pg/client.ts';
 import { formatLsn, type Lsn } from '../pg/lsn.ts';
 import { ident, join, literal, type Sql, sql } from '../pg/sql.ts';
-import { showTable } from '../pg/table.ts';
+import { showTable, type TableName } from '../pg/table.ts';
 import { copyAnew, emptyTable } from './recopy.ts';
 import type { CdcReport } from './report.ts';
 
@@ -256,12 +257,30 @@ async function makeAndFill(
     throw new Unable({ reason: problem, statement: `on the target: ${[...plan.remedies, ...held].join(' ')}` });
   }
   const standing = facts.tables.get(showTable(mapping.to)) !== undefined;
-  if (standing && known === undefined && (await tablesWithRows(target, [mapping.to])).length > 0) {
-    const to = showTable(mapping.to);
+  const strange = await notOurs(deps, facts, plan.joining);
+  const [filled] = await tablesWithRows(target, standing && known === undefined ? [mapping.to, ...strange] : strange);
+  if (filled !== undefined) {
+    const to = showTable(filled);
     throw new Unable({ reason: `target table ${to} has rows`, statement: `empty ${to} on the target` });
   }
   await fill(deps, joining, { statements: plan.steps.flatMap((step) => step.statements), standing });
   return standing;
+}
+
+// Those of the tables that stand on the target without our doing.
+async function notOurs(
+  { target, work }: JoinDeps,
+  { tables }: TargetFacts,
+  names: readonly TableName[],
+): Promise<readonly TableName[]> {
+  const strange: TableName[] = [];
+  for (const name of names) {
+    const oid = tables.get(showTable(name))?.oid;
+    const isOurs =
+      (await findKnownTable(target, work, name)) !== null || (oid !== undefined && (await isApart(target, work, oid)));
+    if (!isOurs) strange.push(name);
+  }
+  return strange;
 }
 
 // What was a partition is made anew, so that it is as it is on the source by now; what depends on it keeps it, to be emptied.

@@ -2,6 +2,7 @@
 import type { Connection } from '../pg/client.ts';
 import { ident, type Sql, sql, trusted } from '../pg/sql.ts';
 import type { TableName } from '../pg/table.ts';
+import { attachPartition } from './ddl.ts';
 
 /** One way to do it: all of its steps, or none. */
 export interface AttachWay {
@@ -45,11 +46,6 @@ export function makePartition({ to, parent, bound, key }: AttachWish): Sql {
   return sql`create table ${named(to)} partition of ${named(parent)} ${trusted(bound)}${below}`;
 }
 
-/** The statement that makes a table of the target a partition. */
-export function attach({ to, parent, bound }: AttachWish): Sql {
-  return sql`alter table ${named(parent)} attach partition ${named(to)} ${trusted(bound)}`;
-}
-
 /** Ways to do it with a table whose rows all come again, the one that changes the least first. */
 export async function waysToAttach(
   target: Connection,
@@ -61,8 +57,8 @@ export async function waysToAttach(
   },
 ): Promise<readonly AttachWay[]> {
   const { found, whole } = of;
-  const { to, key } = wish;
-  const asItIs: AttachWay = { kind: 'as it is', steps: [attach(wish)] };
+  const { to, parent, key } = wish;
+  const asItIs: AttachWay = { kind: 'as it is', steps: [attachPartition(parent, to, wish)] };
   const anew: AttachWay = { kind: 'made anew', steps: [sql`drop table ${named(to)}`, makePartition(wish)] };
   // Not with the partitions that it had: those may be others by now.
   if ((key !== null) !== (found.kind === 'p')) return [anew];
@@ -85,7 +81,7 @@ async function fittedSteps(target: Connection, wish: AttachWish): Promise<readon
       steps.push(sql`${alter} alter column ${ident(column.name)} set not null`);
     if (there?.identity) steps.push(sql`${alter} alter column ${ident(column.name)} drop identity`);
   }
-  steps.push(...(await missingChecks(target, wish)), attach(wish));
+  steps.push(...(await missingChecks(target, wish)), attachPartition(parent, to, wish));
   return steps;
 }
 

@@ -3,11 +3,10 @@ import { SluiceError } from '../base/errors.ts';
 import type { MirroredTable } from '../mirror/work.ts';
 import { ident, type Sql, sql } from '../pg/sql.ts';
 import { sameTable, showTable, type TableName } from '../pg/table.ts';
-import { partitionTarget } from './ddl.ts';
+import { attachPartition, partitionTarget } from './ddl.ts';
 import {
   type AttachWay,
   type AttachWish,
-  attach,
   type Found,
   findByName,
   freeName,
@@ -222,7 +221,7 @@ export class PartitionFollowing {
     of: { readonly found: Found; readonly ours: boolean; readonly whole: boolean },
   ): Promise<AttachWay['kind']> {
     const { target, work, attempts } = this.#deps;
-    const { to } = joining;
+    const { to, parent } = joining;
     const { found, ours } = of;
     const what = `partition ${showTable(to)} attached`;
     const own = `alter table ${ident(to.schema, to.name).text} rename to ${ident(await freeName(target, to)).text}`;
@@ -231,7 +230,7 @@ export class PartitionFollowing {
       throw attempts.inTheWay(what, error, [own]);
     }
     const before = found.parent === null ? [] : [detaching(found.parent, to)];
-    const asItIs: AttachWay = { kind: 'as it is', steps: [attach(joining)] };
+    const asItIs: AttachWay = { kind: 'as it is', steps: [attachPartition(parent, to, joining)] };
     const ways = ours && !work.options.soft_delete ? await waysToAttach(target, joining, of) : [asItIs];
     let refused: SluiceError | undefined;
     for (const { kind, steps } of ways) {

@@ -169,7 +169,7 @@ export function addColumn(table: TableName, column: AddedColumn): Sql {
 }
 
 /** Makes a table a partition of its parent (both under their names on the target). */
-export function attachPartition(parent: TableName, partition: TableName, of: PartitionOf): Sql {
+export function attachPartition(parent: TableName, partition: TableName, of: Pick<PartitionOf, 'bound'>): Sql {
   return sql`alter table ${name(parent)} attach partition ${name(partition)} ${trusted(of.bound)}`;
 }
 

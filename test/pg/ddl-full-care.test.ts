@@ -60,6 +60,28 @@ test('what a row needs and the target refuses stops the mirror before that row, 
   expect(await everything(target)).toEqual(await everything(source));
 });
 
+test('a table that joins takes no partition that stands on the target with rows of its own; once that is empty, it does', async () => {
+  await using source = await testDatabase(14);
+  await using target = await testDatabase(18);
+  const f = await full({ source, target }, 'create table t (id int primary key)', ['t']);
+  await target.exec('create table p1 (id int not null, r int not null); insert into p1 values (7, 1)');
+  await source.exec(`create table p (id int, r int, primary key (id, r)) partition by list (r);
+    create table p1 partition of p for values in (1); create table p2 partition of p for values in (2); insert into p values (1, 1), (2, 2)`);
+  const running = f.start();
+  const why =
+    'new table public.p is not mirrored yet: target table public.p1 has rows. To mend it, empty public.p1 on the target';
+  await Promise.race([until('it is told of', async () => f.notes.includes(why)), running.done]);
+  expect(await target.exec('select id, r from p1')).toEqual([{ id: 7, r: 1 }]);
+  await target.exec('delete from p1');
+  await source.exec('create table next (id int primary key)');
+  await quiet(f, running);
+  await running.stop();
+  expect(await target.exec('select tableoid::regclass::text as part, id from p order by id')).toEqual([
+    { part: 'p1', id: 1 },
+    { part: 'p2', id: 2 },
+  ]);
+});
+
 test('what no row needs and the target refuses becomes a line of the ledger and a note, and is made once the way is free', async () => {
   await using source = await testDatabase(18);
   await using target = await testDatabase(14);
