@@ -109,11 +109,13 @@ function planIndex(wanted: Wanted): PlannedObject {
   if (there.kind === 'i' && !there.valid)
     return inTheWay(subject, `${showTable(there)} is not valid on the target; drop it there`);
   const settings = statisticsTargets(index, there);
-  return toMake(subject, [
+  const steps = [
     ...(settings.length > 0 ? [settings] : []),
     ...(constraint !== null && there.constraint === null ? [[constraintOnIndex(wanted, constraint)]] : []),
-    ...attachSteps(wanted, unattached(wanted, there)),
-  ]);
+    ...attachSteps({ ...wanted, to: there }, unattached(wanted, there)),
+  ];
+  if (steps.length > 0) return toMake(subject, steps);
+  return stands(subject, there.name === wanted.to.name ? undefined : `as ${showTable(there)}`);
 }
 
 function versionReason({ target }: ObjectContext, index: IndexFacts, place: Place): string | null {
@@ -144,19 +146,38 @@ function planKey(wanted: Wanted): PlannedObject {
   return toMake(subject, [[constraintOnIndex(wanted, constraint)]]);
 }
 
-/** The target's index of that name on that table, or one that does its work under another: of the replica identity, or taken by its parent's counterpart. */
-function findStanding({ context, index, place, to }: Wanted): IndexFacts | undefined {
+/**
+ * The target's index of that name on that table, or one that does its work under another: of the replica identity, taken by its
+ * parent's counterpart, or one that has taken those of the partitions.
+ */
+function findStanding(wanted: Wanted): IndexFacts | undefined {
+  const { context, index, place, to } = wanted;
   const own = context.standing.get(place.there.oid)?.indexes ?? [];
   const named = own.find((each) => each.name === to.name);
   if (named !== undefined) return named;
   // By which the table is known: where the name was taken, it has another.
   const identity = own.find((each) => each.identity && index.identity && each.using === index.using);
-  if (identity !== undefined || index.parent === null) return identity;
+  if (identity !== undefined) return identity;
+  const held = own.find(
+    (each) =>
+      (each.constraint === null) === (index.constraint === null) &&
+      differenceOf(index, each) === null &&
+      wanted.parts.some((part) => standingPart(wanted, part)?.parent === each.oid),
+  );
+  if (held !== undefined || index.parent === null) return held;
   const parent = context.names.get(index.parent);
   return own.find((each) => {
     const above = each.parent === null ? undefined : context.targetIndexes.get(each.parent);
     return above !== undefined && parent !== undefined && showTable(above) === showTable(parent);
   });
+}
+
+// What stands by the name of a partition's index.
+function standingPart({ context }: Wanted, part: IndexFacts): IndexFacts | undefined {
+  const place = context.places.get(part.table);
+  const name = context.names.get(part.oid);
+  const own = place === undefined ? [] : (context.standing.get(place.there.oid)?.indexes ?? []);
+  return own.find((each) => each.name === name?.name);
 }
 
 /** In what an index of the target is another than the source's; null: in nothing. What is not said yet may still be said. */

@@ -48,8 +48,9 @@ export function toMake(subject: Subject, steps: PlannedObject['steps']): Planned
   return planned(subject, { state: 'waiting', statement: showSteps(steps) }, steps);
 }
 
-export function stands(subject: Subject): PlannedObject {
-  return planned(subject, { state: 'existed' }, []);
+/** @param reason what does its work, where that has another name */
+export function stands(subject: Subject, reason?: string): PlannedObject {
+  return planned(subject, { state: 'existed', reason }, []);
 }
 
 /** @param statement what a person could run, where that helps */

@@ -174,6 +174,33 @@ test('a part of a partition that takes the columns of its table may stand by its
   ]);
 });
 
+test.each([
+  ['all partitions', two],
+  ['one of them', 'create table p1 partition of p for values from (0) to (10)'],
+])(
+  'an index of the target that has those of the partitions is the one, whatever its name is: with %s',
+  async (_, stood) => {
+    await using w = await sides(
+      `${root}; ${two}; create index p_v on p (v); create index p_id on p (id); alter table p add constraint p_u unique (v, k);
+     insert into p select i, i, 'v' || i from generate_series(1, 15) i`,
+      `${root}; ${stood}; create index theirs on p (v); create index p_id on p (id); alter table p add constraint p1_v_k_key2 unique (v, k)`,
+    );
+    const told = await copyAll(await databaseWork(w));
+    expect(exceptions(told)).toEqual([]);
+    const line = (name: string) =>
+      told.objects.get(objectKey({ kind: 'index', schema: 'public', name, table: 'public.p' }));
+    expect(line('p_v')).toMatchObject({ state: 'existed', reason: 'as public.theirs' });
+    expect(line('p_id')?.reason).toBeUndefined();
+    const parts = async (index: string) =>
+      await w.to.exec(`select i.inhrelid::regclass::text as part, x.indrelid::regclass::text as of from pg_inherits i
+      join pg_index x on x.indexrelid = i.inhrelid where i.inhparent = '${index}'::regclass order by 1`);
+    expect(await parts('theirs')).toEqual([
+      { part: 'p1_v_idx', of: 'p1' },
+      { part: 'p2_v_idx', of: 'p2' },
+    ]);
+  },
+);
+
 test('what stands in the place of a partition and cannot be one is told of before anything is made', async () => {
   await using w = await sides(
     `${whole}; create table q (id int primary key); insert into q values (1)`,
