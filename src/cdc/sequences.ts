@@ -5,12 +5,14 @@ import type { Log } from '../base/log.ts';
 import { applicationName, type MirrorWork } from '../mirror/work.ts';
 import { connectSides } from '../peers/connect.ts';
 import { databaseIdentity, isBroughtFrom } from '../peers/origin.ts';
-import { hasSequences, syncSequences } from '../peers/sequences.ts';
+import { hasSequences, refusedWords, syncSequences } from '../peers/sequences.ts';
 import { moveFreeSequences } from '../peers/sequences-free.ts';
 import type { Connection } from '../pg/client.ts';
+import type { CdcReport } from './report.ts';
 
 interface Deps {
   readonly work: MirrorWork;
+  readonly report: Pick<CdcReport, 'noteOnce'>;
   readonly log: Log;
 }
 
@@ -39,19 +41,20 @@ export async function lastSequences(
   }
 }
 
-/** Sets the target's sequences to where the source's stand. What keeps it from that goes to the log. */
+/** Sets the target's sequences to where the source's stand. One that is refused is noted; what keeps it from all goes to the log. */
 export async function moveSequences(
   deps: Deps,
   { source, target }: { readonly source: Connection; readonly target: Connection },
   signal: AbortSignal,
 ): Promise<void> {
-  const { work } = deps;
+  const { work, report } = deps;
   try {
     if (!(await hasSequences(source, work.target.metadataSchema))) return;
     // Where a mirror brings changes back, both sides give numbers out: each goes its own way.
     if (await isBroughtFrom(source, await databaseIdentity(target))) return;
-    await syncSequences(source, target, work);
-    await moveFreeSequences({ source, target }, work);
+    const refused = await syncSequences(source, target, work);
+    const free = await moveFreeSequences({ source, target }, work);
+    for (const each of [...refused, ...free]) await report.noteOnce(refusedWords(each));
   } catch (error) {
     // Rows are more important; the next time may do.
     if (!signal.aborted) tellUnmoved(deps, error);

@@ -3,7 +3,7 @@ import type { MirrorWork } from '../mirror/work.ts';
 import type { Connection } from '../pg/client.ts';
 import { sql } from '../pg/sql.ts';
 import { sameTable, showTable, type TableName } from '../pg/table.ts';
-import { nextSetting, readSequenceValues, setSequences } from './sequences.ts';
+import { nextSetting, type Refused, readSequenceValues, setSequences } from './sequences.ts';
 
 interface FreeSequence extends TableName {
   readonly increment: string;
@@ -28,12 +28,13 @@ async function readFree(db: Connection, right: 'select' | 'update', ours: string
 /**
  * Sets the sequences of the mirror's schemas that belong to no column to where the source's stand now, as far as the target has
  * them. A mirror of single tables has none.
+ * @returns those that the target refuses to set
  */
 export async function moveFreeSequences(
   sides: { readonly source: Connection; readonly target: Connection },
   { scope, target: { metadataSchema } }: Pick<MirrorWork, 'scope' | 'target'>,
-): Promise<void> {
-  if (scope.kind === 'tables') return;
+): Promise<readonly Refused[]> {
+  if (scope.kind === 'tables') return [];
   const schemas = scope.kind === 'all' ? null : new Map(scope.pairs.map(({ from, to }) => [from, to]));
   const there = await readFree(sides.target, 'update', metadataSchema);
   const pairs = (await readFree(sides.source, 'select', metadataSchema)).flatMap((source) => {
@@ -42,7 +43,7 @@ export async function moveFreeSequences(
     const target = there.find((each) => sameTable(each, { schema, name: source.name }));
     return target === undefined ? [] : [{ source, target }];
   });
-  if (pairs.length === 0) return;
+  if (pairs.length === 0) return [];
   const now = await readSequenceValues(
     sides.source,
     pairs.map(({ source }) => source),
@@ -57,5 +58,5 @@ export async function moveFreeSequences(
     const value = nextSetting(from, at, { increment: BigInt(target.increment), cycle: target.cycle });
     return value === null ? [] : [{ sequence: target, value }];
   });
-  await setSequences(sides.target, settings);
+  return await setSequences(sides.target, settings);
 }

@@ -1,5 +1,5 @@
 // Sequences of mirrored tables: which there are, where they stand, and setting the target's to match.
-import { SluiceError } from '../base/errors.ts';
+import { SluiceError, toSluiceError } from '../base/errors.ts';
 import type { MirroredTable, MirrorWork } from '../mirror/work.ts';
 import type { Connection } from '../pg/client.ts';
 import { ident, join, literal, quoteLiteral, quoteName, sql, trusted } from '../pg/sql.ts';
@@ -121,17 +121,50 @@ export function nextSetting(
   return ahead > 0n ? source : null;
 }
 
-/** Sets sequences, in one round trip for many. Durable as any other statement of the connection. */
+/** What a sequence of the target is to be set to. */
+export interface SequenceSetting {
+  readonly sequence: TableName;
+  readonly value: SequenceValue;
+}
+
+/** A setting that the target did not take, and why. */
+export interface Refused extends SequenceSetting {
+  readonly error: SluiceError;
+}
+
+/**
+ * Sets sequences, in one round trip for many; outside of a transaction. Durable as any other statement of the connection.
+ * @returns those that the target refuses; all others are set
+ * @throws `connection_lost`, and what may pass by itself
+ */
 export async function setSequences(
   target: Connection,
-  settings: readonly { readonly sequence: TableName; readonly value: SequenceValue }[],
-): Promise<void> {
+  settings: readonly SequenceSetting[],
+): Promise<readonly Refused[]> {
+  const refused: Refused[] = [];
   for (let at = 0; at < settings.length; at += sequencesPerTrip) {
-    const each = settings.slice(at, at + sequencesPerTrip).map(({ sequence, value }) => {
-      const name = trusted(quoteLiteral(quoteName(sequence.schema, sequence.name)));
-      return sql`pg_catalog.setval(${name}::pg_catalog.regclass, ${literal(value.last)}, ${literal(value.called)})`;
-    });
+    const some = settings.slice(at, at + sequencesPerTrip);
+    if ((await trySet(target, some)) === null) continue;
+    for (const each of some) {
+      const error = await trySet(target, [each]);
+      if (error !== null) refused.push({ ...each, error });
+    }
+  }
+  return refused;
+}
+
+async function trySet(target: Connection, settings: readonly SequenceSetting[]): Promise<SluiceError | null> {
+  const each = settings.map(({ sequence, value }) => {
+    const name = trusted(quoteLiteral(quoteName(sequence.schema, sequence.name)));
+    return sql`pg_catalog.setval(${name}::pg_catalog.regclass, ${literal(value.last)}, ${literal(value.called)})`;
+  });
+  try {
     await target.run(sql`select ${join(each)}`);
+    return null;
+  } catch (error) {
+    const known = toSluiceError(error);
+    if (target.lost.aborted || known.kind !== 'upstream' || known.retry === 'backoff') throw known;
+    return known;
   }
 }
 
@@ -180,14 +213,13 @@ export function pairSequences(
 /**
  * Sets every sequence of the mirrored tables on the target to where the source's stands now.
  * @param tables the same tables, inspected on either side
- * @returns how many were moved, and those of the source that the target has no counterpart for
- * @throws `upstream`, for a value that the target's sequence cannot take too
+ * @returns how many were moved, those of the source that the target has no counterpart for, and those that it refuses to set
  */
 export async function moveSequences(
   sides: { readonly source: Connection; readonly target: Connection },
   mapping: readonly Pick<MirroredTable, 'from' | 'to'>[],
   tables: { readonly source: readonly Pick<Table, 'oid'>[]; readonly target: readonly Pick<Table, 'oid'>[] },
-): Promise<{ readonly moved: number; readonly missing: readonly Sequence[] }> {
+): Promise<{ readonly moved: number; readonly missing: readonly Sequence[]; readonly refused: readonly Refused[] }> {
   const there = await readSequences(sides.target, tables.target);
   const { pairs, missing } = pairSequences(mapping, await readSequences(sides.source, tables.source), there);
   const now = await readSequenceValues(
@@ -205,16 +237,19 @@ export async function moveSequences(
     const value = nextSetting(from, at, kind);
     return value === null ? [] : [{ sequence: target, value }];
   });
-  await setSequences(sides.target, settings);
-  return { moved: settings.length, missing };
+  const refused = await setSequences(sides.target, settings);
+  return { moved: settings.length - refused.length, missing, refused };
 }
 
-/** For the stream: keeps the target's sequences near the source's. Cheap enough to be called every few seconds. */
+/**
+ * For the stream: keeps the target's sequences near the source's. Cheap enough to be called every few seconds.
+ * @returns those that the target refuses to set
+ */
 export async function syncSequences(
   source: Connection,
   target: Connection,
   work: Pick<MirrorWork, 'tables'>,
-): Promise<void> {
+): Promise<readonly Refused[]> {
   const from = await tableOids(
     source,
     work.tables.map((table) => table.from),
@@ -223,8 +258,17 @@ export async function syncSequences(
     target,
     work.tables.map((table) => table.to),
   );
-  await moveSequences({ source, target }, work.tables, { source: from, target: to });
+  return (await moveSequences({ source, target }, work.tables, { source: from, target: to })).refused;
 }
+
+/** For people: which it is, and why; the same words for every value. */
+export function refusedWords({ sequence, error }: Refused): string {
+  const why = error.sqlstate === outOfRange ? 'its bounds do not hold that value' : error.message;
+  return `sequence ${showTable(sequence)} of the target stays behind the source's: ${why}`;
+}
+
+// numeric_value_out_of_range
+const outOfRange = '22003';
 
 /** OIDs of the tables of these names, of those that there are. */
 export async function tableOids(

@@ -69,13 +69,15 @@ async function finishPresent(
   };
   const [{ whole, known }, filled] = await Promise.all([look(), refuseEmptied(target, work)]);
   await makeAll(deps, { whole, altered, known, filled }, signal);
-  const { missing } = await moveAllSequences(whole).catch((error: unknown) => {
-    throw during('cannot bring the sequences of the target forward', error);
+  const forward = 'cannot bring the sequences of the target forward';
+  const { missing, refused } = await moveAllSequences(whole).catch((error: unknown) => {
+    throw during(forward, error);
   });
   if (missing.length > 0) {
     await report.note(`sequences without a counterpart on the target: ${missing.map(showTable).join(', ')}`);
   }
-  await moveFreeSequences({ source, target }, work);
+  const [first] = [...refused, ...(await moveFreeSequences({ source, target }, work))];
+  if (first !== undefined) throw during(forward, first.error);
   throwIfStopped(signal);
   await flushTarget(target, work);
 }

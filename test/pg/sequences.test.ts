@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest';
 import { syncSequences } from '../../src/peers/sequences.ts';
 import { copyAll, mirrorWork, pinned, table } from '../support/copied.ts';
+import { following } from '../support/following.ts';
 import { testDatabase } from '../support/servers.ts';
 
 test('each sequence goes on exactly where the source’s stands, and near it while it moves, never back', async () => {
@@ -56,4 +57,26 @@ test('a sequence that no column uses stands where the source’s stands too, in 
   await copyAll({ ...all, scope: { kind: 'all' } });
   expect(await to.exec(state('s'))).toEqual(await from.exec(state('s')));
   expect(await to.exec(state('other'))).toEqual([{ last_value: '9', is_called: false }]);
+});
+
+test('one that the target refuses keeps no other behind, and is told of once', async () => {
+  await using from = await testDatabase(14);
+  await using to = await testDatabase(18);
+  const f = await following({
+    ...{ source: from, target: to },
+    tables: `create table t (id smallserial primary key, b serial);
+      create sequence a as smallint; create sequence b; create sequence c`,
+    mirrored: ['t'],
+    scope: { kind: 'all' },
+  });
+  const state = `select (select last_value from a) as a, (select last_value from b) as b, (select last_value from c) as c,
+    (select last_value from t_id_seq) as id, (select last_value from t_b_seq) as t_b`;
+  const running = f.start();
+  await f.settle();
+  await from.exec(`alter sequence a as int; alter sequence t_id_seq as int;
+    select setval('a', 100000), setval('b', 777), setval('c', 888), setval('t_id_seq', 70000), setval('t_b_seq', 55)`);
+  await running.stop();
+  expect(await to.exec(state)).toEqual([{ a: '1', b: '777', c: '888', id: '1', t_b: '55' }]);
+  const why = "of the target stays behind the source's: its bounds do not hold that value";
+  expect(f.notes).toEqual([`sequence public.t_id_seq ${why}`, `sequence public.a ${why}`]);
 });
