@@ -98,6 +98,7 @@ interface TableRow {
   readonly of_type: Table['ofType'];
   readonly access_method: string | null;
   readonly tablespace: string | null;
+  readonly has_columns: boolean;
   readonly primary_key: (Pick<PrimaryKey, 'constraint' | 'definition' | 'immediate'> & IndexKey) | null;
   readonly identity_index: IndexKey | null;
 }
@@ -117,7 +118,9 @@ async function inspectSome(
   const oids = tables.map((table) => table.oid);
   const shared = new Shared();
   const [columns, leaves] = [await readColumns(db, oids, shared), await readLeaves(db, oids, sizes)];
-  return tables.map((row) => {
+  // One that had columns, and has none by now, is gone.
+  const there = tables.filter(({ oid, has_columns }) => !has_columns || columns.has(oid));
+  return there.map((row) => {
     const own = columns.get(row.oid) ?? [];
     const primaryKey = primaryKeyOf(row, own, shared);
     const parents = row.parents ?? [];
@@ -197,6 +200,7 @@ async function readTables(db: Connection, names: readonly TableName[]): Promise<
         from pg_catalog.pg_type t join pg_catalog.pg_namespace tn on tn.oid = t.typnamespace where t.oid = c.reloftype) as of_type,
       (select m.amname::text from pg_catalog.pg_am m where m.oid = c.relam and m.amname <> 'heap') as access_method,
       (select s.spcname::text from pg_catalog.pg_tablespace s where s.oid = c.reltablespace) as tablespace,
+      exists (select from pg_catalog.pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) as has_columns,
       (select pg_catalog.json_build_object('constraint', k.conname, 'definition', pg_catalog.pg_get_constraintdef(k.oid),
           'immediate', x.indimmediate, 'key', x.indkey::int2[], 'keys', x.indnkeyatts)
         from pg_catalog.pg_index x join pg_catalog.pg_constraint k

@@ -38,6 +38,7 @@ import { readAhead } from './read-ahead.ts';
 import { forgetUnmade, rememberTables, rememberToMake, withoutChanged } from './remember.ts';
 import { ensureStream } from './slot.ts';
 import { makeBefore } from './steps.ts';
+import { readStorage } from './storage.ts';
 import { during, readTrees } from './trees.ts';
 
 /**
@@ -51,10 +52,12 @@ export async function prepareTarget(given: SnapshotDeps, signal: AbortSignal): P
   const { source, target } = sides;
   const { work, now } = await lookBefore(given, { source, target });
   const deps = { ...given, work };
+  const tables = work.tables.map(({ from }) => from);
+  const before = followsAll(work) ? undefined : await readStorage(source, tables);
   try {
     await preparePresent(deps, { source, target }, signal);
   } catch (error) {
-    throw await asChange(deps, error, { tables: work.tables.map(({ from }) => from), now }, signal);
+    throw await asChange(deps, error, { tables, now, before }, signal);
   }
 }
 

@@ -19,7 +19,7 @@ import { makeAnew } from './prepare.ts';
 import { JobQueue, workerCount } from './queue.ts';
 import { snapshotSituation } from './situation.ts';
 import type { Begun, Sides } from './start.ts';
-import { readStorage } from './storage.ts';
+import { readStorage, type Storage } from './storage.ts';
 import { tellPlan } from './tell-plan.ts';
 import { prepareLoad } from './worker.ts';
 import { type CopySize, WorkerCount } from './worker-count.ts';
@@ -37,14 +37,14 @@ export async function runSnapshot(given: SnapshotDeps, signal: AbortSignal): Pro
   await prepareLoad(target);
   const present = await lookForTables(given, { source, target });
   const deps = { ...given, work: present.work };
+  const tables = deps.work.tables.map(({ from }) => from);
+  // Before the snapshot: whatever is rewritten from here on is found out.
+  const storage = await readStorage(source, tables);
   try {
-    await copyPresent(
-      deps,
-      { source, target },
-      { now: await upToDate(deps, { source, target }, present, signal), signal },
-    );
+    const now = await upToDate(deps, { source, target }, present, signal);
+    await copyPresent(deps, { source, target }, { now, storage, signal });
   } catch (error) {
-    throw await asChange(deps, error, { tables: deps.work.tables.map(({ from }) => from), now: present.now }, signal);
+    throw await asChange(deps, error, { tables, now: present.now, before: storage }, signal);
   }
 }
 
@@ -74,7 +74,7 @@ async function upToDate(
 async function copyPresent(
   deps: SnapshotDeps,
   { source, target }: Sides,
-  { now, signal }: { readonly now: Present['now']; readonly signal: AbortSignal },
+  { now, storage, signal }: { readonly now: Present['now']; readonly storage: Storage; readonly signal: AbortSignal },
 ): Promise<void> {
   const { work } = deps;
   const copied = await readCopiedTables(target, work);
@@ -91,11 +91,6 @@ async function copyPresent(
   // What a lost connection of this step left must not commit a part behind our back.
   await endLeftovers(target, work, ['copy']);
   const sides = { source, target };
-  // Before the snapshot: whatever is rewritten from here on is found out.
-  const storage = await readStorage(
-    source,
-    work.tables.map((table) => table.from),
-  );
   const begun = await begin(deps, { sides, situation, copied, storage }, signal);
   if (begun !== null) {
     await using held = begun.held;

@@ -206,7 +206,7 @@ async function work(deps: SnapshotDeps, working: Working, signal: AbortSignal): 
       await copyJob(deps, pair, { job, state, signal });
     } catch (thrown) {
       const tables = job.parts.map((part) => part.mapping.from);
-      const error = await asChange(deps, thrown, { tables, now: working.copy.now }, signal);
+      const error = await asChange(deps, thrown, { tables, now: working.copy.now, before: state.storage }, signal);
       if (isRewritten(error)) {
         for (const table of tables) state.rewritten.set(showTable(table), error);
         if (error === thrown) continue;

@@ -4,12 +4,15 @@ import { SluiceError } from '../../src/base/errors.ts';
 import { pause } from '../../src/base/retry.ts';
 import { Scope } from '../../src/base/scope.ts';
 import { trusted } from '../../src/pg/sql.ts';
+import type { TableName } from '../../src/pg/table.ts';
 import { asChange } from '../../src/snapshot/as-change.ts';
+import type { SnapshotDeps } from '../../src/snapshot/deps.ts';
 import { finishSnapshot } from '../../src/snapshot/finish.ts';
 import { prepareTarget } from '../../src/snapshot/prepare.ts';
 import { retryObjects } from '../../src/snapshot/retry.ts';
 import { runSnapshot } from '../../src/snapshot/run.ts';
-import { claim, listening } from '../support/copied.ts';
+import { readStorage } from '../../src/snapshot/storage.ts';
+import { claim, listening, pinned } from '../support/copied.ts';
 import { databaseWork, exceptions, sides } from '../support/database.ts';
 import { createPeer, startGateway } from '../support/gateway.ts';
 import { until } from '../support/wait.ts';
@@ -74,6 +77,61 @@ test('what a server says of a relation that has just gone is a change of the sou
   const other = error('invalid page in block 7');
   expect(await asChange(deps, other, { tables: [], now: new Map() }, never)).toBe(other);
 });
+
+test('where no changes of the schema follow, a table that was swapped is looked at anew, and one that is gone is told of', async () => {
+  await using it = await sides('create table t (id serial primary key); create table gone (id int primary key)');
+  const deps = listening(await databaseWork(it));
+  const error = new SluiceError('upstream', 'relation "public.t_id_seq" does not exist', { sqlstate: '42P01' });
+  const [t, gone] = ['t', 'gone'].map((name) => ({ schema: 'public', name }));
+  if (t === undefined || gone === undefined) throw new Error('unreachable');
+  await using source = await pinned(it.from);
+  const before = await readStorage(source, [t, gone]);
+  const seen = async (tables: readonly TableName[], storage = before) =>
+    await asChange(deps, error, { tables, now: new Map(), before: storage }, never);
+  expect(await seen([t, gone])).toBe(error);
+  await it.from.exec('drop table t; create table t (id serial primary key); drop table gone');
+  expect(await seen([t])).toMatchObject({ kind: 'source_changed', retry: 'backoff', detail: error.message });
+  expect(await seen([gone])).toMatchObject({ kind: 'source_changed' });
+  const now = await readStorage(source, [t, gone]);
+  expect(await seen([t, gone], now)).toBe(error);
+});
+
+test('a copy of tables that are swapped meanwhile comes to its end by itself once they are left alone', async () => {
+  const swapped = `create table swapped (id serial primary key, v text check (v <> 'q')); create index on swapped (v);
+    create table parted (a int, b int, primary key (a, b)) partition by list (a); create table parted_1 partition of parted for values in (1)`;
+  await using it = await sides(`create table stays (id int primary key); insert into stays values (1); ${swapped}`);
+  const deps = listening(await databaseWork(it));
+  await using writing = new Scope();
+  const writer = await it.from.connect();
+  let times = 0;
+  writing.run(async (signal) => {
+    for (; !signal.aborted && times < 20; times++) {
+      await writer.run(trusted(`begin; drop table swapped; drop table parted; ${swapped}; commit`));
+      await pause(60);
+    }
+  });
+  const failures: unknown[] = [];
+  for (const step of [claimed, prepareTarget, runSnapshot, finishSnapshot]) {
+    for (let done = false; !done; ) {
+      try {
+        await step(deps, never);
+        done = true;
+      } catch (error) {
+        failures.push(error);
+        if (!(error instanceof SluiceError) || error.retry !== 'backoff' || failures.length > 100) throw error;
+        await pause(50);
+      }
+    }
+  }
+  await writing.stop();
+  expect(times).toBe(20);
+  expect(await it.to.exec('select id from stays')).toEqual([{ id: 1 }]);
+  expect(exceptions(deps.told).filter((line) => line.includes('stays'))).toEqual([]);
+});
+
+async function claimed({ work }: SnapshotDeps): Promise<void> {
+  await claim(work);
+}
 
 test('a mirror of a schema can be created while tables of it are dropped and made all the time', async () => {
   await using it = await sides('create table stays (id int primary key); create table swapped (id int primary key)');
