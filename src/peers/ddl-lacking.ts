@@ -1,10 +1,11 @@
 // Partitions that a partitioned table of the target lacks, where it stands before the mirror and is used. Pure.
-import { quoteName } from '../pg/sql.ts';
-import { sameTable, showTable, type Table, type TableName } from '../pg/table.ts';
+import { ident, quoteName, type Sql, sql, trusted } from '../pg/sql.ts';
+import { type Column, sameTable, showTable, type Table, type TableName } from '../pg/table.ts';
 import { attachPartition } from './ddl.ts';
 import { makePartition } from './ddl-attach.ts';
 import { sameExpression } from './ddl-fit.ts';
 import { type Member, type PlanContext, type SchemaStep, type TableTree, tableObject } from './ddl-tree.ts';
+import { identities } from './found-settings.ts';
 
 /** A partition of the source that stands below no table of the target, and where it belongs there. */
 export interface Lacking {
@@ -12,6 +13,11 @@ export interface Lacking {
   readonly parent: TableName;
   /** OID of its parent on the source. */
   readonly above: number;
+}
+
+/** One that is made with the columns that its parent has on the target. */
+export interface Inheriting extends Lacking {
+  readonly columns: readonly Column[];
 }
 
 /** Why a table of the target cannot be what it has the name of. */
@@ -26,7 +32,7 @@ export interface LackingPartitions {
   /** They, and all below those that do not stand: parents first. */
   readonly members: readonly Member[];
   /** Those whose columns come from a table of the target that has others than the source's; parents first. */
-  readonly inherit: readonly Lacking[];
+  readonly inherit: readonly Inheriting[];
   /** Why some that stand cannot be attached. */
   readonly problems: readonly Misfit[];
   /** Tables of the target that are divided otherwise than the source's, and may have no place for a row: in words. */
@@ -47,7 +53,7 @@ export function lackingPartitions(context: PlanContext, tree: TableTree): Lackin
 class Search implements LackingPartitions {
   readonly attach: Lacking[] = [];
   readonly members: Member[] = [];
-  readonly inherit: Lacking[] = [];
+  readonly inherit: Inheriting[] = [];
   readonly problems: Misfit[] = [];
   readonly otherwise: string[] = [];
   readonly #context: PlanContext;
@@ -92,7 +98,7 @@ class Search implements LackingPartitions {
       this.members.push(...withAllBelow(context, member));
       this.attach.push(lacking);
     } else {
-      this.inherit.push(lacking);
+      this.inherit.push({ ...lacking, columns: columns.columns });
       const below = { columns: { ...columns, ...member.to }, above: member.source.oid };
       for (const child of childrenOf(context, member)) this.#add(child, below);
     }
@@ -113,7 +119,8 @@ export function attachStep({ member: { source, to }, parent, above }: Lacking): 
 }
 
 /** What makes one with the columns of its parent on the target. */
-export function inheritStep({ member: { source, to }, parent, above }: Lacking): readonly SchemaStep[] {
+export function inheritStep({ member, parent, above, columns }: Inheriting): readonly SchemaStep[] {
+  const { source, to } = member;
   if (source.partitionOf === null) return [];
   const { bound } = source.partitionOf;
   return [
@@ -122,8 +129,30 @@ export function inheritStep({ member: { source, to }, parent, above }: Lacking):
       id: `pg_class:${source.oid}`,
       after: [`pg_class:${above}`],
       objects: [tableObject(source)],
-      statements: [makePartition({ to, parent, bound, key: source.partitioning?.key ?? null })],
+      statements: [
+        makePartition({ to, parent, bound, key: source.partitioning?.key ?? null }),
+        ...sayings(member, columns),
+      ],
     },
+  ];
+}
+
+// What the source's says otherwise than its table, as far as nothing else is needed for it.
+function sayings({ source, to, tree }: Member, columns: readonly Column[]): readonly Sql[] {
+  const alter = sql`alter table ${ident(to.schema, to.name)}`;
+  const identity = identities[source.replicaIdentity];
+  const given = source.columns.flatMap(({ name, default: value, generated, identity: counts }) => {
+    const same = columns.find((column) => column.name === name);
+    const isLeft = generated !== '' || counts !== '' || tree.mapping.exclude.includes(name);
+    if (value === null || same === undefined || isLeft || value.includes('::regclass')) return [];
+    if (same.default !== null && sameExpression(same.default, value)) return [];
+    return [sql`${alter} alter column ${ident(name)} set default ${trusted(value)}`];
+  });
+  return [
+    ...given,
+    ...(identity === undefined || source.replicaIdentity === 'd'
+      ? []
+      : [sql`${alter} replica identity ${trusted(identity)}`]),
   ];
 }
 
@@ -142,7 +171,12 @@ function isPartitionOf(context: PlanContext, member: Member, parent: TableName):
 }
 
 function sameBound(bound: string, { source }: Member): boolean {
-  return source.partitionOf !== null && sameExpression(inOneWay(bound), inOneWay(source.partitionOf.bound));
+  return source.partitionOf !== null && sameBounds(bound, source.partitionOf.bound);
+}
+
+/** Whether two servers say the same of a partition's bounds, for keys of whatever type. */
+export function sameBounds(a: string, b: string): boolean {
+  return sameExpression(inOneWay(a), inOneWay(b));
 }
 
 // The values of a list in one order; whole numbers as of `integer`: those of other types stand in quotes.

@@ -5,6 +5,7 @@ import { type Column, showTable, type Table } from '../pg/table.ts';
 import type { Asked } from './asked.ts';
 import { storageOptions } from './ddl.ts';
 import { sameExpression, tableDifferences } from './ddl-fit.ts';
+import { sameBounds } from './ddl-lacking.ts';
 import { knownOptions } from './ddl-properties.ts';
 import { tableObject } from './ddl-tree.ts';
 import { identities, storages } from './found-settings.ts';
@@ -111,7 +112,7 @@ function ofTable(context: ObjectContext, { source, to, there }: Place): readonly
     list.push({ name, reason: `the table of the target is ${is}`, mend: [sql`${alter()} set ${set}`] });
   }
   const [bound, its] = [source.partitionOf?.bound, there.partitionOf?.bound];
-  if (bound !== undefined && its !== undefined && !sameExpression(bound, its)) {
+  if (bound !== undefined && its !== undefined && !sameBounds(bound, its)) {
     list.push({ name: 'bounds', reason: `they are ${its} on the target and ${bound} on the source`, mend: [] });
   }
   return list;

@@ -108,6 +108,20 @@ test.each([
   await expectEqualTables(w.from.connection, w.to.connection, [table('p')]);
 });
 
+test('what a partition that takes the columns of its table says otherwise is said of it at once', async () => {
+  await using w = await sides(
+    `create table e (a int, b date, t text) partition by range (a, b);
+     create table e1 partition of e for values from (minvalue, minvalue) to (10, '2020-01-01'); alter table e1 alter t set default 'own';
+     alter table e1 replica identity full; create table e2 partition of e for values from (10, '2020-01-01') to (maxvalue, maxvalue);
+     insert into e values (1, '2020-01-01', 'x'), (11, '2020-01-01', 'y')`,
+    'create table e (a bigint, b date, t text) partition by range (a, b)',
+  );
+  expect(exceptions(await copyAll(await databaseWork(w)))).toEqual([]);
+  const said = await w.to.exec(`select relreplident as identity, pg_get_expr(d.adbin, d.adrelid) as value
+    from pg_class c join pg_attrdef d on d.adrelid = c.oid where relname = 'e1'`);
+  expect(said).toEqual([{ identity: 'f', value: "'own'::text" }]);
+});
+
 test('bounds are the same in whatever order and type their values are written', async () => {
   const kinds = 'create table l (id int, kind text) partition by list (kind)';
   await using w = await sides(
