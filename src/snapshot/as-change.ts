@@ -63,7 +63,7 @@ async function isReplaced(
   if (before === undefined) return false;
   await using source = await connectPeer(work.source, { application: applicationName('snapshot', work) }, signal);
   const now = await readStorage(source, tables);
-  return tables.map(showTable).some((table) => now.get(table) !== before.get(table));
+  return tables.map(showTable).some((table) => before.has(table) && now.get(table) !== before.get(table));
 }
 
 const mayComeOfIt: ReadonlySet<string> = new Set(['upstream', 'wrong_state', 'undefined_table']);
