@@ -16,7 +16,7 @@ import { compareLabels, followLabels, type NewName } from './labels.ts';
 import type { Followed, Positions } from './positions.ts';
 import { Repeats } from './repeats.ts';
 import type { CdcReport } from './report.ts';
-import { lastSequences, moveSequences } from './sequences.ts';
+import { followSequences, lastSequences } from './sequences.ts';
 import { openSession, type Session } from './session.ts';
 import { tellWaits } from './waits.ts';
 import { Wake } from './wake.ts';
@@ -266,7 +266,7 @@ async function watchSource(
       wake.ring();
       if (performance.now() - moved < lookEveryMs) continue;
       moved = performance.now();
-      await moveSequences(deps, sides, signal);
+      await followSequences(deps, sides, signal);
     } catch (error) {
       const known = toSluiceError(error);
       if (signal.aborted) return;

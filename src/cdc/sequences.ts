@@ -16,12 +16,12 @@ interface Deps {
   readonly log: Log;
 }
 
-/** The most that stopping waits for the sequences' last values. */
+/** The most that stopping waits for the source's answer, and for the sequences' last values. */
 const lastSequencesMs = 3_000;
 
 /**
  * Once it is told to stop, and is not broken, nor replaced by another owner: whoever pauses may be about to write to the target.
- * @param source a session of the stream's own
+ * @param source a session of the stream's own; it is broken off if it does not answer
  */
 export async function lastSequences(
   deps: Deps,
@@ -32,17 +32,22 @@ export async function lastSequences(
   if (!wish.aborted) return;
   const { work } = deps;
   const inTime = AbortSignal.timeout(lastSequencesMs);
+  // What was asked before and is not answered by then holds the stop up, too.
+  const silent = () => source.destroy();
+  inTime.addEventListener('abort', silent, { once: true });
   try {
-    if (!(await hasSequences(source, work.target.metadataSchema))) return;
+    const has = await hasSequences(source, work.target.metadataSchema);
+    inTime.removeEventListener('abort', silent);
+    if (!has) return;
     await using sides = await connectSides(work, { application: applicationName('sequences', work) }, inTime);
-    await moveSequences(deps, sides, inTime);
+    await followSequences(deps, sides, inTime);
   } catch (error) {
     if (!inTime.aborted) tellUnmoved(deps, error);
   }
 }
 
 /** Sets the target's sequences to where the source's stand. One that is refused is noted; what keeps it from all goes to the log. */
-export async function moveSequences(
+export async function followSequences(
   deps: Deps,
   { source, target }: { readonly source: Connection; readonly target: Connection },
   signal: AbortSignal,

@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest';
 import { syncSequences } from '../../src/peers/sequences.ts';
 import { copyAll, mirrorWork, pinned, table } from '../support/copied.ts';
+import { cuttable } from '../support/cuttable.ts';
 import { following } from '../support/following.ts';
 import { testDatabase } from '../support/servers.ts';
 
@@ -80,3 +81,30 @@ test('one that the target refuses keeps no other behind, and is told of once', a
   const why = "of the target stays behind the source's: its bounds do not hold that value";
   expect(f.notes).toEqual([`sequence public.t_id_seq ${why}`, `sequence public.a ${why}`]);
 });
+
+test.each(['source', 'target'] as const)(
+  'a %s that says nothing more holds no stop up, whatever it was asked',
+  async (side) => {
+    await using from = await testDatabase(14);
+    await using to = await testDatabase(18);
+    await using way = await cuttable(side === 'source' ? from : to);
+    const through = { host: way.host, port: way.port };
+    const f = await following({
+      source: side === 'source' ? { ...from, ...through } : from,
+      target: side === 'target' ? { ...to, ...through } : to,
+      ...{ tables: 'create table t (id serial primary key)', mirrored: ['t'] },
+    });
+    const running = f.start();
+    await f.settle();
+    way.freeze();
+    await from.exec('insert into t default values');
+    // Ends, where nothing else would end it but the keep-alive of hours.
+    await running.stop();
+    way.thaw();
+    const again = f.start();
+    await f.settle();
+    await again.stop();
+    expect(await to.exec('select last_value, is_called from t_id_seq')).toEqual([{ last_value: '1', is_called: true }]);
+    expect(await to.exec('select id from t')).toEqual([{ id: 1 }]);
+  },
+);
