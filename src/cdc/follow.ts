@@ -94,6 +94,7 @@ class Follower {
     this.#settler = settler;
     this.#signal = signal;
     deps.positions.oldestCommitAt = () => this.#oldestApplied ?? this.#gatherer.oldestCommitAt;
+    deps.positions.unsettled = () => settler?.since ?? null;
     const { work, checkpoint, stream, streamed } = deps.session;
     this.#intake = new Intake(stream, streamed);
     const { max_batch_size: most, truncate } = work.options;

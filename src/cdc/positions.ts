@@ -9,6 +9,8 @@ export interface Positions {
   sourceEnd: Lsn;
   /** When the oldest transaction that is here and not durable was committed, by the source's clock; null: none is. */
   oldestCommitAt: () => Date | null;
+  /** Where the first change of the schema lies of which the target lacks something; null: it has all that came; undefined: not known yet. */
+  unsettled: () => Lsn | null | undefined;
 }
 
 /**

@@ -37,6 +37,7 @@ export interface AppliedBatch {
 
 export interface ReportedPosition {
   readonly received: Lsn;
+  /** All before it is on the target, rows and schema. */
   readonly durable: Lsn;
   readonly sourceEnd: Lsn;
   /**

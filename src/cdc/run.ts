@@ -8,7 +8,7 @@ import { applicationName, type MirrorWork } from '../mirror/work.ts';
 import { RowConflict } from '../peers/apply-words.ts';
 import { connectSides } from '../peers/connect.ts';
 import { SessionShelf } from '../peers/shelf.ts';
-import { type Lsn, laterLsn, parseLsn } from '../pg/lsn.ts';
+import { earlierLsn, formatLsn, type Lsn, laterLsn, parseLsn } from '../pg/lsn.ts';
 import { sql } from '../pg/sql.ts';
 import { follow } from './follow.ts';
 import { Heartbeat } from './heartbeat.ts';
@@ -174,6 +174,7 @@ async function followOnce(
     const positions: Positions = {
       ...{ received: checkpoint, durable: checkpoint, sourceEnd: 0n },
       oldestCommitAt: () => null,
+      unsettled: () => undefined,
     };
     scope.run(async (stop) => {
       followed = await follow({ session, wake, positions, careful, aheadAfter }, stop);
@@ -190,6 +191,7 @@ async function followOnce(
     scope.run((stop) => lastSequences(deps, session.source, { stop, wish: signal }));
     scope.run((stop) => watchSource(deps, { session, positions, wake }, stop));
     await scope.join();
+    if (signal.aborted) await tellUnsettled(deps, positions);
   } catch (error) {
     if (!signal.aborted) throw error;
     const known = toSluiceError(error);
@@ -205,6 +207,14 @@ async function followOnce(
 
 async function mayBeRead({ watcher, source, applier }: Session, { root }: RowConflict): Promise<boolean> {
   return root !== null && (await watcher.suspect(root, { source, target: applier.connection }));
+}
+
+async function tellUnsettled({ report }: CdcDeps, { unsettled }: Positions): Promise<void> {
+  const since = unsettled() ?? null;
+  if (since === null) return;
+  await report.note(
+    `stopped before the target had all that the source's schema has since ${formatLsn(since)}: it gets the rest when the mirror goes on`,
+  );
 }
 
 async function tellUnstreamed({ work, report, log }: CdcDeps, why: SluiceError | null): Promise<void> {
@@ -241,7 +251,10 @@ async function watchPosition(session: Session, positions: Positions, signal: Abo
     // A quiet server tells how far it is when asked.
     if (nothing === undefined) stream.ask();
     const oldestCommitAt = oldest === null ? nothing : new Date(oldest.getTime() - clocks.ahead);
-    report.position({ received, durable, sourceEnd: positions.sourceEnd, oldestCommitAt });
+    const unsettled = positions.unsettled();
+    const whole = earlierLsn(durable, unsettled ?? durable);
+    if (unsettled !== undefined)
+      report.position({ received, durable: whole, sourceEnd: positions.sourceEnd, oldestCommitAt });
     await heartbeat.beat(positions.sourceEnd);
     await rest(positionEveryMs, signal);
   }

@@ -54,14 +54,14 @@ function standing(plan: WholePlan, now: ReadonlyMap<string, Found>): readonly Fo
 }
 
 async function remember(
-  { work, target }: ObjectsDeps,
+  { work, target, lsn }: ObjectsDeps,
   known: { readonly objects: readonly (KnownObject | Found)[]; readonly before?: ReadonlyMap<string, KnownObject> },
   then: 'all is made' | 'more is to be made',
 ): Promise<void> {
   await target.transaction(async () => {
     await compareToken(target, work);
     await writeKnownObjects(target, work, { ...known, done: then === 'all is made' });
-    if (then === 'more is to be made') await wantLook(target, work);
+    if (then === 'more is to be made') await wantLook(target, work, lsn);
   });
 }
 

@@ -6,7 +6,7 @@ import { compareToken } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
 import { growTrees } from '../peers/ddl-input.ts';
 import { inspectTables } from '../peers/inspect.ts';
-import { forgetWish, readKnownObjects } from '../peers/known-objects.ts';
+import { forgetWish, readKnownObjects, wantLook } from '../peers/known-objects.ts';
 import { findTables, type IdentityProblem, identityProblems, readRelations } from '../peers/preflight-tables.ts';
 import { beginPartitions } from '../peers/standing-partitions.ts';
 import { lookAtWhole, type SourceLook } from '../peers/whole-plan.ts';
@@ -48,16 +48,17 @@ export class Settler {
   readonly #session: Session;
   /** Tables, by showTable of the target's names, that cannot get the names that they have on the source. */
   readonly #refused = new Set<string>();
-  #wanted: boolean;
+  /** Where the first change lies that is not all made; null: there is none. */
+  #since: Lsn | null;
   #met = 0;
   #looked: Looked | null = null;
   #tries = 0;
   /** Of the last change that was met. */
   #lsn: Lsn;
 
-  private constructor(session: Session, wanted: boolean) {
+  private constructor(session: Session, since: Lsn | null) {
     this.#session = session;
-    this.#wanted = wanted;
+    this.#since = since;
     this.#lsn = session.checkpoint;
   }
 
@@ -65,14 +66,17 @@ export class Settler {
   static async open(session: Session, signal: AbortSignal): Promise<Settler | null> {
     const { work, applier } = session;
     if (work.options.schema_changes !== 'full') return null;
-    const { wanted, fresh } = await readKnownObjects(applier.connection, work);
-    const settler = new Settler(session, wanted || fresh);
+    const known = await readKnownObjects(applier.connection, work);
+    const { wanted, fresh } = known;
+    const since = known.since ?? session.checkpoint;
+    const settler = new Settler(session, wanted || fresh ? since : null);
     if (fresh) await settler.#begin(signal);
     const roots = work.tables.map(({ to }) => to);
     const target = applier.connection;
     await target.transaction(async () => {
       await compareToken(target, work);
       await beginPartitions(target, work, roots);
+      if (wanted) await wantLook(target, work, since);
     });
     return settler;
   }
@@ -91,16 +95,21 @@ export class Settler {
     return this.#lsn;
   }
 
+  /** Where the first change lies that the target does not wholly have; null: it has all that were met. */
+  get since(): Lsn | null {
+    return this.#since;
+  }
+
   /** A change was met at that place. */
   met(lsn: Lsn): void {
-    this.#wanted = true;
+    this.#since ??= lsn;
     this.#met++;
     this.#lsn = lsn;
   }
 
   /** @param reached the target has all of the source's log up to there */
   next(reached: Lsn): Next {
-    if (!this.#wanted) return 'nothing';
+    if (this.#since === null) return 'nothing';
     if (this.#looked === null || this.#looked.met !== this.#met) return 'look';
     return reached >= this.#looked.lsn ? 'settle' : 'wait';
   }
@@ -184,7 +193,7 @@ export class Settler {
   }
 
   #done(): 'done' {
-    this.#wanted = false;
+    this.#since = null;
     this.#looked = null;
     return 'done';
   }

@@ -140,7 +140,7 @@ class Following {
   async run(): Promise<void> {
     const { target, work } = this.#deps;
     if (isRefresh(this.#message)) return await this.#refresh();
-    await wantLook(target, work);
+    await wantLook(target, work, this.#deps.place);
     if (this.#message.event === 'sql_drop') await this.#drop();
     else await this.#renameDetached();
     for (const each of this.#message.enums) {

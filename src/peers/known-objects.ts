@@ -2,6 +2,7 @@
 import { objectKey } from '../mirror/object.ts';
 import type { MirrorWork } from '../mirror/work.ts';
 import type { Connection } from '../pg/client.ts';
+import { formatLsn, type Lsn, parseLsn } from '../pg/lsn.ts';
 import { ident, sql, trusted } from '../pg/sql.ts';
 import { showTable, type TableName } from '../pg/table.ts';
 import { ensureTable } from './metadata-table.ts';
@@ -39,6 +40,10 @@ export interface KnownObject {
 /** Says that the source's catalogs are to be looked at: a change was met, and what follows from it is not all done. */
 const wanted = 'wanted';
 
+interface Wish {
+  readonly since?: string;
+}
+
 /** Makes the table for them, if it is not there. */
 export async function ensureKnownObjects(db: Connection, metadataSchema: string): Promise<void> {
   const columns = sql`
@@ -54,20 +59,26 @@ const table = (owner: Owner) => ident(owner.target.metadataSchema, 'known_object
 // Of tables that the first copy has begun, and of partitions of the target's tables.
 const ofNoObject = trusted(`(id like 'begun:%' or id like 'tree:%' or id like 'apart:%')`);
 
-/** All, by id. `wanted`: a change was met and not all of it is made. `fresh`: nothing was ever remembered, and nothing met. */
+/**
+ * All, by id. `wanted`: a change was met and not all of it is made, `since` (if that was said): the first such lies there.
+ * `fresh`: nothing was ever remembered, and nothing met.
+ */
 export async function readKnownObjects(
   db: Connection,
   owner: Owner,
 ): Promise<{
   readonly objects: ReadonlyMap<string, KnownObject>;
   readonly wanted: boolean;
+  readonly since: Lsn | null;
   readonly fresh: boolean;
 }> {
-  const rows = await db.query<{ id: string; object: KnownObject }>(
+  const rows = await db.query<{ id: string; object: KnownObject & Wish }>(
     sql`select id, object from ${table(owner)} where mirror_id = ${owner.id} and not ${ofNoObject}`,
   );
   const objects = new Map(rows.filter(({ id }) => id !== wanted).map(({ id, object }) => [id, object]));
-  return { objects, wanted: rows.some(({ id }) => id === wanted), fresh: rows.length === 0 };
+  const wish = rows.find(({ id }) => id === wanted)?.object;
+  const since = wish?.since === undefined ? null : parseLsn(wish.since);
+  return { objects, wanted: wish !== undefined, since, fresh: rows.length === 0 };
 }
 
 /** Of these ids only. */
@@ -163,10 +174,15 @@ export async function renameKnownTable(
   }
 }
 
-/** Says in the transaction that brings a change that the rest of it is still to be made. */
-export async function wantLook(db: Connection, owner: Owner): Promise<void> {
-  await db.run(sql`insert into ${table(owner)} (mirror_id, id, object) values (${owner.id}, ${wanted}, '{}')
-    on conflict do nothing`);
+/**
+ * Says in the transaction that brings a change that the rest of it is still to be made.
+ * @param since where it lies; what was said before stands
+ */
+export async function wantLook(db: Connection, owner: Owner, since?: Lsn): Promise<void> {
+  const wish: Wish = since === undefined ? {} : { since: formatLsn(since) };
+  await db.run(sql`insert into ${table(owner)} as known (mirror_id, id, object)
+    values (${owner.id}, ${wanted}, ${JSON.stringify(wish)}::jsonb)
+    on conflict (mirror_id, id) do update set object = excluded.object where known.object ->> 'since' is null`);
 }
 
 /** Nothing more is to be made. */

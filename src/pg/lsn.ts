@@ -21,3 +21,9 @@ export function laterLsn(a: Lsn, b: Lsn): Lsn {
   if (a > b) return a;
   return b;
 }
+
+/** The earlier of two positions. */
+export function earlierLsn(a: Lsn, b: Lsn): Lsn {
+  if (a < b) return a;
+  return b;
+}
