@@ -70,6 +70,8 @@ export interface ObjectContext extends ObjectInput {
   readonly names: ReadonlyMap<number, TableName>;
   readonly sourceIndexes: ReadonlyMap<number, IndexFacts>;
   readonly targetIndexes: ReadonlyMap<number, IndexFacts>;
+  /** The source's indexes of partitions, by OID of the index that has taken them as its own. */
+  readonly partIndexes: ReadonlyMap<number, readonly IndexFacts[]>;
   /** What stands on the target's tables, by OID of the table. */
   readonly standing: ReadonlyMap<number, Standing>;
   readonly outsideByName: ReadonlyMap<string, OutsideTable>;
@@ -100,9 +102,21 @@ export function objectContext(input: ObjectInput): ObjectContext {
     names: input.moved === undefined ? indexNames(all, input.source.indexes) : namesBy(input.moved, all, input.source),
     sourceIndexes: new Map(input.source.indexes.map((index) => [index.oid, index])),
     targetIndexes: new Map(input.target.indexes.map((index) => [index.oid, index])),
+    partIndexes: byParent(input.source.indexes),
     standing: standingOf(input.target),
     outsideByName: new Map(input.outside.map((table) => [showTable(table), table])),
   };
+}
+
+function byParent(indexes: readonly IndexFacts[]): ReadonlyMap<number, readonly IndexFacts[]> {
+  const parts = new Map<number, IndexFacts[]>();
+  for (const index of indexes) {
+    if (index.parent === null) continue;
+    const list = parts.get(index.parent);
+    if (list === undefined) parts.set(index.parent, [index]);
+    else list.push(index);
+  }
+  return parts;
 }
 
 function standingOf(target: TableObjects): ReadonlyMap<number, Standing> {

@@ -43,23 +43,14 @@ interface Wanted {
 
 /** All indexes of the mirrored tables, those of partitions before those that take them as their own. */
 export function planIndexes(context: ObjectContext): readonly PlannedObject[] {
-  const parts = new Map<number, IndexFacts[]>();
-  for (const index of context.source.indexes) {
-    if (index.parent === null) continue;
-    const list = parts.get(index.parent);
-    if (list === undefined) parts.set(index.parent, [index]);
-    else list.push(index);
-  }
   return context.source.indexes.flatMap((index) => {
     const member = context.members.get(index.table);
     if (member === undefined) return [];
     const place = context.places.get(index.table);
-    const to = context.names.get(index.oid) ?? { schema: member.to.schema, name: index.name };
+    const to = nameOf(context, index, member.to);
     const excludes = index.constraint?.type === 'x';
-    // The server hands an exclusion constraint down to partitions, but takes none of theirs for its own.
     if (excludes && index.parent !== null) return [];
-    const below = excludes ? [] : (parts.get(index.oid) ?? []).filter((part) => context.places.has(part.table));
-    const onParts = place?.there.kind === 'p' ? below : [];
+    const onParts = place === undefined ? [] : partsOf(context, index, place);
     const subject: Subject = {
       name: indexObject(index, member.source),
       stage: excludes ? 'constraints' : 'indexes',
@@ -150,7 +141,7 @@ function planKey(wanted: Wanted): PlannedObject {
  * The target's index of that name on that table, or one that does its work under another: of the replica identity, taken by its
  * parent's counterpart, or one that has taken those of the partitions.
  */
-function findStanding(wanted: Wanted): IndexFacts | undefined {
+function findStanding(wanted: Omit<Wanted, 'subject'>): IndexFacts | undefined {
   const { context, index, place, to } = wanted;
   const own = context.standing.get(place.there.oid)?.indexes ?? [];
   const named = own.find((each) => each.name === to.name);
@@ -173,7 +164,7 @@ function findStanding(wanted: Wanted): IndexFacts | undefined {
 }
 
 // What stands by the name of a partition's index.
-function standingPart({ context }: Wanted, part: IndexFacts): IndexFacts | undefined {
+function standingPart({ context }: Pick<Wanted, 'context'>, part: IndexFacts): IndexFacts | undefined {
   const place = context.places.get(part.table);
   const name = context.names.get(part.oid);
   const own = place === undefined ? [] : (context.standing.get(place.there.oid)?.indexes ?? []);
@@ -283,7 +274,7 @@ export function planClusters(context: ObjectContext): readonly PlannedObject[] {
     };
     const standing = standingIndex(context, index, place);
     if (standing?.clustered) return [stands(subject)];
-    const name = standing?.name ?? context.names.get(index.oid)?.name ?? index.name;
+    const { name } = standing ?? nameOf(context, index, place.to);
     return [toMake(subject, [[sql`alter table ${ident(place.to.schema, place.to.name)} cluster on ${ident(name)}`]])];
   });
 }
@@ -305,7 +296,7 @@ export function planIdentities(context: ObjectContext): readonly PlannedObject[]
     const own = context.standing.get(place.there.oid)?.indexes ?? [];
     // Of another index than the key's, the index has a line.
     if (own.some((each) => each.identity)) return [{ ...stands(subject), quiet: index.constraint?.type !== 'p' }];
-    const to = standingIndex(context, index, place)?.name ?? context.names.get(index.oid)?.name ?? index.name;
+    const to = standingIndex(context, index, place)?.name ?? nameOf(context, index, place.to).name;
     const table = ident(place.to.schema, place.to.name);
     const steps = [[sql`alter table ${table} replica identity using index ${ident(to)}`]];
     const { replicaIdentity: is } = place.there;
@@ -319,5 +310,17 @@ export function planIdentities(context: ObjectContext): readonly PlannedObject[]
 export function standingIndex(context: ObjectContext, index: IndexFacts, place: Place): IndexFacts | undefined {
   const own = context.standing.get(place.there.oid)?.indexes ?? [];
   if (index.constraint?.type === 'p') return own.find((each) => each.constraint?.type === 'p');
-  return own.find((each) => each.name === context.names.get(index.oid)?.name);
+  const [to, parts] = [nameOf(context, index, place.to), partsOf(context, index, place)];
+  return findStanding({ context, index, place, to, parts });
+}
+
+// What it is called on the target, if it is made there.
+function nameOf(context: ObjectContext, index: IndexFacts, table: TableName): TableName {
+  return context.names.get(index.oid) ?? { schema: table.schema, name: index.name };
+}
+
+function partsOf(context: ObjectContext, index: IndexFacts, place: Place): readonly IndexFacts[] {
+  // The server hands an exclusion constraint down to partitions, but takes none of theirs for its own.
+  if (index.constraint?.type === 'x' || place.there.kind !== 'p') return [];
+  return (context.partIndexes.get(index.oid) ?? []).filter((part) => context.places.has(part.table));
 }

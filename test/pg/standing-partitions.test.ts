@@ -208,6 +208,7 @@ test.each([
   async (_, stood) => {
     await using w = await sides(
       `${root}; ${two}; create index p_v on p (v); create index p_id on p (id); alter table p add constraint p_u unique (v, k);
+     comment on index p_v is 'by v';
      insert into p select i, i, 'v' || i from generate_series(1, 15) i`,
       `${root}; ${stood}; create index theirs on p (v); create index p_id on p (id); alter table p add constraint p1_v_k_key2 unique (v, k)`,
     );
@@ -217,6 +218,7 @@ test.each([
       told.objects.get(objectKey({ kind: 'index', schema: 'public', name, table: 'public.p' }));
     expect(line('p_v')).toMatchObject({ state: 'existed', reason: 'as public.theirs' });
     expect(line('p_id')?.reason).toBeUndefined();
+    expect(await w.to.exec(`select obj_description('theirs'::regclass) as says`)).toEqual([{ says: 'by v' }]);
     const parts = async (index: string) =>
       await w.to.exec(`select i.inhrelid::regclass::text as part, x.indrelid::regclass::text as of from pg_inherits i
       join pg_index x on x.indexrelid = i.inhrelid where i.inhparent = '${index}'::regclass order by 1`);
