@@ -170,22 +170,9 @@ function additionsTo(context: PlanContext, there: Table): readonly SchemaStep[] 
 
 function differencesOf(context: PlanContext, member: Member, there: Table): string[] {
   const { exclude } = member.tree.mapping;
-  const rules = { exclude, added: context.added.map((each) => each.name), follows: context.follows };
-  return [...tableDifferences(member.source, there, rules), ...unfilled(context, member, there)];
-}
-
-// An identity of a partitioned table is none of its partitions before 17, and rows go into these.
-function unfilled({ target }: PlanContext, { source, tree }: Member, there: Table): readonly string[] {
-  if (there.kind !== 'p' || target.version >= 170_000) return [];
-  const wanted = new Set(source.columns.map(({ name }) => name));
-  const lacking = there.columns.filter(
-    ({ name, identity, notNull }) =>
-      identity !== '' && notNull && (!wanted.has(name) || tree.mapping.exclude.includes(name)),
-  );
-  return lacking.map(
-    ({ name }) =>
-      `${showTable(there)}.${name} is an identity, which partitions have from PostgreSQL 17 on, and not on the source`,
-  );
+  const { follows, added, target } = context;
+  const rules = { exclude, added: added.map((each) => each.name), follows, version: target.version };
+  return [...tableDifferences(member.source, there, rules)];
 }
 
 // A column may have the row type of another table, which must then be made before; and so must parents.

@@ -81,13 +81,17 @@ function differencesOf(context: ObjectContext, place: Place, rules: PropertyRule
   const { source, there } = place;
   const isTable = ({ kind }: { readonly kind: string }) => kind === 'r' || kind === 'p';
   if (!isTable(source) || !isTable(there)) return [];
-  return [...ofColumns(context, place, rules), ...ofTable(context, place), ...misfits(place, rules)];
+  return [...ofColumns(context, place, rules), ...ofTable(context, place), ...misfits(context, place, rules)];
 }
 
 // What was looked at before the copy began, and would be followed.
-function misfits({ source, there, exclude }: Place, { follows, added }: PropertyRules): readonly Difference[] {
+function misfits(
+  { target }: ObjectContext,
+  { source, there, exclude }: Place,
+  { follows, added }: PropertyRules,
+): readonly Difference[] {
   if (follows) return [];
-  const found = tableDifferences(source, there, { exclude: [...exclude], added, follows });
+  const found = tableDifferences(source, there, { exclude: [...exclude], added, follows, version: target.version });
   return found.length === 0 ? [] : [{ name: 'columns', reason: found.join('; '), mend: [] }];
 }
 
