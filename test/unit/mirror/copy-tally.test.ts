@@ -159,6 +159,24 @@ test('a table that begins anew is counted once', () => {
   expect(now?.loadSecondsLeft).toBeCloseTo(1.5, 0);
 });
 
+test('small tables that are copied count with the whole, and so do those of them that begin anew', () => {
+  const tally = new CopyTally({ workers: 1, partsPerTable: 1, builders: 1, throttle: null });
+  const small = [{ part: 0, rows: 10, bytes: 8_192 }];
+  for (const name of ['a', 'b', 'c']) tally.planned(name, small, 0);
+  for (const name of ['a', 'b']) {
+    tally.part(name, 0, { state: 'copying', rows: 0, bytes: 0, at: 0 });
+    tally.part(name, 0, { state: 'copied', rows: 10, bytes: 700, at: 1_000 });
+  }
+  // What is told of a part that is copied already changes nothing.
+  tally.part('a', 0, { state: 'copied', rows: 10, bytes: 700, at: 1_000 });
+  expect(tally.estimate(1_000)).toMatchObject({ rows: 20, rowsTotal: 30, bytes: 1_400 });
+  tally.planned('a', small, 2_000);
+  expect(tally.estimate(2_000)).toMatchObject({ rows: 10, rowsTotal: 30, bytes: 700 });
+  tally.part('a', 0, { state: 'copying', rows: 0, bytes: 0, at: 2_000 });
+  tally.part('a', 0, { state: 'copied', rows: 12, bytes: 800, at: 3_000 });
+  expect(tally.estimate(3_000)).toMatchObject({ rows: 22, rowsTotal: 32, bytes: 1_500, tables: new Map() });
+});
+
 test('parts that were copied before tell nothing of the speed, and count as done', () => {
   const tally = new CopyTally({ workers: 1, partsPerTable: 1, builders: 1, throttle: null });
   const parts = Array.from({ length: 10 }, (_, part) => ({ part, rows: 100_000, bytes: 10 * MB }));
