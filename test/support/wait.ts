@@ -1,14 +1,20 @@
 // Waiting for a condition, never for a time.
 import { pause } from '../../src/base/retry.ts';
 
-/** Asks every `everyMs` until the answer is neither undefined nor false; fails after `timeoutMs` with the last error or the words given. */
+// What takes long is asked for seldomer: each question is work for the machine on which the answer is being made.
+const [soonestMs, latestMs] = [20, 100] as const;
+
+/**
+ * Asks until the answer is neither undefined nor false: every `everyMs`, or the seldomer the longer it waits. Fails after `timeoutMs`
+ * with the last error or the words given.
+ */
 export async function until<T>(
   what: string,
   ask: () => Promise<T | undefined | false> | T | undefined | false,
   timeoutMs = 30_000,
-  everyMs = 20,
+  everyMs?: number,
 ): Promise<T> {
-  const deadline = Date.now() + timeoutMs;
+  const began = Date.now();
   let lastError: unknown;
   for (;;) {
     try {
@@ -18,8 +24,9 @@ export async function until<T>(
     } catch (error) {
       lastError = error;
     }
-    if (Date.now() > deadline) throw new Error(`waited ${timeoutMs} ms for: ${what}`, { cause: lastError });
-    await pause(everyMs);
+    const waitedMs = Date.now() - began;
+    if (waitedMs > timeoutMs) throw new Error(`waited ${timeoutMs} ms for: ${what}`, { cause: lastError });
+    await pause(everyMs ?? Math.min(latestMs, Math.max(soonestMs, waitedMs / 8)));
   }
 }
 
