@@ -5,7 +5,7 @@ import type { TestProject } from 'vitest/node';
 import { findBinaries } from '../../src/pg/binaries.ts';
 import { Connection } from '../../src/pg/client.ts';
 import { type EmbeddedPostgres, removeEmbedded, startEmbedded } from '../../src/pg/embedded.ts';
-import { keepClusters } from './clusters.ts';
+import { giveCluster, keepClusters } from './clusters.ts';
 import { keepInMemory, serverFolder } from './folder.ts';
 import { guardProcess } from './guard.ts';
 import { buildProgram } from './program.ts';
@@ -37,6 +37,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     const start = async (major: SharedMajor): Promise<ServerAddress> => {
       const dataDir = join(home, String(major));
       const binaries = findBinaries(serverPackages[major]);
+      await giveCluster(dataDir, { binaries, quickLogins: true });
       const server = await startEmbedded({
         dataDir,
         binaries,
