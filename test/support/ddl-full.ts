@@ -2,7 +2,7 @@
 import { sql } from '../../src/pg/sql.ts';
 import { columnsOf, rowsByName } from './ddl.ts';
 import type { Following, Running } from './following.ts';
-import { printObjects } from './objects.ts';
+import { onlooker, printObjects } from './objects.ts';
 import type { TestDatabase } from './servers.ts';
 import { until } from './wait.ts';
 
@@ -14,8 +14,7 @@ export async function everything(db: TestDatabase): Promise<readonly string[]> {
   const lines = (await printObjects(db, { notNull: true })).filter(
     (line) => !/^constraints: [\s\S]* NOT NULL \S+$/.test(line),
   );
-  await using connection = await db.connect();
-  await connection.client.query(`set search_path = ''`);
+  const connection = await onlooker(db);
   const add = async (what: string, text: string) => {
     const { rows } = await connection.client.query<{ line: string }>(text);
     lines.push(...rows.map(({ line }) => `${what}: ${line}`).toSorted());

@@ -1,4 +1,5 @@
 // What belongs to the tables of a database, as its server prints it, to compare two of them.
+import type { Connection } from '../../src/pg/client.ts';
 import type { TestDatabase } from './servers.ts';
 
 // Temporary tables of a stream that still runs have schemas of their own.
@@ -27,14 +28,26 @@ const selects: Readonly<Record<string, string>> = {
     join pg_namespace n on n.oid = c.relnamespace where true`,
 };
 
+// A comparison is often one of many: a session of its own for each would have to learn the catalogs anew.
+const onlookers = new WeakMap<TestDatabase, Connection>();
+
+/** A session for nothing but looking at the catalogs, with an empty search_path, so that all names are whole; it ends with the database. */
+export async function onlooker(db: TestDatabase): Promise<Connection> {
+  const kept = onlookers.get(db);
+  if (kept !== undefined && !kept.lost.aborted) return kept;
+  const connection = await db.connect();
+  await connection.client.query(`set search_path = ''`);
+  onlookers.set(db, connection);
+  return connection;
+}
+
 /** Everything, one line each, in one order. NOT NULL constraints only if asked for: servers before 18 have none. */
 export async function printObjects(
   db: TestDatabase,
   options: { readonly notNull?: boolean } = {},
 ): Promise<readonly string[]> {
   const lines: string[] = [];
-  await using connection = await db.connect();
-  await connection.client.query(`set search_path = ''`);
+  const connection = await onlooker(db);
   for (const [what, select] of Object.entries(selects)) {
     const { rows } = await connection.client.query<{ line: string }>(
       `select line from (${select} and ${ours}) each order by line collate "C"`,
