@@ -54,7 +54,7 @@ async function killsDuringTheCopy(world: World): Promise<void> {
   await gateway.query(createPeer('dst', target));
   if (world.thorough) await gates.close('createTable');
   await gateway.query(`create mirror bank from src to dst with schema mapping (bank:bank) with (
-    snapshot_num_rows_per_partition = 1000, snapshot_max_parallel_workers = 2, snapshot_num_tables_in_parallel = 2)`);
+    snapshot_num_rows_per_partition = 500, snapshot_max_parallel_workers = 2, snapshot_num_tables_in_parallel = 2)`);
   if (world.thorough) await killAt(world, 'createTable');
 
   await gates.close('row');
@@ -116,9 +116,9 @@ async function killsWhileStreaming(world: World): Promise<void> {
 async function storyOfKills(from: SharedMajor, to: SharedMajor, atLeast: number): Promise<void> {
   await using source = await testDatabase(from);
   await using target = await testDatabase(to);
-  await openBank(source.connection, 15_000);
+  await openBank(source.connection, 7_500);
   const total = await bankTotal(source.connection);
-  await using bank = await startBank({ connect: source.connect, writers: 2, pauseMs: 3, seed: from });
+  await using bank = await startBank({ connect: source.connect, writers: 2, pauseMs: 8, seed: from });
   await using gateway = await startGateway();
   const gates = await buildGates(await target.connect(), 'bank');
   const world: World = { source, target, gateway, gates, bank, thorough: atLeast > 10, kills: 0 };
