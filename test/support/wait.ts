@@ -2,7 +2,7 @@
 import { pause } from '../../src/base/retry.ts';
 
 // What takes long is asked for seldomer: each question is work for the machine on which the answer is being made.
-const [soonestMs, latestMs] = [20, 100] as const;
+const [soonestMs, latestMs] = [20, 50] as const;
 
 /**
  * Asks until the answer is neither undefined nor false: every `everyMs`, or the seldomer the longer it waits. Fails after `timeoutMs`
