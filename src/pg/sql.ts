@@ -26,27 +26,32 @@ export function sql(strings: TemplateStringsArray, ...inserts: readonly unknown[
   return build([...strings], inserts);
 }
 
+// Each chunk is joined at its end: what `+=` makes is a chain of pieces, and of ten thousand tables many statements are held.
 function build(strings: readonly string[], inserts: readonly unknown[]): Fragment {
-  const chunks: string[] = [strings[0] ?? ''];
+  const chunks: string[] = [];
   const values: unknown[] = [];
-  const append = (text: string) => {
-    chunks[chunks.length - 1] += text;
+  let pieces = [strings[0] ?? ''];
+  const parameter = (value: unknown, then: string) => {
+    values.push(value);
+    chunks.push(pieces.join(''));
+    pieces = [then];
   };
   for (const [i, insert] of inserts.entries()) {
     if (insert instanceof Fragment) {
-      append(insert.chunks[0] ?? '');
-      for (const [j, value] of insert.values.entries()) {
-        values.push(value);
-        chunks.push(insert.chunks[j + 1] ?? '');
-      }
-    } else {
-      values.push(insert);
-      chunks.push('');
-    }
-    append(strings[i + 1] ?? '');
+      pieces.push(insert.chunks[0] ?? '');
+      for (const [j, value] of insert.values.entries()) parameter(value, insert.chunks[j + 1] ?? '');
+    } else parameter(insert, '');
+    pieces.push(strings[i + 1] ?? '');
   }
-  return new Fragment(chunks, values);
+  const last = pieces.join('');
+  return values.length === 0 ? plain(last) : new Fragment([...chunks, last], values);
 }
+
+function plain(text: string): Fragment {
+  return new Fragment([text], nothing);
+}
+
+const nothing: readonly unknown[] = [];
 
 /** A quoted name of one or more parts: `ident('public', 'orders')` is `"public"."orders"`. */
 export function ident(...parts: readonly string[]): Sql {
@@ -73,7 +78,7 @@ export function quoteLiteral(value: string | number | bigint | boolean | null): 
 
 /** Text that a PostgreSQL server itself produced to be used as SQL (format_type, pg_get_expr, pg_get_*def) or a constant of ours. */
 export function trusted(text: string): Sql {
-  return new Fragment([text], []);
+  return plain(text);
 }
 
 /** Fragments one after another with a separator between (default `, `). */
