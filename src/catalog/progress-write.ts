@@ -187,12 +187,13 @@ async function writePosition(db: Connection, mirrorId: string, taken: Gathered):
     : [null, null, null];
   // What a batch brought is durable; a position that was asked for before it is older.
   const applied = lastBatch === undefined ? null : formatLsn(lastBatch.endLsn);
+  const whole = lastBatch === undefined ? null : formatLsn(lastBatch.durableLsn);
   const at = position?.at.toISOString() ?? null;
   const behindSince = position?.oldestCommitAt?.toISOString() ?? null;
   const isKnown = position !== undefined && position.oldestCommitAt !== undefined;
   await db.run(sql`insert into sluice_private.positions as p
       (mirror_id, received_lsn, durable_lsn, source_lsn, source_committed_at, observed_at, behind_since)
-    values (${mirrorId}, greatest(${received}::pg_lsn, ${applied}), greatest(${durable}::pg_lsn, ${applied}),
+    values (${mirrorId}, greatest(${received}::pg_lsn, ${applied}), greatest(${durable}::pg_lsn, ${whole}),
       greatest(${sourceEnd}::pg_lsn, ${applied}), ${lastBatch?.sourceCommittedAt.toISOString() ?? null},
       ${at}, ${behindSince})
     on conflict (mirror_id) do update set received_lsn = greatest(excluded.received_lsn, p.received_lsn),

@@ -40,6 +40,8 @@ export interface ChangeCounts {
 export interface BatchProgress {
   readonly startLsn: Lsn;
   readonly endLsn: Lsn;
+  /** All before it is on the target, rows and schema. */
+  readonly durableLsn: Lsn;
   readonly transactions: number;
   readonly changes: number;
   readonly bytes: number;

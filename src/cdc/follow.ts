@@ -11,7 +11,7 @@ import type { Relation } from '../peers/pgoutput.ts';
 import { judgeSteps } from '../peers/row-filter.ts';
 import { remember } from '../peers/shape.ts';
 import { tellSchemaChanges } from '../peers/told-changes.ts';
-import { type Lsn, laterLsn } from '../pg/lsn.ts';
+import { earlierLsn, type Lsn, laterLsn } from '../pg/lsn.ts';
 import { showTable } from '../pg/table.ts';
 import { Ahead } from './ahead.ts';
 import { Gatherer } from './batch.ts';
@@ -481,7 +481,8 @@ class Follower {
 
   #report(batch: Batch, endLsn: Lsn, times: Times): void {
     const { report } = this.#deps.session;
-    const told = appliedBatch(this.#counts, { ...batch, endLsn }, times);
+    const durableLsn = earlierLsn(endLsn, this.#settler?.since ?? endLsn);
+    const told = appliedBatch(this.#counts, { ...batch, endLsn, durableLsn }, times);
     this.#counts.clear();
     void Promise.resolve(report.batch(told)).catch((error: unknown) => this.#fail(error));
     const skipped = this.#gatherer.takeSkippedTruncates();

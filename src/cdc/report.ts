@@ -17,6 +17,8 @@ export interface TableChanges {
 export interface AppliedBatch {
   readonly startLsn: Lsn;
   readonly endLsn: Lsn;
+  /** As of a position: not further than the first change of the schema that is not whole. */
+  readonly durableLsn: Lsn;
   readonly transactions: number;
   readonly changes: number;
   readonly bytes: number;

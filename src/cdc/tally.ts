@@ -1,7 +1,6 @@
 // Sums of what was changed, table by table. Pure.
 import type { AppliedTable } from '../peers/apply-table.ts';
 import type { TableCounts } from '../peers/apply-walk.ts';
-import type { Lsn } from '../pg/lsn.ts';
 import { showTable } from '../pg/table.ts';
 import type { AppliedBatch, TableChanges } from './report.ts';
 import type { Batch } from './stops.ts';
@@ -11,7 +10,7 @@ export type Times = Pick<AppliedBatch, 'stagedAt' | 'mergedAt' | 'committedAt' |
 /** What is told of a batch that the target has, whose changes were counted by table. */
 export function appliedBatch(
   counts: ReadonlyMap<AppliedTable, TableCounts>,
-  batch: Batch & { readonly endLsn: Lsn },
+  batch: Batch & Pick<AppliedBatch, 'endLsn' | 'durableLsn'>,
   times: Times,
 ): AppliedBatch {
   const tables = new Map<string, TableChanges>();
@@ -23,9 +22,10 @@ export function appliedBatch(
     changes += each.inserts + each.updates + each.deletes + each.truncates;
     bytes += each.bytes;
   }
-  const { startLsn, endLsn, transactions, receivedAt } = batch;
+  const { startLsn, endLsn, durableLsn, transactions, receivedAt } = batch;
   const sourceCommittedAt = batch.sourceCommittedAt ?? times.committedAt;
-  return { startLsn, endLsn, transactions, changes, bytes, receivedAt, ...times, sourceCommittedAt, tables };
+  const place = { startLsn, endLsn, durableLsn };
+  return { ...place, transactions, changes, bytes, receivedAt, ...times, sourceCommittedAt, tables };
 }
 
 function addTable(sum: TableChanges | undefined, more: TableChanges): TableChanges {

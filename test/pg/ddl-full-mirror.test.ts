@@ -112,3 +112,33 @@ test('a role that may make no event trigger is told to have columns follow only,
   expect(await traces(source)).toEqual({ slots: [], publications: [], schemas: [] });
   await source.exec(`drop owned by ${role}; drop role ${role}`);
 });
+
+test('what has passed the end of the log that a person asked for before a cut-over is there with its tables and indexes', async () => {
+  await using source = await testDatabase(14);
+  await using target = await testDatabase(18);
+  await source.exec('create table shop (id int primary key)');
+  await using it = await running(source, target);
+  await it.world.say("create mirror cut from src to dst for all tables with (schema_changes = 'full')");
+  await until('it runs', async () => (await it.world.show('show mirrors'))[0]?.status === 'running');
+  const afterwards = [
+    'select 1',
+    'insert into shop select count(*) from shop',
+    "select pg_logical_emit_message(true, 'x', 'y')",
+  ];
+  for (const [n, after] of [...afterwards, ...afterwards].entries()) {
+    await source.exec(`create table t${n} (id int primary key, v text); insert into t${n} select g, g from generate_series(1, 100) g;
+      create index t${n}_v on t${n} (v); create sequence s${n}`);
+    await source.exec(after);
+    const [end] = await source.exec<{ lsn: string }>('select pg_current_wal_lsn()::text as lsn');
+    await until('it is durable', async () => {
+      const [mirror] = await it.world.database.exec<{ ready: boolean }>(
+        `select durable_lsn >= '${end?.lsn}' as ready from sluice.mirrors`,
+      );
+      return mirror?.ready === true;
+    });
+    expect(
+      await target.exec(`select to_regclass('t${n}_v') is not null as index, to_regclass('s${n}') is not null as sequence,
+        (xpath('/row/n/text()', query_to_xml('select count(*) as n from t${n}', false, true, '')))[1]::text as rows`),
+    ).toEqual([{ index: true, sequence: true, rows: '100' }]);
+  }
+});

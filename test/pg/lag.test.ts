@@ -82,7 +82,15 @@ test('the seconds count from when something began to wait, not from the last com
   const progress = new Progress(world.catalog.pool, { id: mirror?.id ?? '', name: 'lagging' }, silentLog);
   const night = new Date(Date.now() - 30_000_000);
   progress.batch({
-    ...{ startLsn: 1n, endLsn: 100n, transactions: 1, changes: 1, receivedAt: night, committedAt: night },
+    ...{
+      startLsn: 1n,
+      endLsn: 100n,
+      durableLsn: 100n,
+      transactions: 1,
+      changes: 1,
+      receivedAt: night,
+      committedAt: night,
+    },
     ...{ bytes: 1, stagedAt: null, mergedAt: night, acknowledgedAt: night },
     ...{ sourceCommittedAt: night, tables: new Map() },
   });

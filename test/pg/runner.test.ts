@@ -348,7 +348,15 @@ test('progress arrives in the views: parts, batches, counts, positions', async (
     follow: async (context, signal) => {
       const { progress } = context;
       progress.batch({
-        ...{ startLsn: 1n, endLsn: 0x1_00000010n, transactions: 1, changes: 3, receivedAt: now, committedAt: now },
+        ...{
+          startLsn: 1n,
+          endLsn: 0x1_00000010n,
+          durableLsn: 0x1_00000010n,
+          transactions: 1,
+          changes: 3,
+          receivedAt: now,
+          committedAt: now,
+        },
         ...{ bytes: 300, stagedAt: null, mergedAt: now, acknowledgedAt: now },
         ...{ sourceCommittedAt: committed, tables: new Map([['public.a', counts]]) },
       });
