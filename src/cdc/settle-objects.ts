@@ -83,7 +83,9 @@ class Settling {
     const isKnown = (id: string) => before.fresh || before.objects.has(id);
     let plan = await planWhole(target, work, look, isKnown);
     let now = foundObjects(plan);
-    const known = before.fresh ? new Map(standing(plan, now).map((each) => [each.id, each])) : before.objects;
+    const known = before.fresh
+      ? new Map(standing(plan, now).map((each) => [each.id, each]))
+      : withNewIds(before.objects, { now, plan });
     const gone = [...known.values()].filter(({ id }) => !now.has(id));
     const undropped = await this.#drop(gone, plan);
     const renamed = await this.#rename(known, now);
@@ -268,6 +270,29 @@ class Settling {
       }
     }
   }
+}
+
+/**
+ * What is on the same table by the same name with the same definition, and by another OID, is the same to the target: an index that
+ * was built anew (REINDEX CONCURRENTLY), or dropped and made as it was. What the target lacks is not taken for it.
+ */
+function withNewIds(
+  known: ReadonlyMap<string, KnownObject>,
+  { now, plan }: { readonly now: ReadonlyMap<string, Found>; readonly plan: WholePlan },
+): ReadonlyMap<string, KnownObject> {
+  const lost = [...known.values()].filter(({ id, table }) => table !== '' && !now.has(id));
+  if (lost.length === 0) return known;
+  const there = new Set(plan.objects.flatMap(({ line }) => (line.state === 'existed' ? [objectKey(line)] : [])));
+  const isNew = ({ id, key }: Found) => !known.has(id) && there.has(key);
+  const fresh = new Map([...now.values()].filter(isNew).map((each) => [each.key, each]));
+  const all = new Map(known);
+  for (const was of lost) {
+    const is = fresh.get(was.key);
+    if (is === undefined || is.definition !== was.definition) continue;
+    all.delete(was.id);
+    all.set(is.id, { ...was, id: is.id });
+  }
+  return all;
 }
 
 interface Steps {

@@ -331,3 +331,38 @@ test.each([
     expect(await target.exec('select from pg_trigger where not tgisinternal')).toHaveLength(1);
   },
 );
+
+test('indexes that the source builds anew stay as they are on the target, keys and what rests on them, too', async () => {
+  await using source = await testDatabase(14);
+  await using target = await testDatabase(18);
+  const f = await full(
+    { source, target },
+    `create table x (id int primary key, u int unique, v int); create index x_v on x (v) where v > 0; comment on index x_v is 'ours';
+     alter table x replica identity using index x_pkey; create table y (id int primary key, x int references x)`,
+    ['x', 'y'],
+  );
+  await source.exec('insert into x values (1, 1, 1); insert into y values (1, 1)');
+  await quieted(f);
+  const indexes = async () =>
+    await target.exec(`select indexrelid::regclass::text as name, indexrelid as oid from pg_index
+      where indrelid in ('x'::regclass, 'y'::regclass) order by 1`);
+  const before = await indexes();
+  const told = f.changes.length;
+  await source.exec('reindex table concurrently x');
+  await source.exec('reindex index concurrently y_pkey');
+  await source.exec('drop index x_v; create index x_v on x (v) where v > 0');
+  await source.exec("comment on index x_v is 'theirs'; create index y_x on y (x); insert into x values (2, 2, 2)");
+  await quieted(f);
+  expect(await everything(target)).toEqual(await everything(source));
+  const made = (await indexes()).filter(({ name }) => name !== 'y_x' && name !== 'x_v');
+  expect(made).toEqual(before.filter(({ name }) => name !== 'x_v'));
+  expect(f.changes.slice(told).filter(({ what }) => /_pkey|x_u_key/.test(what))).toEqual([]);
+  expect(f.notes).toEqual([]);
+  // By its new OID it is known when it goes.
+  await source.exec('reindex index concurrently x_v');
+  await source.exec('alter table y add z int');
+  await quieted(f);
+  await source.exec('drop index x_v; insert into x values (3, 3, 3)');
+  await quieted(f);
+  expect(await everything(target)).toEqual(await everything(source));
+});
