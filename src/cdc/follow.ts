@@ -19,6 +19,7 @@ import { decide, least } from './decide.ts';
 import { Fitter } from './fitter.ts';
 import { Intake } from './intake.ts';
 import type { Listed } from './listed.ts';
+import { Patience } from './patience.ts';
 import type { Followed, Positions } from './positions.ts';
 import type { Session } from './session.ts';
 import { lookAgainMs, Settler } from './settler.ts';
@@ -57,12 +58,13 @@ export async function follow(deps: FollowDeps, signal: AbortSignal): Promise<Fol
   const ring = () => deps.wake.ring();
   const { lost } = deps.session.applier;
   for (const each of [signal, lost]) each.addEventListener('abort', ring, { once: true });
+  using patience = new Patience(signal, () => deps.session.applier.destroy());
   try {
     await follower.reportConsistent();
     return await follower.run(signal);
   } finally {
     for (const each of [signal, lost]) each.removeEventListener('abort', ring);
-    await follower.settled();
+    await patience.with(follower.applying);
   }
 }
 
@@ -155,15 +157,9 @@ class Follower {
     return 'stopped';
   }
 
-  /** Waits for what is on its way to the target, for a while: stopping must not take long, and nothing is lost if it is cut off. */
-  async settled(): Promise<void> {
-    if (this.#applying === null) return;
-    let timer: NodeJS.Timeout | undefined;
-    const impatience = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, 3_000);
-    });
-    await Promise.race([this.#applying, impatience]);
-    clearTimeout(timer);
+  /** What is on its way to the target; null: nothing is. */
+  get applying(): Promise<void> | null {
+    return this.#applying;
   }
 
   #throwFailure(): void {

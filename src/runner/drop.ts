@@ -26,8 +26,10 @@ interface Removal {
   readonly remove: (db: Connection) => Promise<unknown>;
 }
 
-// A server that is away must not hold a person up: a moment's trouble is waited out, more is not.
+// A server that is away must not hold a person up: a moment's trouble is waited out, more is not. One that does not answer takes the
+// time of a login for each try.
 const attempts = 3;
+const triesMs = 5_000;
 
 /** Removes what the mirror made. @returns what could not be removed @throws `stopped` only */
 export async function runDrop(deps: DropDeps, signal: AbortSignal): Promise<readonly Leftover[]> {
@@ -94,8 +96,10 @@ async function removeOn(
   signal: AbortSignal,
 ): Promise<readonly Leftover[]> {
   const left = deps.removals.filter((each) => each.peer === peer);
+  const began = performance.now();
   let failure: SluiceError | undefined;
   for (let attempt = 0; attempt < attempts && left.length > 0; attempt++) {
+    if (attempt > 0 && performance.now() - began > triesMs) break;
     if (attempt > 0) await pause(backoffMs(attempt - 1), signal);
     try {
       await removeAll(left, deps.work, { peer, signal });

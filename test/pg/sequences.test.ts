@@ -3,8 +3,10 @@ import { expect, test } from 'vitest';
 import { syncSequences } from '../../src/peers/sequences.ts';
 import { copyAll, mirrorWork, pinned, table } from '../support/copied.ts';
 import { cuttable } from '../support/cuttable.ts';
-import { following } from '../support/following.ts';
+import { quieted } from '../support/ddl-full.ts';
+import { type Following, following } from '../support/following.ts';
 import { testDatabase } from '../support/servers.ts';
+import { until } from '../support/wait.ts';
 
 test('each sequence goes on exactly where the source’s stands, and near it while it moves, never back', async () => {
   await using from = await testDatabase(14);
@@ -82,9 +84,23 @@ test('one that the target refuses keeps no other behind, and is told of once', a
   expect(f.notes).toEqual([`sequence public.t_id_seq ${why}`, `sequence public.a ${why}`]);
 });
 
-test.each(['source', 'target'] as const)(
-  'a %s that says nothing more holds no stop up, whatever it was asked',
-  async (side) => {
+/** Waits until the stream was sent all that the server has. */
+async function sent({ source, work }: Following): Promise<void> {
+  const [end] = await source.exec<{ lsn: string }>('select pg_current_wal_flush_lsn()::text as lsn');
+  await until('it is sent', async () => {
+    const all = await source.exec(`select from pg_stat_replication r join pg_replication_slots s on s.active_pid = r.pid
+      where s.slot_name = '${work.slot?.name}' and r.sent_lsn >= '${end?.lsn}'`);
+    return all.length > 0;
+  });
+}
+
+test.each([
+  ['source', 'off'],
+  ['target', 'off'],
+  ['target', 'full'],
+] as const)(
+  'a %s that says nothing more holds no stop up, whatever it was asked, with schema_changes = %s',
+  async (side, changes) => {
     await using from = await testDatabase(14);
     await using to = await testDatabase(18);
     await using way = await cuttable(side === 'source' ? from : to);
@@ -92,12 +108,18 @@ test.each(['source', 'target'] as const)(
     const f = await following({
       source: side === 'source' ? { ...from, ...through } : from,
       target: side === 'target' ? { ...to, ...through } : to,
-      ...{ tables: 'create table t (id serial primary key)', mirrored: ['t'] },
+      ...{ tables: 'create table t (id serial primary key)', mirrored: ['t'], scope: { kind: 'all' } },
+      options: { schema_changes: changes },
     });
+    if (changes === 'full') await quieted(f);
     const running = f.start();
     await f.settle();
     way.freeze();
     await from.exec('insert into t default values');
+    if (side === 'target') await sent(f);
+    // Met while the row before it is on its way.
+    if (changes === 'full') await from.exec('alter table t add x int');
+    if (side === 'target') await sent(f);
     // Ends, where nothing else would end it but the keep-alive of hours.
     await running.stop();
     way.thaw();
