@@ -1,7 +1,7 @@
 // What follows from changes of the schema once the rows around them are there: a look at the source, and the target brought to it.
 import { toSluiceError } from '../base/errors.ts';
 import { pause } from '../base/retry.ts';
-import { applicationName } from '../mirror/work.ts';
+import { applicationName, type MirroredTable } from '../mirror/work.ts';
 import { compareToken } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
 import { growTrees } from '../peers/ddl-input.ts';
@@ -18,6 +18,7 @@ import { endOfFlushedLog } from './look.ts';
 import type { Session } from './session.ts';
 import { rememberFirst, settleObjects } from './settle-objects.ts';
 import { lookAtTables, settleTables, type TablesLook } from './settle-tables.ts';
+import { lookAtUnlogged, tellUnlogged } from './settle-unlogged.ts';
 
 /** What is to be done next; `wait`: the target has not come to where the look was taken. */
 export type Next = 'nothing' | 'look' | 'wait' | 'settle';
@@ -38,6 +39,7 @@ interface Looked {
   readonly whole: SourceLook | null;
   /** What keeps the source from changing rows of tables that it publishes. */
   readonly problems: readonly IdentityProblem[];
+  readonly unlogged: readonly MirroredTable[];
 }
 
 /**
@@ -53,6 +55,8 @@ export class Settler {
   #met = 0;
   #looked: Looked | null = null;
   #tries = 0;
+  /** Lines of the ledger of unlogged tables that came, by objectKey. */
+  readonly #unlogged = new Set<string>();
   /** Of the last change that was met. */
   #lsn: Lsn;
 
@@ -139,8 +143,9 @@ export class Settler {
     await using source = await connectPeer(work.source, { application: applicationName('settle', work) }, signal);
     const tables = await lookAtTables(source, work, { shapes: relations.shapes, refused: this.#refused });
     const { whole, problems } = isOther(tables) ? { whole: null, problems: [] } : await this.#lookAtWhole(source);
+    const unlogged = await lookAtUnlogged(source, work);
     const lsn = await endOfFlushedLog(source);
-    this.#looked = { lsn, met, tables, whole, problems };
+    this.#looked = { lsn, met, tables, whole, problems, unlogged };
   }
 
   async #lookAtWhole(source: Connection): Promise<Pick<Looked, 'whole' | 'problems'>> {
@@ -187,6 +192,7 @@ export class Settler {
       await report.noteOnce(
         `the source refuses updates and deletes of ${table}, as it is published: ${why}. To mend it, on the source: ${mend}`,
       );
+    await tellUnlogged(deps, looked.unlogged, this.#unlogged);
     if (looked.whole !== null) await settleObjects(deps, looked.whole);
     else await forgetWish(target, work);
     return this.#done();

@@ -1,6 +1,7 @@
 // schema_changes = full where order matters, where the target refuses, and where a person has done otherwise.
 import { randomBytes } from 'node:crypto';
 import { expect, test } from 'vitest';
+import { objectKey } from '../../src/mirror/object.ts';
 import { everything, quiet, quieted } from '../support/ddl-full.ts';
 import { following } from '../support/following.ts';
 import { type TestDatabase, testDatabase } from '../support/servers.ts';
@@ -365,4 +366,30 @@ test('indexes that the source builds anew stay as they are on the target, keys a
   await source.exec('drop index x_v; insert into x values (3, 3, 3)');
   await quieted(f);
   expect(await everything(target)).toEqual(await everything(source));
+});
+
+test('an unlogged table that comes has a line that says why it is not on the target, until it goes or is logged', async () => {
+  await using source = await testDatabase(14);
+  await using target = await testDatabase(18);
+  const f = await full({ source, target }, 'create table x (id int primary key)', ['x']);
+  const running = f.start();
+  await source.exec('create unlogged table u (id int primary key); create unlogged table v (id int primary key)');
+  await target.exec('create table v (id int primary key)');
+  const line = (name: string) => f.objects.get(objectKey({ kind: 'table', schema: 'public', name, table: '' }));
+  const reason = expect.stringContaining('it is unlogged and came while the mirror follows');
+  await until('the line', () => line('u') !== undefined);
+  expect(line('u')).toMatchObject({ state: 'left_out', reason });
+  expect(line('v')).toBeUndefined();
+  expect(f.notes).toEqual([expect.stringMatching(/^table public\.u is not on the target: it is unlogged/)]);
+  await source.exec('insert into u values (1); alter table u set logged');
+  await until('its row', async () => {
+    const [there] = await target.exec<{ u: string | null }>(`select to_regclass('u')::text as u`);
+    return there?.u === 'u' && (await target.exec('select from u')).length === 1;
+  });
+  await source.exec('create unlogged table w (id int)');
+  await until('another line', () => line('w') !== undefined);
+  await source.exec('drop table w');
+  await until('no line', () => line('w') === undefined);
+  await running.stop();
+  expect(line('u')?.state).not.toBe('left_out');
 });
