@@ -206,6 +206,32 @@ async function writePosition(db: Connection, mirrorId: string, taken: Gathered):
       changed_at = now()`);
 }
 
+/** Parts of which the catalog does not know that they are copied. */
+export async function readUncopied(
+  db: Connection,
+  mirrorId: string,
+): Promise<readonly { readonly table: string; readonly part: number }[]> {
+  return await db.query<{ table: string; part: number }>(sql`select source_table as "table", part
+    from sluice_private.parts where mirror_id = ${mirrorId} and state <> 'copied'`);
+}
+
+/** What the target has of parts, in place of what was told on the way. @param parts their rows, and bytes as they came */
+export async function writeCopiedParts(
+  db: Connection,
+  mirrorId: string,
+  parts: readonly {
+    readonly table: string;
+    readonly part: number;
+    readonly rows: number;
+    readonly bytes: number;
+  }[],
+): Promise<void> {
+  await db.run(sql`update sluice_private.parts p set state = 'copied', rows_copied = v.rows, bytes_copied = v.bytes,
+      finished_at = coalesce(p.finished_at, now())
+    from jsonb_to_recordset(${JSON.stringify(parts)}::jsonb) as v ("table" text, part integer, rows bigint, bytes bigint)
+    ${partFound(mirrorId)} where p.ctid = found.ctid`);
+}
+
 /** Says that every table's copy is there, whatever progress was lost on the way. */
 export async function writeAllCopied(db: Connection, mirrorId: string): Promise<void> {
   await db.run(sql`update sluice_private.parts set state = 'copied', finished_at = coalesce(finished_at, now())

@@ -8,12 +8,13 @@ import { type Leftover, type Mirror, writeObjectsDone, writeTokenMet } from '../
 import { readMadeTables, unmadeObjects } from '../catalog/objects.ts';
 import type { Pool } from '../catalog/pool.ts';
 import type { Progress } from '../catalog/progress.ts';
-import { writeAllCopied } from '../catalog/progress-write.ts';
+import { readUncopied, writeAllCopied, writeCopiedParts } from '../catalog/progress-write.ts';
 import { runCdc } from '../cdc/run.ts';
 import type { Phase } from '../mirror/phase.ts';
 import { applicationName, type MirrorWork } from '../mirror/work.ts';
 import { claimCheckpoint, ensureCheckpointTables, readToken } from '../peers/checkpoint.ts';
 import { connectPeer } from '../peers/connect.ts';
+import { findParts } from '../peers/copied-parts.ts';
 import type { SessionShelf } from '../peers/shelf.ts';
 import { quoteName } from '../pg/sql.ts';
 import { finishSnapshot } from '../snapshot/finish.ts';
@@ -116,8 +117,19 @@ async function snapshot(context: StepContext, signal: AbortSignal): Promise<void
   await runSnapshot(deps(context), signal);
   if (signal.aborted) return;
   await context.progress.flush();
-  await context.pool.use((db) => writeAllCopied(db, context.work.id));
+  await tellCopied(context, signal);
   await context.move('finishing');
+}
+
+// What came about while nobody could be told (a kill, a catalog that was away) is what the target has, not what was told last.
+async function tellCopied({ work, pool }: StepContext, signal: AbortSignal): Promise<void> {
+  const untold = await pool.use((db) => readUncopied(db, work.id));
+  if (untold.length > 0) {
+    await using target = await connectPeer(work.target, { application: applicationName('claim', work) }, signal);
+    const copied = await findParts(target, work, untold);
+    await pool.use((db) => writeCopiedParts(db, work.id, copied));
+  }
+  await pool.use((db) => writeAllCopied(db, work.id));
 }
 
 async function finish(context: StepContext, signal: AbortSignal): Promise<void> {

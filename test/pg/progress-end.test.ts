@@ -4,7 +4,9 @@ import { silentLog } from '../../src/base/log.ts';
 import { Progress } from '../../src/catalog/progress.ts';
 import { writeAllCopied } from '../../src/catalog/progress-write.ts';
 import { testCatalog } from '../support/catalog.ts';
+import { running } from '../support/running.ts';
 import { testDatabase } from '../support/servers.ts';
+import { until } from '../support/wait.ts';
 
 test('a copied part, table and mirror are at 100 % where the statistics promised more rows', async () => {
   await using world = await testCatalog();
@@ -88,4 +90,30 @@ test('a table without rows that is copied counts none of those that were reckone
   await progress.flush();
   expect(await world.database.exec('select rows_estimated::int as n from sluice.mirrors')).toEqual([{ n: 0 }]);
   expect(await world.database.exec('select rows_estimated::int as n from sluice.tables')).toEqual([{ n: 0 }]);
+});
+
+test('what was copied and not told of, as the gateway was killed, is in the numbers at the end', async () => {
+  await using source = await testDatabase(14);
+  await using target = await testDatabase(18);
+  await source.exec(`create table a (id int primary key); insert into a select generate_series(1, 10);
+    create table b (id int primary key, v text); insert into b select g, repeat('x', 1000) from generate_series(1, 4000) g; analyze`);
+  await using run = await running(source, target);
+  const seen = async () =>
+    await run.world.database.exec(`select source_table as t, state, rows_copied::int as rows, bytes_copied::int as bytes
+      from sluice.parts order by 1`);
+  await run.world.say(`create mirror told from src to dst with table mapping (public.a:public.a, public.b:public.b)
+    with (initial_copy_only = true, snapshot_throttle = '1 MB/s')`);
+  const told = await until('the small one', async () => {
+    const [a] = await seen();
+    return a?.state === 'copied' && a;
+  });
+  // As whoever is killed between a part's commit and the next telling leaves it: what had passed by then is counted, or what framed it.
+  await run.world.database.exec(
+    `update sluice_private.parts set state = 'copying', rows_copied = 11, bytes_copied = 21, finished_at = null where source_table = 'public.a'`,
+  );
+  await until('all is there', async () => (await run.status()) === 'completed');
+  const [a, b] = await seen();
+  expect(a).toEqual(told);
+  expect(a).toMatchObject({ rows: 10 });
+  expect(b).toMatchObject({ rows: 4_000 });
 });
