@@ -3,7 +3,7 @@ import { toSluiceError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { pause } from '../base/retry.ts';
 import type { Conflict } from '../mirror/conflict.ts';
-import { type CopyEstimate, type CopyLimits, CopyTally } from '../mirror/copy-tally.ts';
+import { type CopyEstimate, type CopyLimits, CopyTally, type FinishedTable } from '../mirror/copy-tally.ts';
 import type { LaterObject } from '../mirror/finish-tally.ts';
 import { type ObjectLine, objectKey } from '../mirror/object.ts';
 import type { Lsn } from '../pg/lsn.ts';
@@ -174,6 +174,11 @@ export class Progress {
   /** How many of the workers that it may have are at work. */
   workers(atWork: number): void {
     this.#tally.workers(atWork);
+  }
+
+  /** Tables that were copied before this process took the copy up. */
+  before(finished: readonly FinishedTable[]): void {
+    this.#tally.before(finished, Date.now());
   }
 
   /** What will be made after the load, and bytes of the tables that will be analyzed. */

@@ -37,6 +37,8 @@ export const noParts = new Map<number, never>();
 export interface Came {
   readonly rows: number;
   readonly bytes: number;
+  /** Whether it came before this copy went on: how long that took nobody knows. */
+  readonly earlier?: boolean;
 }
 
 export interface TableState {

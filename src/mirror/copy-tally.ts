@@ -30,6 +30,11 @@ export interface CopyLimits {
   readonly throttle: number | null;
 }
 
+/** By showTable; bytes as they came. */
+export interface FinishedTable extends Pick<Came, 'rows' | 'bytes'> {
+  readonly table: string;
+}
+
 export interface CopyEstimate {
   /** Since the copy began; and what was copied before it was taken up again would have taken at the present speed. */
   readonly seconds: number;
@@ -69,6 +74,8 @@ export class CopyTally {
   #atWork: number | null = null;
   #beganAt: number | null = null;
   #small = new Speed(0);
+  /** Of those that are over, what came before the copy went on. */
+  readonly #earlier = { tables: 0, rows: 0, bytes: 0 };
   /** Of the parts that are copied: what they took on the disk, and what came. */
   #done = { bytes: 0, wire: 0 };
   #rows = 0;
@@ -108,6 +115,25 @@ export class CopyTally {
     return this.#limits.workers / this.#working;
   }
 
+  /** Tables that were copied before the copy was taken up again, as far as they are not known. */
+  before(finished: readonly FinishedTable[], at: number): void {
+    for (const { table, rows, bytes } of finished) {
+      if (this.#tables.has(table) || this.#over.has(table)) continue;
+      this.#over.set(table, { rows, bytes, earlier: true });
+      this.#count({ rows, bytes, earlier: true }, 1);
+    }
+    this.#reckonFrom(at);
+  }
+
+  #count(came: Came, sign: 1 | -1): void {
+    this.#rows += sign * came.rows;
+    this.#bytes += sign * came.bytes;
+    if (came.earlier !== true) return;
+    this.#earlier.tables += sign;
+    this.#earlier.rows += sign * came.rows;
+    this.#earlier.bytes += sign * came.bytes;
+  }
+
   /** A table that is to be copied, or anew. */
   planned(table: string, parts: readonly TalliedPart[], at: number): void {
     if (this.#beganAt === null) {
@@ -136,8 +162,7 @@ export class CopyTally {
     const came = state === undefined ? this.#over.get(table) : cameOf(state);
     if (came === undefined) return;
     this.#over.delete(table);
-    this.#rows -= came.rows;
-    this.#bytes -= came.bytes;
+    this.#count(came, -1);
     this.#reckonFrom(at);
   }
 
@@ -216,7 +241,7 @@ export class CopyTally {
     const active = left.filter(({ state }) => state.copying.size > 0);
     return {
       seconds: (at - this.#beganAt) / 1_000,
-      secondsKept: left.reduce((sum, each) => sum + each.kept, 0) / this.#limits.workers,
+      secondsKept: left.reduce((sum, each) => sum + each.kept, this.#earlierSeconds(price)) / this.#limits.workers,
       rows: this.#rows,
       rowsTotal: this.#rows + Math.round(left.reduce((sum, each) => sum + each.rows, 0)),
       bytes: this.#bytes,
@@ -229,6 +254,14 @@ export class CopyTally {
       tables: new Map(active.map((each) => [each.name, tablePace(each, at, this.#share)])),
       parts: new Map(active.map((each) => [each.name, partPaces(each, at)])),
     };
+  }
+
+  /** What tables that were copied before would take one worker now. */
+  #earlierSeconds(price: Price | null): number {
+    const { tables, rows, bytes } = this.#earlier;
+    const ratio = this.#done.bytes > 0 ? this.#done.wire / this.#done.bytes : usualRatio;
+    const small = tables * Math.max(0.001, this.#small.cost ?? smallSeconds);
+    return price === null ? small : small + (bytes / ratio) * price.perByte + rows * price.perRow;
   }
 
   #start(state: TableState, number: number, at: number): PartState | undefined {

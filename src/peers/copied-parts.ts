@@ -1,4 +1,5 @@
 // How a table was cut when its copy began, and which of its parts the target has: what a later try needs to go on from them.
+import type { FinishedTable } from '../mirror/copy-tally.ts';
 import type { MirrorWork } from '../mirror/work.ts';
 import type { Connection } from '../pg/client.ts';
 import { formatLsn, type Lsn, parseLsn } from '../pg/lsn.ts';
@@ -92,6 +93,16 @@ export async function moveParts(
     where mirror_id = ${owner.id} and source_table = ${at.table}`);
   await db.run(sql`update ${s}.copied_tables set snapshot_lsn = ${lsn}::pg_lsn, finished = ${at.finished}
     where mirror_id = ${owner.id} and source_table = ${at.table}`);
+}
+
+/** Finished tables, and what their parts have. */
+export async function readFinishedTables(db: Connection, owner: Owner): Promise<readonly FinishedTable[]> {
+  const s = ident(owner.target.metadataSchema);
+  const rows = await db.query<{ table: string; rows: string; bytes: string }>(sql`
+    select c.source_table as "table", coalesce(sum(p.row_count), 0)::int8 as rows, coalesce(sum(p.byte_count), 0)::int8 as bytes
+    from ${s}.copied_tables c left join ${s}.parts p on p.mirror_id = c.mirror_id and p.source_table = c.source_table
+    where c.mirror_id = ${owner.id} and c.finished group by c.source_table`);
+  return rows.map(({ table, rows: count, bytes }) => ({ table, rows: Number(count), bytes: Number(bytes) }));
 }
 
 /** Tables into which rows were copied, by showTable of the source's name. */

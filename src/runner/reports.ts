@@ -4,6 +4,7 @@ import type { Pool } from '../catalog/pool.ts';
 import type { BatchProgress, PartProgress, PlannedTable, Position, Progress } from '../catalog/progress.ts';
 import { forgetObjects } from '../catalog/table-changes.ts';
 import type { Conflict } from '../mirror/conflict.ts';
+import type { FinishedTable } from '../mirror/copy-tally.ts';
 import type { LaterObject } from '../mirror/finish-tally.ts';
 import type { ObjectLine } from '../mirror/object.ts';
 import type { MirroredTable, MirrorWork } from '../mirror/work.ts';
@@ -34,6 +35,9 @@ export function snapshotReport({
     },
     async planned(table: MirroredTable, plan: PlannedTable): Promise<void> {
       progress.planned(showTable(table.from), plan);
+    },
+    async before(tables: readonly FinishedTable[]): Promise<void> {
+      progress.before(tables);
     },
     async part(table: MirroredTable, part: number, now: PartProgress): Promise<void> {
       if (now.state === 'copied') alive();

@@ -1,6 +1,7 @@
 // What the steps of a snapshot are given, and what they tell on their way.
 import type { Log } from '../base/log.ts';
 import type { Throttle } from '../base/throttle.ts';
+import type { FinishedTable } from '../mirror/copy-tally.ts';
 import type { LaterObject } from '../mirror/finish-tally.ts';
 import type { ObjectLine } from '../mirror/object.ts';
 import type { MirroredTable, MirrorWork } from '../mirror/work.ts';
@@ -29,6 +30,8 @@ export interface PartNow {
 export interface SnapshotReport {
   /** Called anew when a table begins anew. */
   planned(table: MirroredTable, plan: PlannedParts): Promise<void>;
+  /** Tables that were finished before this copy went on, and what they have: it is not copied again. */
+  before(tables: readonly FinishedTable[]): Promise<void>;
   /** When it begins, a few times a second while it is copied, when all its rows are through, and when they are committed. */
   part(table: MirroredTable, part: number, now: PartNow): Promise<void>;
   finished(table: MirroredTable): Promise<void>;

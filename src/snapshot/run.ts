@@ -2,6 +2,7 @@
 import { applicationName } from '../mirror/work.ts';
 import { endLeftovers, readCheckpoint, readCopiedTables } from '../peers/checkpoint.ts';
 import { connectSides } from '../peers/connect.ts';
+import { readFinishedTables } from '../peers/copied-parts.ts';
 import { readSlot, type SlotState } from '../peers/slot.ts';
 import type { Lsn } from '../pg/lsn.ts';
 import { showTable } from '../pg/table.ts';
@@ -91,6 +92,7 @@ async function copyPresent(
   // What a lost connection of this step left must not commit a part behind our back.
   await endLeftovers(target, work, ['copy']);
   const sides = { source, target };
+  if (situation.kind === 'again') await deps.report.before(await readFinishedTables(target, work));
   const begun = await begin(deps, { sides, situation, copied, storage }, signal);
   if (begun !== null) {
     await using held = begun.held;

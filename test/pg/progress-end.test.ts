@@ -117,3 +117,37 @@ test('what was copied and not told of, as the gateway was killed, is in the numb
   expect(a).toMatchObject({ rows: 10 });
   expect(b).toMatchObject({ rows: 4_000 });
 });
+
+test('a copy that goes on counts what it had: neither its rows nor its percent go back', async () => {
+  await using source = await testDatabase(14);
+  await using target = await testDatabase(18);
+  const tables = Array.from({ length: 8 }, (_, n) => `t${n}`);
+  for (const name of tables)
+    await source.exec(`create table ${name} (id int primary key, v text);
+      insert into ${name} select g, repeat('x', 1000) from generate_series(1, 700) g; analyze ${name}`);
+  await using run = await running(source, target);
+  await run.world.say(`create mirror on_and_on from src to dst for all tables
+    with (snapshot_throttle = '1 MB/s', snapshot_num_tables_in_parallel = 1, snapshot_max_parallel_workers = 1)`);
+  const told = async () => {
+    const [now] = await run.world.database.exec<{ percent: number; rows: number; copied: number; at: string }>(
+      `select p.percent, p.rows_copied::int as rows, p.estimated_at::text as at,
+         (select count(*)::int from sluice.tables where state = 'copied') as copied from sluice.progress p`,
+    );
+    return now;
+  };
+  const before = await until('five tables', async () => {
+    const now = await told();
+    return now !== undefined && now.copied >= 5 && now.rows >= 3_500 && now;
+  });
+  await run.world.say('pause mirror on_and_on');
+  await until('it rests', async () => (await run.status()) === 'paused');
+  const resting = await told();
+  await run.world.say('resume mirror on_and_on');
+  const after = await until('another estimate', async () => {
+    const now = await told();
+    return now !== undefined && now.at !== resting?.at && now;
+  });
+  expect(after.rows).toBeGreaterThanOrEqual(3_500);
+  expect(after.percent).toBeGreaterThanOrEqual(before.percent - 10);
+  await until('it follows', async () => (await run.status()) === 'running');
+});

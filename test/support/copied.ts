@@ -87,6 +87,7 @@ export function listening(work: MirrorWork): SnapshotDeps & { readonly told: Tol
       async part(of, part, now) {
         if (now.state === 'copied') told.copied.push({ table: showTable(of.from), part, rows: now.rows });
       },
+      async before() {},
       async workers() {},
       async finished(of) {
         told.finished.push(showTable(of.from));

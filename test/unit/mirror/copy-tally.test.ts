@@ -177,6 +177,34 @@ test('small tables that are copied count with the whole, and so do those of them
   expect(tally.estimate(3_000)).toMatchObject({ rows: 22, rowsTotal: 32, bytes: 1_500, tables: new Map() });
 });
 
+test('tables that were copied before the copy went on are part of it: at the speed of now they would have taken as long', () => {
+  const tally = new CopyTally({ workers: 1, partsPerTable: 1, builders: 1, throttle: null });
+  const finished = [
+    { table: 'a', rows: 300_000, bytes: 27 * MB },
+    { table: 'b', rows: 100_000, bytes: 9 * MB },
+  ];
+  tally.before(finished, 0);
+  expect(tally.begun).toBe(false);
+  tally.planned(
+    'c',
+    [0, 1].map((part) => ({ part, rows: 100_000, bytes: 10 * MB })),
+    0,
+  );
+  tally.part('c', 0, { state: 'copying', rows: 0, bytes: 0, at: 0 });
+  tally.part('c', 0, { state: 'copied', rows: 100_000, bytes: 9 * MB, at: 2_000 });
+  const now = tally.estimate(2_000);
+  expect(now).toMatchObject({ rows: 500_000, rowsTotal: 600_000, bytes: 45 * MB, rowsPerSecond: 50_000 });
+  expect(now?.secondsKept).toBeCloseTo(8, 0);
+  // Told again, and of one that this copy has.
+  tally.before([...finished, { table: 'c', rows: 1, bytes: 1 }], 2_000);
+  expect(tally.estimate(2_000)).toMatchObject({ rows: 500_000, bytes: 45 * MB });
+  // One of them begins anew after all.
+  tally.planned('a', [{ part: 0, rows: 300_000, bytes: 30 * MB }], 2_000);
+  const anew = tally.estimate(2_000);
+  expect(anew).toMatchObject({ rows: 200_000, rowsTotal: 600_000, bytes: 18 * MB });
+  expect(anew?.secondsKept).toBeCloseTo(2, 0);
+});
+
 test('parts that were copied before tell nothing of the speed, and count as done', () => {
   const tally = new CopyTally({ workers: 1, partsPerTable: 1, builders: 1, throttle: null });
   const parts = Array.from({ length: 10 }, (_, part) => ({ part, rows: 100_000, bytes: 10 * MB }));
