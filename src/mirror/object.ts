@@ -121,11 +121,5 @@ export interface ObjectLine extends ObjectName {
 
 /** A key for maps, unlike that of any other object of the mirror. */
 export function objectKey({ kind, schema, name, table }: ObjectName): string {
-  const parts = [kind, schema, name, table];
-  if (parts.some((part) => escaped.test(part))) return JSON.stringify(parts);
-  // One piece: what JSON.stringify makes of more than a few letters is a chain of pieces, of which ten thousand tables hold many.
-  return ['["', kind, '","', schema, '","', name, '","', table, '"]'].join('');
+  return JSON.stringify([kind, schema, name, table]);
 }
-
-// What a JSON string does not hold as it is.
-const escaped = /["\\\u0000-\u001f\ud800-\udfff]/;

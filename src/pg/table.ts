@@ -7,8 +7,7 @@ export interface TableName {
 
 /** `schema.name` for people and for keys of maps; quoted only where it must be, so that it is unambiguous. */
 export function showTable(table: TableName): string {
-  // One piece, where a template makes a chain of pieces: of ten thousand tables many are held.
-  return [showName(table.schema), showName(table.name)].join('.');
+  return `${showName(table.schema)}.${showName(table.name)}`;
 }
 
 function showName(name: string): string {
