@@ -148,6 +148,8 @@ test('a copy that goes on counts what it had: neither its rows nor its percent g
     return now !== undefined && now.at !== resting?.at && now;
   });
   expect(after.rows).toBeGreaterThanOrEqual(3_500);
-  expect(after.percent).toBeGreaterThanOrEqual(before.percent - 10);
+  // All rows are alike, and there is little to be made after them.
+  expect(after.percent).toBeGreaterThan((100 * after.rows) / 5_600 - 15);
+  expect(after.percent).toBeGreaterThanOrEqual(before.percent);
   await until('it follows', async () => (await run.status()) === 'running');
 });
